@@ -1,2 +1,69 @@
+//! Portreeve's kernel programs, attached at the cgroup v2 root.
+//!
+//! Each entry point is a thin shell: it leaves at once for whatever is out of scope. Nothing here decides who may
+//! do what; it redirects, notes who called, and refuses when the gateway could not know.
 #![no_std]
 #![no_main]
+
+mod connect;
+mod context;
+mod events;
+mod maps;
+mod origin;
+mod peername;
+mod publish;
+mod scope;
+
+use aya_ebpf::{
+    macros::{cgroup_sock, cgroup_sock_addr, sock_ops},
+    programs::{SockAddrContext, SockContext, SockOpsContext},
+};
+
+/// Values a cgroup program returns: let the call go on, or fail it with `EPERM`.
+const ALLOW: i32 = 1;
+const REFUSE: i32 = 0;
+
+#[cgroup_sock_addr(connect4)]
+pub fn connect4(ctx: SockAddrContext) -> i32 {
+    connect::v4(&ctx)
+}
+
+#[cgroup_sock_addr(connect6)]
+pub fn connect6(ctx: SockAddrContext) -> i32 {
+    connect::v6(&ctx)
+}
+
+#[cgroup_sock_addr(getpeername4)]
+pub fn getpeername4(ctx: SockAddrContext) -> i32 {
+    peername::v4(&ctx);
+    ALLOW
+}
+
+#[cgroup_sock_addr(getpeername6)]
+pub fn getpeername6(ctx: SockAddrContext) -> i32 {
+    peername::v6(&ctx);
+    ALLOW
+}
+
+#[sock_ops]
+pub fn publish_record(ctx: SockOpsContext) -> u32 {
+    publish::before_syn(&ctx);
+    1
+}
+
+#[cgroup_sock(sock_release)]
+pub fn release(ctx: SockContext) -> i32 {
+    origin::forget(ctx.sock.cast());
+    ALLOW
+}
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    // The verifier rejects a program that could reach this; the loop gives the function its type.
+    loop {}
+}
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";

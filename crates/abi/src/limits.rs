@@ -1,0 +1,21 @@
+//! Sizes of the kernel maps. All are bounds: when one is reached, the connect is refused.
+
+/// Guarded ports of one instance.
+pub const PORTS_MAX: u32 = 16;
+/// Tagged cgroups of one instance.
+pub const WORKLOADS_MAX: u32 = 16_384;
+/// Open redirected client sockets.
+pub const ORIGINS_MAX: u32 = 65_536;
+/// Connections published and not yet accepted. As many as there can be open sockets, so that it is never the
+/// record that is missing while the origin is there.
+pub const RECORDS_MAX: u32 = ORIGINS_MAX;
+/// Ring buffer of refused connects, in bytes (a power of two and a multiple of the page size).
+pub const EVENTS_BYTES: u32 = 256 * 1024;
+/// Levels of the cgroup tree that are searched for a tag, the root being level 0. A deeper cgroup cannot be tagged;
+/// what lies below a tagged one belongs to it at any depth.
+pub const TAG_LEVEL_MAX: u32 = 32;
+
+const _: () = {
+    assert!(EVENTS_BYTES.is_power_of_two() && EVENTS_BYTES.is_multiple_of(4096));
+    assert!(RECORDS_MAX >= ORIGINS_MAX);
+};

@@ -1,0 +1,45 @@
+//! Every map of the kernel programs. Sizes are named in `portreeve_abi::limits`; none is LRU, since identity rests
+//! on what they hold: a full map refuses, it does not forget.
+
+use aya_ebpf::{
+    btf_maps::SkStorage,
+    macros::{btf_map, map},
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use portreeve_abi::{Flow, Origin, OriginState, Refusal, Settings, limits};
+
+/// Index 0: the daemon's port and listener tag.
+#[map]
+pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
+
+/// Guarded destination ports, in host order.
+#[map]
+pub static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(limits::PORTS_MAX, 0);
+
+/// Tagged cgroups, by full 64-bit id. The value is unused: what a tag means is the daemon's to know.
+#[map]
+pub static WORKLOADS: HashMap<u64, u32> = HashMap::with_max_entries(limits::WORKLOADS_MAX, 0);
+
+/// By client socket cookie: where the socket was going and who asked, until the socket is released.
+#[map]
+pub static ORIGINS: HashMap<u64, OriginState> = HashMap::with_max_entries(limits::ORIGINS_MAX, 0);
+
+/// Index 0: all zero, the value a new entry of `ORIGINS` starts from. Never written.
+#[map]
+pub static EMPTY_ORIGIN: Array<OriginState> = Array::with_max_entries(1, 0);
+
+/// By flow: published before the SYN, taken by the daemon on accept.
+#[map]
+pub static RECORDS: HashMap<Flow, Origin> = HashMap::with_max_entries(limits::RECORDS_MAX, 0);
+
+/// On each of the daemon's listening sockets: `Settings::listener_tag`.
+#[btf_map]
+pub static LISTENERS: SkStorage<u64> = SkStorage::new();
+
+/// Refused connects, for log and recording.
+#[map]
+pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::EVENTS_BYTES, 0);
+
+/// Refused connects, counted by `Refusal`: exact even when `EVENTS` overflows.
+#[map]
+pub static REFUSALS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Refusal::ALL.len() as u32, 0);
