@@ -11,7 +11,8 @@ use crate::maps::WORKLOADS;
 /// a cgroup made deeper by a workload stays below its tag.
 #[inline(always)]
 pub fn tagged_cgroup() -> Option<u64> {
-    let mut nearest = None;
+    // 0 is no cgroup's id. (An `Option` here leaves its payload unset on one path, which the verifier rejects.)
+    let mut nearest = 0;
     for level in 0..TAG_LEVEL_MAX {
         // SAFETY: a helper without pointers; it answers 0 below the caller's own level.
         let id = unsafe { bpf_get_current_ancestor_cgroup_id(level as i32) };
@@ -19,8 +20,8 @@ pub fn tagged_cgroup() -> Option<u64> {
             break;
         }
         if WORKLOADS.get_ptr(id).is_some() {
-            nearest = Some(id);
+            nearest = id;
         }
     }
-    nearest
+    (nearest != 0).then_some(nearest)
 }

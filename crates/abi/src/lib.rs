@@ -148,6 +148,7 @@ const _: () = {
 };
 
 /// The v4-mapped form (`::ffff:a.b.c.d`, RFC 4291 §2.5.5.2) of an IPv4 address in network order.
+#[inline(always)]
 pub const fn mapped(v4: [u8; 4]) -> [u8; 16] {
     [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, v4[0], v4[1], v4[2], v4[3]]
 }

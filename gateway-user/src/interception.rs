@@ -1,0 +1,208 @@
+//! The kernel half of Portreeve as the daemon sees it: load or take over the programs, tag cgroups, listen where the
+//! redirected connections arrive, and take the kernel's record of each.
+//!
+//! Everything the kernel holds is pinned: when the daemon dies, programs and maps stay, find no listener, and refuse.
+
+mod evidence;
+mod listeners;
+mod maps;
+pub mod pins;
+mod programs;
+
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result, bail};
+use portreeve_abi::{Refusal, RefusedConnect, Settings, limits};
+
+pub use evidence::{comm, destination, flow};
+pub use listeners::Listeners;
+pub use maps::{Events, Records};
+
+/// The programs and maps of this instance, in force in the kernel.
+#[derive(Debug)]
+pub struct Interception {
+    pins: PathBuf,
+    maps: maps::Maps,
+    cgroup_mount: PathBuf,
+    /// Pins of another build of this instance: they refuse until [`Interception::announce`] has put us in charge.
+    previous: Vec<PathBuf>,
+    /// True until something was announced under pins that this process made.
+    withdraw_on_drop: bool,
+}
+
+impl Interception {
+    /// Takes over the pinned programs of this very build, or loads and attaches them at the cgroup v2 root.
+    ///
+    /// Afterwards every guarded connect of a cgroup that is tagged in the kernel is refused, until `announce`.
+    ///
+    /// # Errors
+    /// No cgroup v2 root, no bpffs, missing privileges, or a program the verifier rejects (with its log).
+    pub fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[u16]) -> Result<Self> {
+        check_is_root_cgroup(cgroup_mount)?;
+        let instance = pins::instance_dir(bpffs, run_dir);
+        let version_dir = instance.join(pins::version());
+        pins::remove_staging(&instance)?;
+        let adopted = version_dir.exists();
+        if !adopted {
+            programs::load_and_pin(cgroup_mount, &instance, &version_dir)?;
+        }
+        let previous = pins::other_versions(&instance, &version_dir)?;
+        let maps = maps::Maps::open(&version_dir)
+            .with_context(|| format!("pinned maps in {} cannot be opened", version_dir.display()))?;
+        let mut interception = Self {
+            pins: version_dir,
+            maps,
+            cgroup_mount: cgroup_mount.to_owned(),
+            withdraw_on_drop: !adopted && previous.is_empty(),
+            previous,
+        };
+        interception.guard_ports(ports)?;
+        tracing::info!(
+            pins = %interception.pins.display(),
+            "{}",
+            if adopted { "took over the pinned kernel programs" } else { "loaded and attached the kernel programs" }
+        );
+        Ok(interception)
+    }
+
+    fn guard_ports(&mut self, ports: &[u16]) -> Result<()> {
+        let wanted: Vec<u32> = ports.iter().map(|port| u32::from(*port)).collect();
+        for port in &wanted {
+            self.maps.ports.insert(port, 0, 0).with_context(|| format!("port {port} cannot be guarded"))?;
+        }
+        for port in self.maps.ports.keys().collect::<Result<Vec<u32>, _>>()? {
+            if !wanted.contains(&port) {
+                self.maps.ports.remove(&port)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tags a cgroup (path below the cgroup v2 mount) and returns its id. Its connects are in scope from here on.
+    ///
+    /// # Errors
+    /// The cgroup is not there, lies too deep to be found by the kernel program, or holds the daemon itself.
+    pub fn tag(&mut self, cgroup: &Path) -> Result<u64> {
+        let id = self.cgroup_id(cgroup)?;
+        self.maps.workloads.insert(id, 0, 0).with_context(|| {
+            format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
+        })?;
+        Ok(id)
+    }
+
+    /// The id of a cgroup that may be tagged. It is the kernfs node's inode number (`kernfs_ino`).
+    fn cgroup_id(&self, cgroup: &Path) -> Result<u64> {
+        use std::os::unix::fs::MetadataExt as _;
+        let path = self.cgroup_mount.join(cgroup);
+        let metadata = fs::metadata(&path).with_context(|| format!("cgroup `{}` is not there", path.display()))?;
+        let level = cgroup.components().count();
+        if level == 0 {
+            bail!("the root cgroup cannot be tagged: the daemon itself runs below it");
+        }
+        if level >= limits::TAG_LEVEL_MAX as usize {
+            bail!("cgroup `{}` lies {level} levels deep; at most {} can be tagged", path.display(), limits::TAG_LEVEL_MAX - 1);
+        }
+        if own_cgroup(&self.cgroup_mount)?.starts_with(&path) {
+            bail!("cgroup `{}` holds the portreeve daemon itself; tag a cgroup that holds only the workload", path.display());
+        }
+        Ok(metadata.ino())
+    }
+
+    /// Ends the tag of a cgroup id; unknown ids are fine.
+    pub fn untag(&mut self, cgroup_id: u64) -> Result<()> {
+        match self.maps.workloads.remove(&cgroup_id) {
+            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(error).context("the tag cannot be removed from the kernel's map"),
+        }
+    }
+
+    /// Every tagged cgroup id, those of an earlier daemon included.
+    pub fn tagged(&self) -> Result<Vec<u64>> {
+        Ok(self.maps.workloads.keys().collect::<Result<_, _>>()?)
+    }
+
+    /// Marks the listeners as ours and tells the kernel programs their port: from here on connects are redirected.
+    pub fn announce(&mut self, listeners: &Listeners) -> Result<()> {
+        let tag = uuid::Uuid::new_v4().as_u64_pair().0;
+        for socket in listeners.sockets() {
+            self.maps.mark_listener(&socket, tag)?;
+        }
+        let settings = Settings { listener_tag: tag, proxy_port: listeners.port(), reserved: [0; 3] };
+        self.maps.set_settings(settings)?;
+        self.withdraw_on_drop = false;
+        for dir in std::mem::take(&mut self.previous) {
+            pins::remove(&dir).with_context(|| format!("the earlier build's pins in {} remain", dir.display()))?;
+            tracing::info!(pins = %dir.display(), "retired the kernel programs of an earlier build");
+        }
+        Ok(())
+    }
+
+    /// Tells the kernel programs that nobody listens any more: connects are refused without a look-up.
+    pub fn retreat(&mut self) -> Result<()> {
+        self.maps.set_settings(Settings::default())
+    }
+
+    /// A handle for one thread to take records with.
+    pub fn records(&self) -> Result<Records> {
+        Records::open(&self.pins)
+    }
+
+    /// The stream of refused connects.
+    pub fn events(&self) -> Result<Events> {
+        Events::open(&self.pins)
+    }
+
+    /// Refused connects so far, by reason.
+    pub fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
+        self.maps.refusals()
+    }
+
+    pub fn pins(&self) -> &Path {
+        &self.pins
+    }
+}
+
+impl Drop for Interception {
+    /// A start that failed leaves nothing attached, unless an earlier daemon's programs were already in force.
+    fn drop(&mut self) {
+        if self.withdraw_on_drop
+            && let Err(error) = pins::remove_instance_of(&self.pins)
+        {
+            tracing::error!("pins of a failed start remain in {}: {error:#}", self.pins.display());
+        }
+    }
+}
+
+/// Attaching anywhere but at the root would miss sockets created outside and used inside.
+fn check_is_root_cgroup(mount: &Path) -> Result<()> {
+    use std::os::unix::fs::MetadataExt as _;
+    /// `cgroup_init` makes the root first: it has kernfs id 1.
+    const ROOT_CGROUP_ID: u64 = 1;
+    let id = fs::metadata(mount).with_context(|| format!("{} cannot be read", mount.display()))?.ino();
+    if id != ROOT_CGROUP_ID {
+        bail!(
+            "{} is not the root of the cgroup v2 tree: run portreeve in the host's cgroup namespace",
+            mount.display()
+        );
+    }
+    Ok(())
+}
+
+/// The cgroup this process is in, as a path under the mount.
+fn own_cgroup(mount: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string("/proc/self/cgroup").context("/proc/self/cgroup cannot be read")?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::")).context("this process is in no cgroup v2")?;
+    Ok(mount.join(path.trim_start_matches('/')))
+}
+
+fn open_dir(path: &Path) -> Result<File> {
+    File::open(path).with_context(|| format!("{} cannot be opened", path.display()))
+}
+
+/// What a refused connect was, in words for the log.
+pub fn describe(event: &RefusedConnect) -> &'static str {
+    Refusal::from_number(event.refusal).map_or("unknown", Refusal::name)
+}

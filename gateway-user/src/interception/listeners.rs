@@ -1,0 +1,105 @@
+//! The loopback listeners that redirected connections arrive at: one for IPv4, one for IPv6, shared by all runtime
+//! threads (each accepts for itself).
+//!
+//! `SO_REUSEPORT` is deliberately absent: a group could be joined by another process of root, and then the listener
+//! that the kernel program checked is not sure to be the one that gets the connection.
+
+use std::{
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    os::fd::{AsFd as _, BorrowedFd},
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::{self, Backlog};
+
+/// Attempts to find a port that is free on both loopback addresses.
+const PORT_ATTEMPTS_MAX: usize = 64;
+/// Connections that may wait for accept, per listener. The kernel cuts it to `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+
+/// The daemon's listeners. IPv6 is missing where the host has no IPv6 loopback; such connects are then refused.
+#[derive(Debug)]
+pub struct Listeners {
+    v4: TcpListener,
+    v6: Option<TcpListener>,
+    port: u16,
+    netns_cookie: u64,
+}
+
+impl Listeners {
+    /// Listens on one port of both loopback addresses; `port` 0 takes any that is free on both.
+    ///
+    /// # Errors
+    /// The port is in use, with what to do.
+    pub fn bind(port: u16) -> Result<Self> {
+        if port != 0 {
+            return Self::try_bind(port).with_context(|| {
+                format!(
+                    "cannot listen on port {port} of the loopback addresses; choose another \
+                     `interception.listen_port`, or leave it out and the kernel chooses"
+                )
+            });
+        }
+        for _ in 0..PORT_ATTEMPTS_MAX {
+            match Self::try_bind(0) {
+                // Free for IPv4, taken for IPv6: try another.
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                bound => return bound.context("cannot listen on the loopback addresses"),
+            }
+        }
+        bail!("no port is free on both loopback addresses")
+    }
+
+    fn try_bind(port: u16) -> io::Result<Self> {
+        let v4 = listen((Ipv4Addr::LOCALHOST, port).into())?;
+        let port = v4.local_addr()?.port();
+        let v6 = match listen((Ipv6Addr::LOCALHOST, port).into()) {
+            Ok(listener) => Some(listener),
+            Err(error) if has_no_ipv6(&error) => None,
+            Err(error) => return Err(error),
+        };
+        let netns_cookie = super::evidence::netns_cookie(v4.as_fd())?;
+        Ok(Self { v4, v6, port, netns_cookie })
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Cookie of the network namespace the listeners are in.
+    pub fn netns_cookie(&self) -> u64 {
+        self.netns_cookie
+    }
+
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        let v6 = self.v6.as_ref().map(|_| SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)));
+        std::iter::once(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).chain(v6).collect()
+    }
+
+    pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(self.v4.as_fd()).chain(self.v6.as_ref().map(|listener| listener.as_fd()))
+    }
+
+    /// The same listening sockets under descriptors of their own, for one more thread to accept from.
+    pub fn try_clone(&self) -> io::Result<Vec<TcpListener>> {
+        let mut sockets = vec![self.v4.try_clone()?];
+        if let Some(v6) = &self.v6 {
+            sockets.push(v6.try_clone()?);
+        }
+        Ok(sockets)
+    }
+}
+
+fn has_no_ipv6(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let listener = TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    // The standard library listens with a short backlog; listening again only changes its length.
+    socket::listen(&listener, Backlog::new(BACKLOG)?)?;
+    Ok(listener)
+}

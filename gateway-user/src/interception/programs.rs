@@ -1,0 +1,85 @@
+//! Loading, attaching and pinning the kernel programs.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, anyhow};
+use aya::{
+    Ebpf, EbpfLoader,
+    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps, links::FdLink},
+};
+
+use super::{maps, open_dir, pins};
+
+/// The kernel programs, as built by `build.rs`.
+pub(super) const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portreeve-ebpf"));
+
+/// The order matters on attaching: what publishes and forgets records is there before what redirects.
+const PROGRAMS: [&str; 6] = ["release", "publish_record", "getpeername4", "getpeername6", "connect4", "connect6"];
+
+/// Loads every program, attaches it at the cgroup root and pins links and maps, all or nothing: the pins are made in a
+/// staging directory and appear under their name by one rename.
+pub(super) fn load_and_pin(cgroup_mount: &Path, instance: &Path, version_dir: &Path) -> Result<()> {
+    let mut ebpf = EbpfLoader::new().load(OBJECT).map_err(explain_load)?;
+    let staging = pins::staging_dir(instance);
+    fs::create_dir_all(&staging).with_context(|| format!("{} cannot be created", staging.display()))?;
+    let made = attach_and_pin(&mut ebpf, cgroup_mount, &staging)
+        .and_then(|()| fs::rename(&staging, version_dir).context("the pins cannot be put in place"));
+    if made.is_err() {
+        // The first error is the one to show.
+        let _ = pins::remove_instance_of(&staging);
+    }
+    made
+}
+
+fn attach_and_pin(ebpf: &mut Ebpf, cgroup_mount: &Path, staging: &Path) -> Result<()> {
+    for name in maps::PINNED {
+        let map = ebpf.map(name).ok_or_else(|| anyhow!("the kernel object has no map {name}"))?;
+        map.pin(staging.join(name)).with_context(|| format!("map {name} cannot be pinned"))?;
+    }
+    for name in PROGRAMS {
+        let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the kernel object has no program {name}"))?;
+        let link = attach(program, cgroup_mount).with_context(|| format!("kernel program {name}"))?;
+        link.pin(staging.join(format!("link_{name}"))).with_context(|| format!("link of {name} cannot be pinned"))?;
+    }
+    Ok(())
+}
+
+fn attach(program: &mut Program, cgroup_mount: &Path) -> Result<FdLink> {
+    const MODE: CgroupAttachMode = CgroupAttachMode::Single;
+    let cgroup = open_dir(cgroup_mount)?;
+    let attaching = "cannot be attached at the cgroup root";
+    match program {
+        Program::CgroupSockAddr(program) => {
+            program.load().map_err(explain_verifier)?;
+            let id = CgroupSockAddr::attach(program, cgroup, MODE).context(attaching)?;
+            Ok(program.take_link(id)?.try_into()?)
+        }
+        Program::CgroupSock(program) => {
+            program.load().map_err(explain_verifier)?;
+            let id = CgroupSock::attach(program, cgroup, MODE).context(attaching)?;
+            Ok(program.take_link(id)?.try_into()?)
+        }
+        Program::SockOps(program) => {
+            program.load().map_err(explain_verifier)?;
+            let id = SockOps::attach(program, cgroup, MODE).context(attaching)?;
+            Ok(program.take_link(id)?.try_into()?)
+        }
+        _ => Err(anyhow!("is of a kind that is not ours")),
+    }
+}
+
+/// A verifier rejection is shown with its log, whole: it is the only way to tell what this kernel lacks.
+fn explain_verifier(error: aya::programs::ProgramError) -> anyhow::Error {
+    match &error {
+        aya::programs::ProgramError::LoadError { io_error, verifier_log } => {
+            anyhow!("the kernel rejected it: {io_error}\nverifier log:\n{verifier_log}")
+        }
+        _ => anyhow!(error),
+    }
+}
+
+fn explain_load(error: aya::EbpfError) -> anyhow::Error {
+    anyhow!(error).context(
+        "the kernel maps cannot be created: CAP_BPF and CAP_NET_ADMIN (or root) are needed; `portreeve doctor` says more",
+    )
+}
