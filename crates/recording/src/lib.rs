@@ -1,1 +1,39 @@
+//! Portreeve's session file: what one session asked, what was decided and what came back.
+//!
+//! A file is a [`Header`] followed by frames; each frame is one [`Entry`] in rkyv form, readable in place, under a
+//! checksum and a BLAKE3 chain. `docs/recording-format.md` has it byte by byte.
+//!
+//! [`Encoder`] turns entries into frames, [`Reader`] walks frames in a slice, [`Stream`] walks them in a file that may
+//! still grow. The crate opens no files, maps no memory and reads no clock: bytes and times are arguments.
 
+#![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that panics has failed"
+    )
+)]
+
+mod encoder;
+mod frame;
+mod header;
+pub mod limits;
+mod reader;
+mod record;
+pub mod redact;
+mod stream;
+mod text;
+
+pub use encoder::{EncodeError, Encoder};
+pub use header::{Header, ReadError};
+pub use reader::{End, Frame, Position, Reader, TornWhy};
+pub use record::{
+    ArchivedEntry, Closed, Command, Decision, Entry, ErrorText, Evidence, Login, Opened, Record, Response, Statement,
+    Verdict,
+};
+pub use stream::{Stream, StreamError};
+pub use text::{Text, clip};

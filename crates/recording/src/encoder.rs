@@ -1,0 +1,102 @@
+//! Entries to frames.
+
+use rkyv::api::serialize_using;
+use rkyv::rancor;
+use rkyv::ser::sharing::Unshare;
+use rkyv::ser::{Positional, Serializer, Writer};
+use rkyv::util::with_arena;
+
+use crate::frame::{Chain, FrameHeader, chain_next, chain_start, checksum, padding_len};
+use crate::header::Header;
+use crate::limits::{FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX};
+use crate::record::Entry;
+
+/// Makes the frames of one file, in order.
+///
+/// A clone is a bookmark: a caller that could not store a frame goes on from the clone it took before, and the chain
+/// has no gap.
+#[derive(Debug, Clone)]
+pub struct Encoder {
+    chain: Chain,
+}
+
+/// Why an entry could not be made a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum EncodeError {
+    /// Longer than a reader would accept.
+    #[error("a record may have {PAYLOAD_LEN_MAX} bytes; shorten its texts with `Text` and `clip` before recording")]
+    TooLong,
+}
+
+impl Encoder {
+    /// An encoder for a new file, and the file's first bytes.
+    #[must_use]
+    pub fn new(header: &Header) -> (Self, [u8; HEADER_LEN]) {
+        let bytes = header.to_bytes();
+        (Self { chain: chain_start(&bytes) }, bytes)
+    }
+
+    /// Appends exactly one frame, padding included, to `out`; allocates only to grow `out`.
+    ///
+    /// # Errors
+    /// When the payload would be longer than [`PAYLOAD_LEN_MAX`]; `out` and the chain are then as before.
+    pub fn encode(&mut self, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let start = out.len();
+        let encoded = self.encode_at(start, entry, out);
+        if encoded.is_err() {
+            out.truncate(start);
+        }
+        encoded
+    }
+
+    fn encode_at(&mut self, start: usize, entry: &Entry<'_>, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        out.extend_from_slice(&[0; FRAME_HEADER_LEN]);
+        let payload_start = out.len();
+        serialize(entry, Payload { out, start: payload_start })?;
+
+        let payload = out.get(payload_start..).unwrap_or_default();
+        let length = u32::try_from(payload.len()).map_err(|_| EncodeError::TooLong)?;
+        let chain = chain_next(&self.chain, payload);
+        let header = FrameHeader { length, checksum: checksum(length, payload), chain, reserved: [0; 8] };
+        out.resize(out.len() + padding_len(length as usize), 0);
+        if let Some(place) = out.get_mut(start..payload_start) {
+            place.copy_from_slice(&header.to_bytes());
+        }
+        self.chain = chain;
+        Ok(())
+    }
+}
+
+fn serialize(entry: &Entry<'_>, payload: Payload<'_>) -> Result<(), EncodeError> {
+    // The arena is the thread's and is reused: rkyv needs it for lists of strings.
+    with_arena(|arena| {
+        let mut serializer = Serializer::new(payload, arena.acquire(), Unshare);
+        serialize_using::<_, rancor::Failure>(entry, &mut serializer)
+    })
+    .map(|_root| ())
+    // The only thing that can fail is `Payload::write`.
+    .map_err(|_| EncodeError::TooLong)
+}
+
+/// The end of a buffer as rkyv's output: positions count from the start of the payload, because that is what is aligned
+/// in the file.
+struct Payload<'a> {
+    out: &'a mut Vec<u8>,
+    start: usize,
+}
+
+impl Positional for Payload<'_> {
+    fn pos(&self) -> usize {
+        self.out.len() - self.start
+    }
+}
+
+impl<E: rancor::Source> Writer<E> for Payload<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), E> {
+        if self.pos() + bytes.len() > PAYLOAD_LEN_MAX {
+            rancor::fail!(EncodeError::TooLong);
+        }
+        self.out.extend_from_slice(bytes);
+        Ok(())
+    }
+}

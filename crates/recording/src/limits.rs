@@ -1,0 +1,32 @@
+//! Every limit of the session file, with its unit.
+
+/// Bytes of the file header.
+pub const HEADER_LEN: usize = 64;
+
+/// Bytes of a frame before its payload: length, checksum, chain, reserved.
+pub const FRAME_HEADER_LEN: usize = 48;
+
+/// Frames and payloads begin at multiples of this many bytes in the file, so that a mapped payload is read in place.
+pub const FRAME_ALIGN: usize = 16;
+
+/// Bytes of the longest payload that is written or read. A reader allocates at most this much for a frame.
+pub const PAYLOAD_LEN_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of one statement or parameter that are kept; the rest is cut and the text marked as truncated.
+pub const TEXT_KEPT_MAX: usize = 1024 * 1024;
+
+/// Bytes of a name (user, schema, attribute, message) that [`crate::clip`] keeps.
+pub const NAME_KEPT_MAX: usize = 4096;
+
+/// Bytes that a [`crate::Stream`] asks of its file at a time.
+pub const STREAM_CHUNK_LEN: usize = 64 * 1024;
+
+const _: () = {
+    assert!(HEADER_LEN.is_multiple_of(FRAME_ALIGN));
+    assert!(FRAME_HEADER_LEN.is_multiple_of(FRAME_ALIGN));
+    assert!(PAYLOAD_LEN_MAX.is_multiple_of(FRAME_ALIGN));
+    // One statement at its limit fits a frame with room for the names beside it.
+    assert!(TEXT_KEPT_MAX * 2 <= PAYLOAD_LEN_MAX);
+    assert!(PAYLOAD_LEN_MAX <= i32::MAX as usize, "rkyv's relative pointers are 32 bits wide");
+    assert!(STREAM_CHUNK_LEN >= HEADER_LEN + FRAME_HEADER_LEN);
+};
