@@ -1,0 +1,170 @@
+//! The real daemon, with a configuration, policies, secrets and state of its own under `target/run`.
+
+mod config;
+
+use crate::{
+    host,
+    limits::{CLIENT_RUN_MAX, GATEWAY_START_MAX, POLL_EVERY},
+    process,
+};
+use anyhow::{Context as _, Result, bail};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+use std::{
+    fs::{self, File},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    thread,
+    time::Instant,
+};
+
+pub use config::{Credential, GatewayConfig, Policy, Upstream, Workload};
+
+/// A running `portreeve run`. Dropping it ends the daemon and removes its pins and files.
+#[derive(Debug)]
+pub struct Gateway {
+    dir: PathBuf,
+    child: Option<Child>,
+}
+
+impl Gateway {
+    /// Writes configuration, policies and secrets, starts the daemon, and returns when `portreeve status` answers.
+    /// Errors carry what the daemon printed.
+    pub fn start(config: &GatewayConfig) -> Result<Self> {
+        host::require_root()?;
+        host::ensure_bpffs()?;
+        let mut gateway = Self { dir: host::run_dir("gateway")?, child: None };
+        config.write(&gateway.dir)?;
+        gateway.restart()?;
+        Ok(gateway)
+    }
+
+    /// The configuration file, for `--config`.
+    pub fn config_path(&self) -> PathBuf {
+        self.dir.join("portreeve.toml")
+    }
+
+    /// The folder that holds configuration, `policies/`, `secrets/`, `run/` and `state/`.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// The daemon's process id, if it was not ended through this value.
+    pub fn pid(&self) -> Option<u32> {
+        self.child.as_ref().map(Child::id)
+    }
+
+    /// Starts the daemon again with the same files, after [`Gateway::kill9`] or [`Gateway::terminate`]. A running one is
+    /// ended first.
+    pub fn restart(&mut self) -> Result<()> {
+        self.terminate()?;
+        let log =
+            File::options().create(true).append(true).open(self.log_path()).context("cannot open the daemon's log")?;
+        let mut command = Command::new(host::portreeve_binary()?);
+        command.arg("run").arg("--config").arg(self.config_path());
+        command.stdin(Stdio::null()).stdout(log.try_clone().context("cannot share the daemon's log")?).stderr(log);
+        self.child = Some(process::spawn(command)?);
+        self.wait_ready()
+    }
+
+    fn wait_ready(&mut self) -> Result<()> {
+        let start = Instant::now();
+        loop {
+            let child = self.child.as_mut().context("the daemon was not started")?;
+            if let Some(status) = child.try_wait().context("cannot wait for the daemon")? {
+                self.child = None;
+                bail!("the daemon ended at once ({status}): {}", self.log());
+            }
+            let status = self.cli(&["status"])?;
+            if status.status.success() {
+                return Ok(());
+            }
+            if start.elapsed() > GATEWAY_START_MAX {
+                let said = String::from_utf8_lossy(&status.stderr).into_owned();
+                bail!("`portreeve status` fails after {GATEWAY_START_MAX:?}: {said}; the daemon's log: {}", self.log());
+            }
+            thread::sleep(POLL_EVERY);
+        }
+    }
+
+    /// Ends the daemon without a chance to tidy up. What it pinned stays, by design.
+    pub fn kill9(&mut self) -> Result<()> {
+        let Some(mut child) = self.child.take() else { bail!("the daemon does not run") };
+        process::signal(&child, Signal::SIGKILL)?;
+        child.wait().context("cannot wait for the daemon").map(drop)
+    }
+
+    /// Asks the daemon to end and waits for it; none when it does not run.
+    pub fn terminate(&mut self) -> Result<Option<ExitStatus>> {
+        self.child.take().map(|mut child| process::terminate(&mut child)).transpose()
+    }
+
+    /// Whether the daemon still runs.
+    pub fn is_running(&mut self) -> bool {
+        self.child.as_mut().is_some_and(|child| matches!(child.try_wait(), Ok(None)))
+    }
+
+    /// What the daemon printed so far, its end only.
+    pub fn log(&self) -> String {
+        host::log_tail(&self.log_path())
+    }
+
+    fn log_path(&self) -> PathBuf {
+        self.dir.join("log")
+    }
+
+    /// `portreeve <args> --config <this daemon's>`, whatever its exit status.
+    pub fn cli(&self, args: &[&str]) -> Result<Output> {
+        let mut command = Command::new(host::portreeve_binary()?);
+        command.args(args).arg("--config").arg(self.config_path());
+        process::output(command, CLIENT_RUN_MAX)
+    }
+
+    /// Every record of every session so far, oldest first: `portreeve tail --json --lines 0 <args>`.
+    pub fn records(&self, args: &[&str]) -> Result<Vec<Value>> {
+        let output = self.cli(&[&["tail", "--json", "--lines", "0"], args].concat())?;
+        if !output.status.success() {
+            bail!("`portreeve tail` failed: {}", String::from_utf8_lossy(&output.stderr));
+        }
+        let text = String::from_utf8(output.stdout).context("`portreeve tail` printed no UTF-8")?;
+        text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: `{line}`"))).collect()
+    }
+
+    fn remove(&mut self) -> Result<()> {
+        self.terminate()?;
+        let run_dir = self.dir.join("run");
+        // On the keeper: the pins are in its mount namespace.
+        process::on_keeper(move || remove_pins(&run_dir))??;
+        if thread::panicking() {
+            eprintln!("the daemon's files stay for a look: {}\n{}", self.dir.display(), self.log());
+            return Ok(());
+        }
+        host::remove_run_dir(&self.dir)
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        if let Err(error) = self.remove() {
+            eprintln!("the daemon of `{}` did not go away: {error:#}", self.dir.display());
+        }
+    }
+}
+
+/// An instance's pins lie in `portreeve/<run_dir, its slashes replaced>/` below the bpffs: whichever folder there is named
+/// after this run_dir, by the part that no other run of the harness has.
+fn remove_pins(run_dir: &Path) -> Result<()> {
+    let pins = Path::new(host::BPFFS).join("portreeve");
+    let unique =
+        run_dir.parent().and_then(Path::file_name).context("a run folder has a name")?.to_string_lossy().into_owned();
+    let Ok(entries) = fs::read_dir(&pins) else { return Ok(()) };
+    for entry in entries {
+        let path = entry.context("cannot read the pins")?.path();
+        if path.to_string_lossy().contains(&unique) {
+            fs::remove_dir_all(&path).with_context(|| format!("cannot remove the pins `{}`", path.display()))?;
+        }
+    }
+    // Fails while another instance has pins, as it should.
+    let _ = fs::remove_dir(&pins);
+    Ok(())
+}
