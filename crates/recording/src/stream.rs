@@ -59,6 +59,11 @@ impl<F: Read + Seek> Stream<F> {
         &self.file
     }
 
+    /// The file, for a reader that also changes it. Where it stands does not matter.
+    pub fn get_mut(&mut self) -> &mut F {
+        &mut self.file
+    }
+
     /// After the last frame that was returned.
     pub fn position(&self) -> Position {
         self.position

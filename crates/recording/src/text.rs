@@ -53,6 +53,12 @@ impl<'a> Text<'a> {
         Self::of_bytes(&[])
     }
 
+    /// The same text, for a caller whose bytes do not stay.
+    #[must_use]
+    pub fn into_owned(self) -> Text<'static> {
+        Text { bytes: Cow::Owned(self.bytes.into_owned()), ..self }
+    }
+
     /// The bytes that are kept.
     #[must_use]
     pub fn kept(&self) -> &[u8] {

@@ -1,0 +1,56 @@
+//! What recording one statement costs: `cargo run --release -p portreeve-recording --example cost`.
+
+use std::borrow::Cow;
+use std::hint::black_box;
+use std::time::Instant;
+
+use portreeve_recording::{Command, Decision, EncodeError, Encoder, Entry, Header, Record, Statement, Text, Verdict};
+
+const ROUNDS: u64 = 200_000;
+
+fn main() -> Result<(), EncodeError> {
+    let (mut encoder, _) = Encoder::new(&Header { session_id: [1; 16], created_unix_ns: 1 });
+    let policies = ["reporting-reads-shop".to_owned()];
+    let mut out = Vec::new();
+    let mut best_ns = f64::MAX;
+    let mut frames_len = 0;
+    for _ in 0..10 {
+        let start = Instant::now();
+        for number in 1..=ROUNDS {
+            out.clear();
+            encoder.encode(&black_box(statement(number)), &mut out)?;
+            encoder.encode(&black_box(verdict(number, &policies)), &mut out)?;
+            frames_len = black_box(&out).len();
+        }
+        best_ns = best_ns.min(start.elapsed().as_nanos() as f64 / ROUNDS as f64);
+    }
+    println!("statement and verdict: {best_ns:.0} ns, {frames_len} bytes");
+    Ok(())
+}
+
+fn statement(number: u64) -> Entry<'static> {
+    Entry {
+        at_unix_ns: number,
+        record: Record::Statement(Statement {
+            number,
+            command: Command::Query,
+            prepared: None,
+            sql: Text::of_sql(b"SELECT c FROM sbtest1 WHERE id=5023"),
+            schema: Some("sbtest".into()),
+            parameters: Cow::Borrowed(&[]),
+        }),
+    }
+}
+
+fn verdict(number: u64, policies: &[String]) -> Entry<'_> {
+    Entry {
+        at_unix_ns: number,
+        record: Record::Verdict(Verdict {
+            number,
+            decision: Decision::Allow,
+            class: "select".into(),
+            policies: policies.into(),
+            reason: "permitted by `reporting-reads-shop`".into(),
+        }),
+    }
+}
