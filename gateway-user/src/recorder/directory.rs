@@ -1,0 +1,78 @@
+//! Where session files lie, and which there are.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+/// What session files end in.
+pub(crate) const EXTENSION: &str = "prs";
+
+/// One session file, not opened yet. Ordered by day, then by id: ids are UUIDv7, so that is by time.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SessionPath {
+    /// UTC day, as the directory is called.
+    pub(crate) day: String,
+    /// From the file's name.
+    pub(crate) id: Uuid,
+    pub(crate) path: PathBuf,
+}
+
+/// The directory of a day's sessions.
+pub(crate) fn of_day(state_dir: &Path, day: &str) -> PathBuf {
+    state_dir.join("sessions").join(day)
+}
+
+/// The days that have a directory, oldest first.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub(crate) fn days(state_dir: &Path) -> io::Result<Vec<String>> {
+    names(&state_dir.join("sessions"))
+}
+
+/// The session files of a day, oldest first. Files with other names are not ours and are left out.
+///
+/// # Errors
+/// When the directory is there and cannot be read.
+pub(crate) fn sessions(state_dir: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
+    let directory = of_day(state_dir, day);
+    let found = names(&directory)?.into_iter().filter_map(|name| {
+        let id = Uuid::try_parse(name.strip_suffix(EXTENSION)?.strip_suffix('.')?).ok()?;
+        Some(SessionPath { day: day.to_owned(), id, path: directory.join(name) })
+    });
+    let mut sessions: Vec<_> = found.collect();
+    sessions.sort();
+    Ok(sessions)
+}
+
+/// Whether a daemon still writes the file: it holds the file's lock as long as it lives.
+pub(crate) fn is_written(file: &File) -> bool {
+    match file.try_lock_shared() {
+        Ok(()) => {
+            // The lock is also gone when the file is closed, but a follower keeps it open.
+            let _ = file.unlock();
+            false
+        }
+        Err(TryLockError::WouldBlock) => true,
+        Err(TryLockError::Error(_)) => false,
+    }
+}
+
+fn names(directory: &Path) -> io::Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => {
+            let text = format!("cannot read `{}`: {error}; run this as the daemon's user", directory.display());
+            return Err(io::Error::new(error.kind(), text));
+        }
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        names.extend(entry?.file_name().into_string());
+    }
+    names.sort();
+    Ok(names)
+}
