@@ -1,0 +1,68 @@
+//! The commands' side of the control socket: one request, one response, without a runtime.
+
+use super::message::{Request, Response};
+use crate::limits::{CONTROL_CLIENT_TIMEOUT, CONTROL_RESPONSE_BYTES_MAX};
+use anyhow::{Context as _, bail};
+use std::{
+    io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    os::unix::net::UnixStream,
+    path::Path,
+};
+
+/// Nobody answers at the control socket.
+#[derive(Debug, thiserror::Error)]
+#[error("no portreeve answers at `{socket}`: start it with `portreeve run`, or name its configuration with `--config`")]
+pub(crate) struct DaemonAbsent {
+    pub(crate) socket: String,
+}
+
+/// Asks the daemon behind `socket`.
+///
+/// # Errors
+/// [`DaemonAbsent`] when nobody listens there; otherwise when the daemon refuses, or does not answer in 10 s.
+pub(crate) fn ask(socket: &Path, request: &Request) -> anyhow::Result<Response> {
+    let stream = connect(socket)?;
+    // Text, not the source error: a broken pipe here must not look like a reader that left our standard output.
+    let line = exchange(&stream, request).map_err(|error| match error.kind() {
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => {
+            anyhow::anyhow!("portreeve did not answer in {} s: look at its log", CONTROL_CLIENT_TIMEOUT.as_secs())
+        }
+        _ => anyhow::anyhow!("the connection to portreeve broke ({error}): look at its log"),
+    })?;
+    if line.is_empty() {
+        bail!("portreeve closed the connection without an answer: look at its log");
+    }
+    match serde_json::from_slice(&line)
+        .context("cannot read portreeve's answer: are command and daemon of one version?")?
+    {
+        Response::Refused { message } => bail!("{message}"),
+        response => Ok(response),
+    }
+}
+
+fn connect(socket: &Path) -> anyhow::Result<UnixStream> {
+    match UnixStream::connect(socket) {
+        Ok(stream) => Ok(stream),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            Err(DaemonAbsent { socket: socket.display().to_string() }.into())
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Err(error)
+            .with_context(|| format!("cannot reach portreeve at `{}`: run the command as root", socket.display())),
+        Err(error) => Err(error).with_context(|| format!("cannot reach portreeve at `{}`", socket.display())),
+    }
+}
+
+fn exchange(mut stream: &UnixStream, request: &Request) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(CONTROL_CLIENT_TIMEOUT))?;
+    stream.set_write_timeout(Some(CONTROL_CLIENT_TIMEOUT))?;
+    let mut line = serde_json::to_vec(request)?;
+    line.push(b'\n');
+    match stream.write_all(&line) {
+        // A daemon that refuses the peer answers without reading: its reason is worth more than our broken pipe.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    let mut answer = Vec::new();
+    BufReader::new(stream.take(CONTROL_RESPONSE_BYTES_MAX)).read_until(b'\n', &mut answer)?;
+    Ok(answer)
+}

@@ -1,0 +1,143 @@
+//! What is said on the control socket. The JSON of the views is also what `--json` prints: its keys are stable.
+
+use crate::config::{Config, Workload, names};
+use anyhow::bail;
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// One line from a command to the daemon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
+pub(crate) enum Request {
+    Tag(TagRequest),
+    Untag { cgroup: PathBuf },
+    Workloads {},
+    Status {},
+}
+
+/// One line back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "response", rename_all = "snake_case")]
+pub(crate) enum Response {
+    Tagged {
+        workload: WorkloadView,
+    },
+    Untagged {
+        workload: WorkloadView,
+    },
+    Workloads {
+        workloads: Vec<WorkloadView>,
+    },
+    Status {
+        status: Status,
+    },
+    /// The request was read and refused, or could not be done: the whole cause chain as one text.
+    Refused {
+        message: String,
+    },
+}
+
+/// Make a cgroup a workload until the daemon ends or it is untagged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TagRequest {
+    /// Below the cgroup v2 mount.
+    pub(crate) cgroup: PathBuf,
+    pub(crate) workload: String,
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
+    #[serde(default)]
+    pub(crate) spiffe_id: Option<String>,
+}
+
+impl TagRequest {
+    /// The workload that is asked for. A name of the configuration means that workload, in one more cgroup: its groups and
+    /// SPIFFE ID are then the configuration's to say. A new name gets the id `spiffe://<trust domain>/<name>` unless one is given.
+    ///
+    /// # Errors
+    /// When a name is not legal, or the request contradicts the configuration.
+    pub(crate) fn resolve(&self, config: &Config) -> anyhow::Result<Workload> {
+        let cgroup = legal_cgroup(&self.cgroup)?;
+        if let Some(known) = config.workload(&self.workload) {
+            let other_groups = self.groups.iter().any(|group| !known.groups.contains(group));
+            if other_groups || self.spiffe_id.as_ref().is_some_and(|id| *id != known.spiffe_id) {
+                bail!(
+                    "the configuration says what workload `{}` is: leave `--group` and `--spiffe-id` out, or use another name",
+                    self.workload
+                );
+            }
+            return Ok(Workload { cgroup, ..known.clone() });
+        }
+        let checks = [names::check_workload(&self.workload)].into_iter();
+        let checks = checks.chain(self.groups.iter().map(|group| names::check_group(group)));
+        checks
+            .chain(self.spiffe_id.as_deref().map(names::check_spiffe_id))
+            .try_for_each(|check| check.map_err(anyhow::Error::msg))?;
+        if self.groups.len() > crate::limits::GROUPS_MAX {
+            bail!("{} groups are too many: give at most {}", self.groups.len(), crate::limits::GROUPS_MAX);
+        }
+        let spiffe_id = self.spiffe_id.clone().unwrap_or_else(|| config.trust_domain.spiffe_id(&self.workload));
+        if let Some(owner) = config.workloads.iter().find(|known| known.spiffe_id == spiffe_id) {
+            bail!(
+                "`{spiffe_id}` is workload `{}` of the configuration: tag with that name, or give another id",
+                owner.name
+            );
+        }
+        Ok(Workload { name: self.workload.clone(), cgroup, groups: self.groups.clone(), spiffe_id })
+    }
+}
+
+/// A cgroup as a request names it, cleaned.
+///
+/// # Errors
+/// When it is absolute, climbs with `..`, is the root of the mount, or is not UTF-8.
+pub(crate) fn legal_cgroup(cgroup: &Path) -> anyhow::Result<PathBuf> {
+    let Some(text) = cgroup.to_str() else { bail!("`{}` is not UTF-8: rename the cgroup", cgroup.display()) };
+    names::check_cgroup(text).map_err(anyhow::Error::msg)
+}
+
+/// A tagged cgroup as the daemon knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct WorkloadView {
+    pub(crate) workload: String,
+    pub(crate) spiffe_id: String,
+    pub(crate) groups: Vec<String>,
+    /// Below the cgroup v2 mount.
+    pub(crate) cgroup: PathBuf,
+    /// The kernel's 64-bit id; `None` while a configured cgroup does not exist.
+    pub(crate) cgroup_id: Option<u64>,
+    pub(crate) source: Source,
+    pub(crate) sessions_open: u64,
+}
+
+/// Who tagged it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Source {
+    Config,
+    Tag,
+}
+
+/// How the daemon is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Status {
+    pub(crate) version: String,
+    pub(crate) pid: u32,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Tagged cgroups.
+    pub(crate) workloads: u64,
+    pub(crate) sessions_open: u64,
+    pub(crate) sessions_total: u64,
+    pub(crate) statements_total: u64,
+    pub(crate) denied_total: u64,
+    /// Connections refused, by reason.
+    pub(crate) refused_connections: BTreeMap<String, u64>,
+    /// Policies loaded.
+    pub(crate) policies: u64,
+    pub(crate) pins_dir: PathBuf,
+}

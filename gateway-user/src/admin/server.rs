@@ -1,0 +1,158 @@
+//! The daemon's side of the control socket.
+
+use super::{
+    Lock,
+    message::{Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
+};
+use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_SERVER_TIMEOUT};
+use anyhow::{Context as _, bail};
+use std::{
+    fs::{self, Permissions},
+    io::ErrorKind,
+    os::unix::fs::PermissionsExt as _,
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader},
+    net::{UnixListener, UnixStream},
+    task::JoinSet,
+    time::timeout,
+};
+
+/// What the control socket may do to the daemon. Calls come from a blocking thread, several at a time.
+pub(crate) trait Authority: Send + Sync + 'static {
+    /// # Errors
+    /// When the cgroup does not exist, is tagged as something else, or the kernel refuses.
+    fn tag(&self, request: &TagRequest) -> anyhow::Result<WorkloadView>;
+    /// The workload as it was.
+    ///
+    /// # Errors
+    /// When the cgroup is not tagged, or the kernel refuses.
+    fn untag(&self, cgroup: &Path) -> anyhow::Result<WorkloadView>;
+    fn workloads(&self) -> Vec<WorkloadView>;
+    fn status(&self) -> Status;
+}
+
+/// Listens at `socket` (mode 0600) in place of a dead daemon's socket. The [`Lock`] proves that a socket found there is dead.
+///
+/// # Errors
+/// When the socket cannot be made. Must be called within a tokio runtime.
+pub(crate) fn listen(socket: &Path, _held: &Lock) -> anyhow::Result<UnixListener> {
+    let named = || format!("cannot listen on the control socket `{}`", socket.display());
+    match fs::remove_file(socket) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(named),
+    }
+    let listener = UnixListener::bind(socket).with_context(named)?;
+    // Between bind and here the folder's mode and the check of the peer's uid guard it.
+    fs::set_permissions(socket, Permissions::from_mode(0o600)).with_context(named)?;
+    Ok(listener)
+}
+
+/// Serves until dropped. One connection's failure is logged and ends that connection only.
+pub(crate) async fn serve(listener: UnixListener, authority: Arc<dyn Authority>) {
+    let mut connections = JoinSet::new();
+    loop {
+        if connections.len() >= CONTROL_CONNECTIONS_MAX {
+            connections.join_next().await;
+        }
+        while connections.try_join_next().is_some() {}
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                connections.spawn(connection(stream, Arc::clone(&authority)));
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: at once again would spin.
+                tracing::warn!(%error, "control socket: cannot accept");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn connection(mut stream: UnixStream, authority: Arc<dyn Authority>) {
+    if let Err(error) = check_peer(&stream) {
+        tracing::warn!("control socket: {error:#}");
+        // Best effort: the peer has no right to an answer.
+        let _ = timeout(CONTROL_SERVER_TIMEOUT, answer(&mut stream, &refused(&error))).await;
+        return;
+    }
+    if let Err(error) = requests(stream, authority).await {
+        tracing::warn!("control socket: {error:#}");
+    }
+}
+
+fn check_peer(stream: &UnixStream) -> anyhow::Result<()> {
+    let uid = stream.peer_cred().context("cannot tell who is connected")?.uid();
+    let own = nix::unistd::geteuid().as_raw();
+    if uid != 0 && uid != own {
+        bail!("user {uid} may not control this daemon: run the command as root or as user {own}");
+    }
+    Ok(())
+}
+
+async fn requests(mut stream: UnixStream, authority: Arc<dyn Authority>) -> anyhow::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let mut reader = BufReader::new(reader);
+    loop {
+        let line = match timeout(CONTROL_SERVER_TIMEOUT, line(&mut reader)).await.context("no request came in time")? {
+            Ok(Some(line)) => line,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                timeout(CONTROL_SERVER_TIMEOUT, answer(&mut writer, &refused(&error)))
+                    .await
+                    .context("the answer was not taken")??;
+                return Err(error);
+            }
+        };
+        let authority = Arc::clone(&authority);
+        let response =
+            tokio::task::spawn_blocking(move || respond(&line, authority.as_ref())).await.unwrap_or_else(|error| {
+                refused(&anyhow::Error::new(error).context("the daemon failed at this request; see its log"))
+            });
+        timeout(CONTROL_SERVER_TIMEOUT, answer(&mut writer, &response)).await.context("the answer was not taken")??;
+    }
+}
+
+/// One request without its newline; `None` when the peer has no more.
+async fn line(reader: &mut (impl tokio::io::AsyncBufRead + Unpin)) -> anyhow::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    let room = u64::try_from(CONTROL_REQUEST_BYTES_MAX).unwrap_or(u64::MAX);
+    reader.take(room).read_until(b'\n', &mut line).await.context("cannot read the request")?;
+    match line.pop() {
+        None => Ok(None),
+        Some(b'\n') => Ok(Some(line)),
+        Some(_) if line.len() + 1 >= CONTROL_REQUEST_BYTES_MAX => {
+            bail!("the request is longer than {CONTROL_REQUEST_BYTES_MAX} bytes: give fewer groups")
+        }
+        Some(_) => bail!("the request ends without a newline: send one JSON object per line"),
+    }
+}
+
+fn respond(line: &[u8], authority: &dyn Authority) -> Response {
+    let done = || -> anyhow::Result<Response> {
+        let request = serde_json::from_slice(line)
+            .context("the request is not one this version knows: are command and daemon of one version?")?;
+        Ok(match request {
+            Request::Tag(tag) => Response::Tagged { workload: authority.tag(&tag)? },
+            Request::Untag { cgroup } => Response::Untagged { workload: authority.untag(&legal_cgroup(&cgroup)?)? },
+            Request::Workloads {} => Response::Workloads { workloads: authority.workloads() },
+            Request::Status {} => Response::Status { status: authority.status() },
+        })
+    };
+    done().unwrap_or_else(|error| refused(&error))
+}
+
+fn refused(error: &anyhow::Error) -> Response {
+    Response::Refused { message: format!("{error:#}") }
+}
+
+async fn answer(writer: &mut (impl tokio::io::AsyncWrite + Unpin), response: &Response) -> anyhow::Result<()> {
+    let mut line = serde_json::to_vec(response).context("cannot write the answer as JSON")?;
+    line.push(b'\n');
+    writer.write_all(&line).await.context("cannot send the answer")?;
+    writer.flush().await.context("cannot send the answer")
+}

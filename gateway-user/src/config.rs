@@ -1,0 +1,152 @@
+//! The configuration file: read whole, checked whole, every problem reported at once.
+//!
+//! [`Config::load`] is for the commands that enforce (`run`, `check`): it looks at the files that the configuration names as well.
+//! [`Config::read`] is for the commands that only need to know where things are (`status`, `tail`).
+
+mod destination;
+mod document;
+pub(crate) mod names;
+mod problem;
+pub(crate) mod secret;
+mod servers;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use destination::Match;
+pub(crate) use names::TrustDomain;
+pub(crate) use problem::{ConfigProblems, Problem};
+
+use std::{
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+/// A configuration that passed every check.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Config {
+    /// The file it was read from, absolute.
+    pub(crate) path: PathBuf,
+    pub(crate) trust_domain: TrustDomain,
+    pub(crate) state_dir: PathBuf,
+    pub(crate) run_dir: PathBuf,
+    pub(crate) interception: Interception,
+    pub(crate) workloads: Vec<Workload>,
+    /// In the order of the file: the first match wins.
+    pub(crate) servers: Vec<Server>,
+    /// Files, or folders whose `*.cedar` files are read. Absolute.
+    pub(crate) policy_paths: Vec<PathBuf>,
+    /// What is allowed but probably not meant.
+    pub(crate) warnings: Vec<Problem>,
+}
+
+/// `[interception]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Interception {
+    /// Destination ports whose connections are intercepted: 1 to 16, none twice, none 0.
+    pub(crate) ports: Vec<u16>,
+    /// The gateway's own port on the loopback addresses; 0 means any free port.
+    pub(crate) listen_port: u16,
+}
+
+/// `[[workload]]`: what a cgroup is tagged as when the daemon starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Workload {
+    pub(crate) name: String,
+    /// Below the cgroup v2 mount, without a leading slash and without `..`.
+    pub(crate) cgroup: PathBuf,
+    pub(crate) groups: Vec<String>,
+    pub(crate) spiffe_id: String,
+}
+
+/// `[[server]]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Server {
+    pub(crate) name: String,
+    pub(crate) matches: Vec<Match>,
+    pub(crate) tls: Tls,
+    /// In the order of the file: the first that fits is used.
+    pub(crate) credentials: Vec<Credential>,
+}
+
+/// How the gateway speaks to a server. This version knows one way, and refuses a configuration that asks for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tls {
+    Disabled,
+}
+
+/// `[[server.credential]]`: a database account that the gateway holds for some workloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) fors: Vec<For>,
+    pub(crate) user: String,
+    /// Absolute; read with [`secret::read`].
+    pub(crate) password_file: PathBuf,
+}
+
+/// Whom a credential is for: `"*"`, `"group:<name>"`, `"workload:<name>"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum For {
+    Any,
+    Group(String),
+    Workload(String),
+}
+
+impl Config {
+    /// Reads and checks the file at `path`, and that the secrets and policies it names can be read.
+    ///
+    /// # Errors
+    /// Every problem that was found, each with its place in the file.
+    pub(crate) fn load(path: &Path) -> Result<Self, ConfigProblems> {
+        settings::read(path, settings::Depth::NamedFiles)
+    }
+
+    /// As [`Config::load`], without looking at other files: an operator may ask for the status of a daemon whose secrets he may not read.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigProblems> {
+        settings::read(path, settings::Depth::TextOnly)
+    }
+
+    /// The server that a connection to `ip`, `port` was meant for: the first match in the order of the file.
+    /// An IPv4-mapped IPv6 address is the IPv4 address (connections to it arrive so from dual-stack clients).
+    pub(crate) fn server_for(&self, ip: IpAddr, port: u16) -> Option<&Server> {
+        self.servers.iter().find(|server| server.matches.iter().any(|at| at.contains(ip, port)))
+    }
+
+    /// The account that a workload gets at a server: the first credential in the order of the file with a fitting `for`.
+    pub(crate) fn credential_for<'s>(
+        &self,
+        server: &'s Server,
+        workload: &str,
+        groups: &[String],
+    ) -> Option<&'s Credential> {
+        server.credentials.iter().find(|credential| credential.fors.iter().any(|one| one.fits(workload, groups)))
+    }
+
+    /// The configured workload of this name.
+    pub(crate) fn workload(&self, name: &str) -> Option<&Workload> {
+        self.workloads.iter().find(|workload| workload.name == name)
+    }
+
+    /// The configured server of this name.
+    pub(crate) fn server(&self, name: &str) -> Option<&Server> {
+        self.servers.iter().find(|server| server.name == name)
+    }
+
+    /// Where the daemon listens for `portreeve tag`, `status` and the like.
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        self.run_dir.join(settings::CONTROL_SOCKET)
+    }
+}
+
+impl For {
+    fn fits(&self, workload: &str, groups: &[String]) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Group(group) => groups.contains(group),
+            Self::Workload(name) => name == workload,
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! From the document to a [`Config`]: the top level, `[interception]`, `[[workload]]`, `[policy]`.
+
+use super::{
+    Config, ConfigProblems, Interception, Problem, TrustDomain, Workload,
+    document::{Located, Section},
+    names,
+    problem::{Findings, Spot},
+    servers,
+};
+use crate::limits::{CONFIG_BYTES_MAX, GROUPS_MAX, GUARDED_PORTS_MAX, SOCKET_PATH_BYTES_MAX};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::Read as _,
+    os::unix::ffi::OsStrExt as _,
+    path::{Component, Path, PathBuf},
+};
+use toml::de::DeTable;
+
+/// The control socket's name in the `run_dir`.
+pub(super) const CONTROL_SOCKET: &str = "control.sock";
+
+/// How far to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Depth {
+    /// The configuration file alone.
+    TextOnly,
+    /// The password files and policy paths it names as well.
+    NamedFiles,
+}
+
+/// What reading needs besides the document.
+#[derive(Debug)]
+pub(super) struct Place<'p> {
+    /// The configuration's folder: relative paths start here.
+    folder: &'p Path,
+    pub(super) depth: Depth,
+}
+
+impl Place<'_> {
+    pub(super) fn absolute(&self, path: &str) -> PathBuf {
+        self.folder.join(path)
+    }
+}
+
+/// Values that may occur once, and where each was first written.
+#[derive(Debug, Default)]
+pub(super) struct Seen(HashMap<String, Spot>);
+
+impl Seen {
+    pub(super) fn once(&mut self, value: &str, spot: &Spot, findings: &mut Findings<'_>) {
+        if let Some(first) = self.0.get(value) {
+            let line = findings.line(first);
+            findings.error(spot, format!("`{value}` is there already, in line {line}: write another, or remove one"));
+        } else {
+            self.0.insert(value.to_owned(), spot.clone());
+        }
+    }
+}
+
+/// Reads the file and every setting of it.
+pub(super) fn read(path: &Path, depth: Depth) -> Result<Config, ConfigProblems> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let text = text(&path).map_err(|message| {
+        let key = String::new();
+        ConfigProblems(vec![Problem { file: path.clone(), line: None, column: None, key, message }])
+    })?;
+    parse(&path, &text, depth)
+}
+
+/// Reads every setting of a text; `path` names it in problems and is where relative paths start.
+pub(super) fn parse(path: &Path, text: &str, depth: Depth) -> Result<Config, ConfigProblems> {
+    let mut findings = Findings::new(path, text);
+    let (document, broken) = DeTable::parse_recoverable(text);
+    for error in &broken {
+        let spot = Spot { key: String::new(), offset: error.span().map_or(0, |span| span.start) };
+        findings.error(&spot, format!("is not TOML: {}", error.message().replace('\n', ", ")));
+    }
+    // What follows a broken line was recovered by guessing: problems found in it would mislead.
+    let config = if broken.is_empty() {
+        let place = Place { folder: path.parent().unwrap_or(Path::new("/")), depth };
+        whole(path, &place, Section::root(document.get_ref()), &mut findings)
+    } else {
+        None
+    };
+    let unfinished = Problem {
+        file: path.to_owned(),
+        line: None,
+        column: None,
+        key: String::new(),
+        message: "a setting could not be read: run `portreeve check`".to_owned(),
+    };
+    let warnings = findings.finish()?;
+    config.map(|config| Config { warnings, ..config }).ok_or(ConfigProblems(vec![unfinished]))
+}
+
+fn text(path: &Path) -> Result<String, String> {
+    let cannot = |error| format!("cannot read the configuration: {error}; name the file with `--config`");
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(cannot)?;
+    file.take(CONFIG_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(cannot)?;
+    if u64::try_from(bytes.len()).is_ok_and(|length| length > CONFIG_BYTES_MAX) {
+        return Err(format!("is longer than {CONFIG_BYTES_MAX} bytes: name a configuration with `--config`"));
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line =
+            error.as_bytes().iter().take(error.utf8_error().valid_up_to()).filter(|&&byte| byte == b'\n').count();
+        format!("is not UTF-8 in line {}: save the file as UTF-8", line + 1)
+    })
+}
+
+fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut Findings<'_>) -> Option<Config> {
+    let trust_domain = trust_domain(&mut root, findings);
+    let state_dir = folder(&mut root, "state_dir", "/var/lib/portreeve", findings);
+    let run_dir = folder(&mut root, "run_dir", "/run/portreeve", findings);
+    check_socket_length(&root, run_dir.as_deref(), findings);
+    let interception = interception(&mut root, findings);
+    let workloads = workloads(&mut root, trust_domain.as_ref(), findings);
+    let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
+    let servers = servers::read(&mut root, place, guarded, &workloads, findings);
+    let policy_paths = policy_paths(&mut root, place, findings);
+    root.finish(findings);
+    Some(Config {
+        path: path.to_owned(),
+        trust_domain: trust_domain?,
+        state_dir: state_dir?,
+        run_dir: run_dir?,
+        interception: interception?,
+        workloads,
+        servers,
+        policy_paths: policy_paths?,
+        warnings: Vec::new(),
+    })
+}
+
+fn trust_domain(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<TrustDomain> {
+    let found =
+        root.required("trust_domain", "the SPIFFE trust domain of your workloads, such as `example.org`", findings)?;
+    valid(TrustDomain::new(found.value), &found.spot, findings)
+}
+
+/// A folder of the daemon's own: absolute, for the daemon and the commands may start in different folders.
+fn folder(root: &mut Section<'_>, key: &'static str, default: &str, findings: &mut Findings<'_>) -> Option<PathBuf> {
+    if !root.has(key) {
+        return Some(PathBuf::from(default));
+    }
+    let found = root.string(key, findings)?;
+    let path = Path::new(found.value);
+    let climbs = path.components().any(|part| part == Component::ParentDir);
+    if !path.is_absolute() || climbs || path.parent().is_none() || found.value.contains('\0') {
+        let message = format!("`{}` is not an absolute path of a folder: write one such as `{default}`", found.value);
+        findings.error(&found.spot, message);
+        return None;
+    }
+    Some(path.components().collect())
+}
+
+fn check_socket_length(root: &Section<'_>, run_dir: Option<&Path>, findings: &mut Findings<'_>) {
+    let length = run_dir.map_or(0, |run_dir| run_dir.join(CONTROL_SOCKET).as_os_str().as_bytes().len());
+    if length > SOCKET_PATH_BYTES_MAX {
+        let room = SOCKET_PATH_BYTES_MAX - CONTROL_SOCKET.len() - 1;
+        findings.error(
+            &root.spot_of("run_dir"),
+            format!("is too long for a Unix socket in it: write at most {room} bytes"),
+        );
+    }
+}
+
+fn interception(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Interception> {
+    let defaults = Interception { ports: vec![3306], listen_port: 0 };
+    if !root.has("interception") {
+        root.section("interception", findings);
+        return Some(defaults);
+    }
+    let mut section = root.section("interception", findings)?;
+    let ports = if section.has("ports") { guarded_ports(&mut section, findings) } else { Some(defaults.ports) };
+    let listen_port = section.port("listen_port", findings);
+    let clash = listen_port.as_ref().filter(|found| ports.as_ref().is_some_and(|ports| ports.contains(&found.value)));
+    if let Some(found) = clash {
+        findings.error(
+            &found.spot,
+            format!("`{}` is an intercepted port: write another, or 0 for any free port", found.value),
+        );
+    }
+    section.finish(findings);
+    Some(Interception { ports: ports?, listen_port: listen_port.map_or(0, |found| found.value) })
+}
+
+fn guarded_ports(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Vec<u16>> {
+    let found = section.ports("ports", findings)?;
+    let mut seen = Seen::default();
+    for port in &found.value {
+        if port.value == 0 {
+            findings.error(&port.spot, "`0` is not a port: write a number from 1 to 65535");
+        }
+        seen.once(&port.value.to_string(), &port.spot, findings);
+    }
+    if !(1..=GUARDED_PORTS_MAX).contains(&found.value.len()) {
+        let message = format!("has {} ports: write 1 to {GUARDED_PORTS_MAX}, such as `[3306]`", found.value.len());
+        findings.error(&found.spot, message);
+    }
+    Some(found.value.iter().map(|port| port.value).collect())
+}
+
+fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, findings: &mut Findings<'_>) -> Vec<Workload> {
+    let (mut names, mut cgroups, mut ids) = (Seen::default(), Seen::default(), Seen::default());
+    let mut workloads = Vec::new();
+    for mut section in root.sections("workload", findings) {
+        let name = section.required("name", "the workload's name, such as `reporting`", findings);
+        let cgroup =
+            section.required("cgroup", "the path below the cgroup v2 mount, such as `agents/reporting`", findings);
+        let name = name.and_then(|name| checked(&name, names::check_workload, findings).map(|()| name));
+        let cgroup_path = cgroup.as_ref().and_then(|cgroup| checked(cgroup, names::check_cgroup, findings));
+        let groups = groups(&mut section, findings);
+        let id = spiffe_id(&mut section, name.as_ref(), trust_domain, findings);
+        if let Some(name) = &name {
+            names.once(name.value, &name.spot, findings);
+        }
+        if let (Some(cgroup), Some(path)) = (&cgroup, &cgroup_path) {
+            cgroups.once(&path.display().to_string(), &cgroup.spot, findings);
+        }
+        if let Some(id) = &id {
+            ids.once(&id.value, &id.spot, findings);
+        }
+        section.finish(findings);
+        if let (Some(name), Some(cgroup), Some(id)) = (name, cgroup_path, id) {
+            workloads.push(Workload { name: name.value.to_owned(), cgroup, groups, spiffe_id: id.value });
+        }
+    }
+    workloads
+}
+
+fn groups(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<String> {
+    let Some(found) = section.strings("groups", findings) else { return Vec::new() };
+    let mut seen = Seen::default();
+    for group in &found.value {
+        checked(group, names::check_group, findings);
+        seen.once(group.value, &group.spot, findings);
+    }
+    if found.value.len() > GROUPS_MAX {
+        findings.error(&found.spot, format!("has {} groups: write at most {GROUPS_MAX}", found.value.len()));
+    }
+    found.value.iter().map(|group| group.value.to_owned()).collect()
+}
+
+fn spiffe_id(
+    section: &mut Section<'_>,
+    name: Option<&Located<&str>>,
+    trust_domain: Option<&TrustDomain>,
+    findings: &mut Findings<'_>,
+) -> Option<Located<String>> {
+    if section.has("spiffe_id") {
+        let found = section.string("spiffe_id", findings)?;
+        checked(&found, names::check_spiffe_id, findings)?;
+        return Some(Located { value: found.value.to_owned(), spot: found.spot });
+    }
+    section.string("spiffe_id", findings);
+    let name = name?;
+    Some(Located { value: trust_domain?.spiffe_id(name.value), spot: name.spot.clone() })
+}
+
+fn policy_paths(root: &mut Section<'_>, place: &Place<'_>, findings: &mut Findings<'_>) -> Option<Vec<PathBuf>> {
+    const WHAT: &str = "`paths` under `[policy]`, such as `paths = [\"/etc/portreeve/policies\"]`";
+    if !root.has("policy") {
+        findings.error(&root.spot_of("policy.paths"), format!("is missing: write {WHAT}"));
+    }
+    let mut section = root.section("policy", findings)?;
+    if !section.has("paths") {
+        findings.error(&section.spot_of("paths"), format!("is missing: write {WHAT}"));
+    }
+    let found = section.strings("paths", findings);
+    section.finish(findings);
+    let found = found?;
+    if found.value.is_empty() {
+        findings.warning(&found.spot, "is empty: every statement will be denied");
+    }
+    let mut seen = Seen::default();
+    for path in &found.value {
+        seen.once(path.value, &path.spot, findings);
+        if place.depth == Depth::NamedFiles
+            && let Err(error) = std::fs::metadata(place.absolute(path.value))
+        {
+            let message =
+                format!("cannot read the policies at `{}`: {error}; create it or correct the path", path.value);
+            findings.error(&path.spot, message);
+        }
+    }
+    Some(found.value.iter().map(|path| place.absolute(path.value)).collect())
+}
+
+/// Reports what a check of a name says.
+pub(super) fn checked<T>(
+    found: &Located<&str>,
+    check: impl FnOnce(&str) -> Result<T, String>,
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    valid(check(found.value), &found.spot, findings)
+}
+
+/// Reports an error at its place.
+pub(super) fn valid<T>(result: Result<T, String>, spot: &Spot, findings: &mut Findings<'_>) -> Option<T> {
+    result.map_err(|message| findings.error(spot, message)).ok()
+}
