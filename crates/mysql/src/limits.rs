@@ -1,0 +1,46 @@
+//! Every bound of the protocol crate, with its unit.
+
+/// Bytes of a packet header: three of length, one of sequence id.
+pub const HEADER_LEN: usize = 4;
+
+/// Bytes of payload in one physical packet; a payload of exactly this length is continued by the next one.
+pub const PACKET_PAYLOAD_MAX: usize = 0xFF_FFFF;
+
+/// Bytes of one reassembled payload: the ceiling of the server's own `max_allowed_packet`.
+pub const LOGICAL_PACKET_MAX: usize = 1024 * 1024 * 1024;
+
+/// Bytes of a login nonce, on both legs and for both plugins (`SCRAMBLE_LENGTH` in the server).
+pub const NONCE_LEN: usize = 20;
+
+/// Bytes of connection attributes accepted from a client, lengths included; the server's own ceiling is the same.
+pub const CONNECT_ATTRS_LEN_MAX: usize = 64 * 1024;
+
+/// Bytes kept of an error packet, header fields and message together.
+pub const ERROR_MESSAGE_KEPT_MAX: usize = 512;
+
+/// Bytes kept of any other packet of a response: an OK packet's counters take at most 23.
+pub const PACKET_HEAD_KEPT_MAX: usize = 64;
+
+/// Bytes of the file name in a `LOAD DATA LOCAL` request; what is kept of the packet less its first byte.
+pub const LOCAL_INFILE_NAME_MAX: usize = ERROR_MESSAGE_KEPT_MAX - 1;
+
+/// Columns of one result set; the servers stop at 4096, the wire's prepared statements at this.
+pub const COLUMNS_MAX: u64 = 65_535;
+
+/// Times a server may switch the plugin in one login: MariaDB asks once for each alternative of `IDENTIFIED VIA … OR …`.
+pub const AUTH_SWITCHES_MAX: u8 = 4;
+
+/// Bytes of a server's RSA public key in PEM form; one of 16384 bits takes under 3 KiB.
+pub const PUBLIC_KEY_PEM_LEN_MAX: usize = 8 * 1024;
+
+/// Bits of a server's RSA modulus: smaller ones are broken, larger ones only cost time.
+pub const PUBLIC_KEY_BITS_MIN: usize = 2048;
+/// See [`PUBLIC_KEY_BITS_MIN`].
+pub const PUBLIC_KEY_BITS_MAX: usize = 16_384;
+
+/// Bytes of a plugin's name shown in an error.
+pub const PLUGIN_NAME_SHOWN_MAX: usize = 64;
+
+const _: () = assert!(PACKET_HEAD_KEPT_MAX <= ERROR_MESSAGE_KEPT_MAX);
+const _: () = assert!(PACKET_PAYLOAD_MAX < LOGICAL_PACKET_MAX);
+const _: () = assert!(CONNECT_ATTRS_LEN_MAX < PACKET_PAYLOAD_MAX);

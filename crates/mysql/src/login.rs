@@ -1,0 +1,69 @@
+//! The login, on both legs.
+//!
+//! Towards the client the gateway plays a server that takes any user and password ([`ClientLogin`]): they prove nothing
+//! here, the kernel's record does. Towards the server it plays a client with the credential it holds ([`ServerLogin`]).
+
+mod client;
+mod handshake;
+mod public_key;
+mod server;
+
+use crate::limits::PLUGIN_NAME_SHOWN_MAX;
+
+pub use client::{ClientLogin, ClientStep};
+pub use handshake::{ConnectAttr, HandshakeResponse};
+pub use server::{LoginRequest, ServerLogin, ServerStep};
+
+const AUTH_SWITCH: u8 = 0xFE;
+const AUTH_MORE_DATA: u8 = 0x01;
+const AUTH_NEXT_FACTOR: u8 = 0x02;
+/// `caching_sha2_password`: the scramble was right.
+const FAST_AUTH_OK: u8 = 0x03;
+/// `caching_sha2_password`: the server has no cached hash and wants the password itself.
+const FULL_AUTH: u8 = 0x04;
+
+const NATIVE_RESPONSE_LEN: usize = 20;
+const CACHING_SHA2_RESPONSE_LEN: usize = 32;
+
+/// An authentication plugin that the gateway speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientPlugin {
+    Native,
+    CachingSha2,
+}
+
+impl ClientPlugin {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "mysql_native_password",
+            Self::CachingSha2 => "caching_sha2_password",
+        }
+    }
+
+    /// The plugin of that name, if it is one of ours.
+    #[must_use]
+    pub fn from_name(name: &[u8]) -> Option<Self> {
+        [Self::Native, Self::CachingSha2].into_iter().find(|plugin| plugin.name().as_bytes() == name)
+    }
+}
+
+/// A plugin's name for an error text: printable ASCII, cut.
+fn shown(name: &[u8]) -> String {
+    let printable = |byte: &u8| if byte.is_ascii_graphic() && *byte != b'`' { char::from(*byte) } else { '?' };
+    name.iter().take(PLUGIN_NAME_SHOWN_MAX).map(printable).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_shown_cut_and_printable() {
+        assert_eq!(shown(b"client_ed25519"), "client_ed25519");
+        assert_eq!(shown(b"a`b\n\xff"), "a?b??");
+        assert_eq!(shown(&[b'x'; PLUGIN_NAME_SHOWN_MAX]).len(), PLUGIN_NAME_SHOWN_MAX);
+        assert_eq!(shown(&[b'x'; PLUGIN_NAME_SHOWN_MAX + 1]).len(), PLUGIN_NAME_SHOWN_MAX);
+    }
+}

@@ -1,0 +1,208 @@
+use super::*;
+use crate::capabilities::GATEWAY;
+use crate::greeting::{self, ServerHello};
+use crate::login::{ClientLogin, ClientStep};
+use crate::outcome::{error_payload, ok_payload};
+use crate::samples::{self, NONCE, PUBLIC_KEY};
+
+const SWITCH_NONCE: &[u8; 20] = b"ABCDEFGHIJKLMNOPQRST";
+const PASSWORD: &[u8] = b"s3cret";
+
+fn greeting(payload: &[u8]) -> Greeting<'_> {
+    match greeting::parse(payload) {
+        Ok(ServerHello::Greeting(greeting)) => greeting,
+        other => panic!("no greeting: {other:?}"),
+    }
+}
+
+fn login(payload: &[u8]) -> ServerLogin {
+    ServerLogin::new(&greeting(payload), PASSWORD, [3; 20])
+}
+
+fn request() -> LoginRequest<'static> {
+    LoginRequest {
+        capabilities: GATEWAY,
+        max_packet_size: 1 << 24,
+        collation: 45,
+        user: b"orders_ro",
+        schema: Some(b"shop"),
+        connect_attrs: vec![(b"program_name", b"portreeve")],
+    }
+}
+
+fn ok() -> Vec<u8> {
+    let mut payload = Vec::new();
+    ok_payload(&OkPacket { affected_rows: 0, last_insert_id: 0, status: 2, warnings: 0 }, &mut payload);
+    payload
+}
+
+fn switch_to(plugin: &str) -> Vec<u8> {
+    [b"\xfe", plugin.as_bytes(), b"\0", &SWITCH_NONCE[..], b"\0"].concat()
+}
+
+#[test]
+fn the_response_answers_the_greetings_plugin() {
+    for (sample, plugin, scramble) in [
+        (samples::MARIADB_GREETING, "mysql_native_password", scramble_native(NONCE, PASSWORD).unwrap().to_vec()),
+        (samples::MYSQL_GREETING, "caching_sha2_password", scramble_sha256(NONCE, PASSWORD).unwrap().to_vec()),
+    ] {
+        let mut out = Vec::new();
+        let in_force = login(sample).handshake_response(&request(), &mut out).unwrap();
+        let response = HandshakeResponse::parse(&out, GATEWAY).unwrap();
+        assert_eq!(response.capabilities, in_force);
+        assert_eq!(response.capabilities, offered(greeting(sample).capabilities));
+        assert_eq!((response.auth_plugin, response.auth_response), (Some(plugin.as_bytes()), &scramble[..]));
+        assert_eq!((response.user, response.schema), (&b"orders_ro"[..], Some(&b"shop"[..])));
+        assert_eq!(response.connect_attrs, request().connect_attrs);
+    }
+}
+
+#[test]
+fn the_scrambles_are_those_of_the_manual() {
+    // SHA1(password) XOR SHA1(nonce, SHA1(SHA1(password))), computed with another implementation.
+    assert_eq!(scramble_native(NONCE, PASSWORD).unwrap(), samples::NATIVE_SCRAMBLE);
+    assert_eq!(scramble_sha256(NONCE, PASSWORD).unwrap(), samples::CACHING_SHA2_SCRAMBLE);
+}
+
+#[test]
+fn what_the_client_cannot_do_is_not_asked_of_the_server() {
+    let mut request = request();
+    request.capabilities = Capabilities::CLIENT_PROTOCOL_41 | Capabilities::CLIENT_SSL;
+    request.schema = None;
+    let mut out = Vec::new();
+    let in_force = login(samples::MYSQL_GREETING).handshake_response(&request, &mut out).unwrap();
+    assert_eq!(in_force, LOGIN_ONLY);
+}
+
+#[test]
+fn a_plain_answer_ends_the_login() {
+    assert_eq!(login(samples::MARIADB_GREETING).answer(&ok()), Ok(ServerStep::Done));
+    let mut denied = Vec::new();
+    error_payload(1045, b"28000", "Access denied", true, &mut denied);
+    let error = ErrorPacket { code: 1045, sqlstate: Some(*b"28000"), message: b"Access denied" };
+    assert_eq!(login(samples::MARIADB_GREETING).answer(&denied), Ok(ServerStep::Denied(error)));
+}
+
+#[test]
+fn a_switch_is_answered_over_the_new_nonce() {
+    for (plugin, scramble) in [
+        ("mysql_native_password", scramble_native(SWITCH_NONCE, PASSWORD).unwrap().to_vec()),
+        ("caching_sha2_password", scramble_sha256(SWITCH_NONCE, PASSWORD).unwrap().to_vec()),
+    ] {
+        let mut server = login(samples::MARIADB_GREETING);
+        assert_eq!(server.answer(&switch_to(plugin)), Ok(ServerStep::Send(scramble)));
+        assert_eq!(server.answer(&ok()), Ok(ServerStep::Done));
+    }
+}
+
+#[test]
+fn the_fast_path_waits_for_ok() {
+    let mut server = login(samples::MYSQL_GREETING);
+    assert_eq!(server.answer(&[1, 3]), Ok(ServerStep::Wait));
+    assert_eq!(server.answer(&ok()), Ok(ServerStep::Done));
+}
+
+#[test]
+fn the_full_path_sends_the_password_encrypted_only() {
+    let mut server = login(samples::MARIADB_GREETING);
+    assert!(matches!(server.answer(&switch_to("caching_sha2_password")), Ok(ServerStep::Send(_))));
+    assert_eq!(server.answer(&[1, 4]), Ok(ServerStep::Send(vec![2])));
+    let Ok(ServerStep::Send(encrypted)) = server.answer(&[b"\x01", PUBLIC_KEY].concat()) else {
+        panic!("nothing sent")
+    };
+    let nonce = SWITCH_NONCE.iter().cycle();
+    let message: Vec<u8> = samples::decrypt(&encrypted).iter().zip(nonce).map(|(byte, mask)| byte ^ mask).collect();
+    assert_eq!(message, b"s3cret\0");
+    assert_eq!(server.answer(&ok()), Ok(ServerStep::Done));
+}
+
+#[test]
+fn what_would_give_the_password_away_or_is_unknown_is_refused_by_name() {
+    for (plugin, name) in [
+        ("mysql_clear_password", "mysql_clear_password"),
+        ("mysql_old_password", "mysql_old_password"),
+        ("sha256_password", "sha256_password"),
+        ("auth_gssapi_client\x1b[31m", "auth_gssapi_client?[31m"),
+    ] {
+        let refusal = Unsupported::AuthPlugin { name: name.to_owned() };
+        assert_eq!(login(samples::MYSQL_GREETING).answer(&switch_to(plugin)), Err(refusal.into()));
+    }
+    assert_eq!(login(samples::MYSQL_GREETING).answer(&[0xFE]), Err(Unsupported::OldPassword.into()));
+    assert_eq!(login(samples::MYSQL_GREETING).answer(b"\x02x\0"), Err(Unsupported::SecondFactor.into()));
+}
+
+#[test]
+fn packets_out_of_turn_are_refused() {
+    for (before, packet) in [
+        (vec![], b"\x01\x05".to_vec()),
+        (vec![], b"\x01".to_vec()),
+        (vec![], vec![]),
+        (vec![], b"\x03".to_vec()),
+        (vec![b"\x01\x03".to_vec()], b"\x01\x04".to_vec()),
+        (vec![b"\x01\x03".to_vec()], switch_to("mysql_native_password")),
+        (vec![b"\x01\x04".to_vec()], ok()),
+        (vec![b"\x01\x04".to_vec()], b"\x01no key".to_vec()),
+        (vec![switch_to("mysql_native_password")], b"\x01\x04".to_vec()),
+        (vec![], b"\xfecaching_sha2_password\0short".to_vec()),
+        (vec![], [switch_to("caching_sha2_password"), b"x".to_vec()].concat()),
+        (vec![ok()], ok()),
+    ] {
+        let mut server = login(samples::MYSQL_GREETING);
+        for packet in &before {
+            assert!(server.answer(packet).is_ok());
+        }
+        assert!(server.answer(&packet).is_err(), "{packet:?} after {before:?}");
+        assert!(server.answer(&ok()).is_err(), "the login went on after {packet:?}");
+        assert!(server.password.is_empty());
+    }
+}
+
+#[test]
+fn switches_end_at_their_limit() {
+    let mut server = login(samples::MYSQL_GREETING);
+    for _ in 0..AUTH_SWITCHES_MAX {
+        assert!(server.answer(&switch_to("caching_sha2_password")).is_ok());
+    }
+    let refusal = Misbehaviour::TooManyAuthSwitches { max: AUTH_SWITCHES_MAX };
+    assert_eq!(server.answer(&switch_to("caching_sha2_password")), Err(refusal.into()));
+}
+
+#[test]
+fn the_password_is_not_in_the_debug_text() {
+    assert!(!format!("{:?}", login(samples::MYSQL_GREETING)).contains("s3cret"));
+    assert!(!format!("{:?}", login(samples::MYSQL_GREETING)).contains("115"));
+}
+
+/// Runs the two legs against each other: the gateway as client, and the gateway as server.
+fn check_round_trip(sample: &[u8], greeted: ClientPlugin, password: &[u8], steps: &[&str]) {
+    let mut mirrored = Vec::new();
+    greeting::mirror(&greeting(sample), GATEWAY, greeted, NONCE, &mut mirrored);
+    let mirrored = greeting(&mirrored);
+    let mut theirs = ServerLogin::new(&mirrored, password, [0; 20]);
+    let mut ours = ClientLogin::new(greeted, *SWITCH_NONCE);
+    let mut out = Vec::new();
+    theirs.handshake_response(&request(), &mut out).unwrap();
+    let mut step = ours.start(&HandshakeResponse::parse(&out, mirrored.capabilities).unwrap()).unwrap();
+    let mut seen = Vec::new();
+    while let ClientStep::Send(payload) = &step {
+        seen.push("switch");
+        let Ok(ServerStep::Send(answer)) = theirs.answer(payload) else { panic!("no answer") };
+        step = ours.answer(&answer).unwrap();
+    }
+    if let ClientStep::Accept { first: Some(first) } = &step {
+        seen.push("fast");
+        assert_eq!(theirs.answer(first), Ok(ServerStep::Wait));
+    }
+    assert_eq!(theirs.answer(&ok()), Ok(ServerStep::Done));
+    assert_eq!(seen, steps);
+}
+
+#[test]
+fn the_two_legs_understand_each_other() {
+    for sample in [samples::MARIADB_GREETING, samples::MYSQL_GREETING] {
+        check_round_trip(sample, ClientPlugin::Native, PASSWORD, &[]);
+        check_round_trip(sample, ClientPlugin::Native, b"", &[]);
+        check_round_trip(sample, ClientPlugin::CachingSha2, PASSWORD, &["fast"]);
+        check_round_trip(sample, ClientPlugin::CachingSha2, b"", &[]);
+    }
+}
