@@ -103,11 +103,6 @@ impl SessionFile {
         })
     }
 
-    /// Where the file lies.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
-    }
-
     /// Appends one record. When this returns, the record survives `kill -9` of the daemon.
     ///
     /// # Errors

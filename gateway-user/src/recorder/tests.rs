@@ -60,9 +60,9 @@ fn a_session_lies_in_the_directory_of_its_day_and_only_the_owner_reads_it() {
     let state_dir = directory("day");
     let id = Uuid::from_u128(7);
     let file = Recorder::new(&state_dir).create(id, DAY_START_NS + 1).unwrap();
-    assert_eq!(file.path(), state_dir.join(format!("sessions/2026-11-21/{id}.prs")));
+    assert_eq!(file.path, state_dir.join(format!("sessions/2026-11-21/{id}.prs")));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(file.path()), mode(file.path().parent().unwrap())), (0o600, 0o700));
+    assert_eq!((mode(&file.path), mode(file.path.parent().unwrap())), (0o600, 0o700));
     Recorder::new(&state_dir).create(Uuid::from_u128(6), DAY_START_NS - 1).unwrap();
     assert_eq!(directory::days(&state_dir).unwrap(), ["2026-11-20", "2026-11-21"]);
     let found = directory::sessions(&state_dir, "2026-11-21").unwrap();
@@ -76,7 +76,7 @@ fn a_session_lies_in_the_directory_of_its_day_and_only_the_owner_reads_it() {
 fn closing_cuts_the_file_to_its_records() {
     let state_dir = directory("close");
     let mut file = Recorder::new(&state_dir).create(Uuid::from_u128(1), DAY_START_NS).unwrap();
-    let path = file.path().to_owned();
+    let path = file.path.clone();
     file.append(&statement(1, "SELECT 1")).unwrap();
     file.append(&closed("client quit")).unwrap();
     let reader = File::open(&path).unwrap();
@@ -114,7 +114,7 @@ fn a_file_grows_over_many_windows_and_past_the_longest_record() {
     let error = file.append(&too_long).unwrap_err().to_string();
     assert!(error.contains("cannot append to `") && error.contains("shorten"), "{error}");
     file.append(&statement(310, "after an error")).unwrap();
-    let path = file.path().to_owned();
+    let path = file.path.clone();
     let (found, end) = numbers(&path);
     assert_eq!(found, (0..=310).collect::<Vec<_>>());
     assert!(matches!(end, End::Open { .. }), "{end:?}");
@@ -193,7 +193,7 @@ fn fill_the_disk(state_dir: &Path) {
         assert!(number < 10_000, "the disk never fills");
     };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    let path = file.path().to_owned();
+    let path = file.path.clone();
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     assert!(error.to_string().ends_with("free space below `state_dir`"), "{error}");
     assert!(appended.len() > 300, "only {} records fitted", appended.len());

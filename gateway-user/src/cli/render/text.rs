@@ -1,0 +1,168 @@
+//! Records as lines for people: time, session, workload, what happened.
+
+use std::borrow::Cow;
+
+use portreeve_recording::{
+    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Verdict,
+};
+use uuid::Uuid;
+
+use super::{duration, escape, short_id, sql, time, workload_name};
+
+/// The lines of one session. A statement waits for its verdict, so that both are one line.
+#[derive(Debug)]
+pub(crate) struct SessionText {
+    short_id: String,
+    workload: String,
+    pending: Option<Pending>,
+}
+
+/// A statement without a verdict yet.
+#[derive(Debug)]
+struct Pending {
+    at_unix_ns: u64,
+    number: u64,
+    label: Cow<'static, str>,
+    sql: String,
+}
+
+impl SessionText {
+    pub(crate) fn new(id: Uuid) -> Self {
+        Self { short_id: short_id(id), workload: "-".to_owned(), pending: None }
+    }
+
+    /// Hands the lines of the next record to `line`, each with its time.
+    pub(crate) fn take(&mut self, entry: &Entry<'_>, line: &mut impl FnMut(u64, String)) {
+        let at = entry.at_unix_ns;
+        if let Record::Opened(opened) = &entry.record {
+            self.workload = opened.workload.as_deref().map_or("-".to_owned(), |id| shown(workload_name(id)));
+        }
+        let what = match &entry.record {
+            Record::Statement(statement) => {
+                self.flush(line);
+                self.pending = Some(Pending::new(at, statement));
+                return;
+            }
+            Record::Verdict(verdict) => {
+                let asked = self.pending.take_if(|pending| pending.number == verdict.number);
+                self::verdict(verdict, asked.as_ref())
+            }
+            Record::Opened(opened) => self::opened(opened),
+            Record::Login(login) => self::login(login),
+            Record::Response(response) => self::response(response),
+            Record::Closed(closed) => self::closed(closed),
+        };
+        self.flush(line);
+        line(at, self.line(at, &what));
+    }
+
+    /// Hands over the line of a statement that still waits for its verdict.
+    pub(crate) fn flush(&mut self, line: &mut impl FnMut(u64, String)) {
+        if let Some(Pending { at_unix_ns, label, sql, .. }) = self.pending.take() {
+            line(at_unix_ns, self.line(at_unix_ns, &format!("{:<6} {sql}", label)));
+        }
+    }
+
+    fn line(&self, at_unix_ns: u64, what: &str) -> String {
+        format!("{}  {}  {:<12}  {}", time(at_unix_ns, 3), self.short_id, self.workload, what.trim_end())
+    }
+}
+
+impl Pending {
+    fn new(at_unix_ns: u64, statement: &Statement<'_>) -> Self {
+        let mut sql = sql(&statement.sql);
+        if let Some(prepared) = statement.prepared {
+            sql.push_str(&format!("  prepared by #{prepared}"));
+        }
+        if !statement.parameters.is_empty() {
+            let parameters: Vec<_> = statement.parameters.iter().map(super::sql).collect();
+            sql.push_str(&format!("  with [{}]", parameters.join(", ")));
+        }
+        Self { at_unix_ns, number: statement.number, label: command(statement.command), sql }
+    }
+}
+
+/// The name of a command in lines and JSON.
+pub(crate) fn command(command: Command) -> Cow<'static, str> {
+    Cow::Borrowed(match command {
+        Command::Query => "query",
+        Command::Prepare => "prepare",
+        Command::Execute => "execute",
+        Command::Fetch => "fetch",
+        Command::SendLongData => "send_long_data",
+        Command::Reset => "reset",
+        Command::Close => "close",
+        Command::InitDb => "init_db",
+        Command::FieldList => "field_list",
+        Command::Ping => "ping",
+        Command::Statistics => "statistics",
+        Command::SetOption => "set_option",
+        Command::ResetConnection => "reset_connection",
+        Command::ChangeUser => "change_user",
+        Command::Quit => "quit",
+        Command::LocalInfile => "local_infile",
+        Command::Refused { code } => return Cow::Owned(format!("command_{code:#04x}")),
+    })
+}
+
+fn shown(text: &str) -> String {
+    escape(text.as_bytes())
+}
+
+fn opened(opened: &Opened<'_>) -> String {
+    let known = |name: &Option<Cow<'_, str>>| name.as_deref().map_or("-".to_owned(), shown);
+    let evidence = &opened.evidence;
+    format!(
+        "opened {} as {}, {} -> {}, {} (pid {}, uid {})",
+        known(&opened.server),
+        known(&opened.credential),
+        shown(&opened.client_address),
+        shown(&opened.original_destination),
+        shown(&evidence.comm),
+        evidence.pid,
+        evidence.uid,
+    )
+}
+
+fn login(login: &Login<'_>) -> String {
+    let said = if login.accepted { "login " } else { "login refused" };
+    let schema = login.schema.as_deref().map(|schema| format!(", schema {}", shown(schema))).unwrap_or_default();
+    let error = login.error.as_ref().map(|error| format!(": {}", self::error(error))).unwrap_or_default();
+    format!("{said} {}{schema}, server {}{error}", shown(&login.user), shown(&login.server_version))
+}
+
+fn verdict(verdict: &Verdict<'_>, asked: Option<&Pending>) -> String {
+    let class = shown(&verdict.class);
+    let asked = asked.map_or(format!("#{}", verdict.number), |asked| asked.sql.clone());
+    match verdict.decision {
+        Decision::Allow => format!("allow  {class:<8} {asked}  [{}]", shown(&verdict.policies.join(", "))),
+        Decision::Deny => format!("deny   {class:<8} {asked}  ({})", shown(&verdict.reason)),
+    }
+}
+
+fn response(response: &Response<'_>) -> String {
+    let Response { rows, affected_rows, warnings, .. } = response;
+    let mut line = match &response.error {
+        Some(error) => format!("error  {}", self::error(error)),
+        None if response.result_sets > 0 => format!("       rows={rows}"),
+        None => format!("       affected={affected_rows}"),
+    };
+    if *warnings > 0 {
+        line.push_str(&format!(" warnings={warnings}"));
+    }
+    line.push_str(&format!(" {}", duration(response.duration_ns)));
+    line
+}
+
+fn closed(closed: &Closed<'_>) -> String {
+    let Closed { statements, bytes_to_client, bytes_to_server, .. } = closed;
+    let plural = if *statements == 1 { "" } else { "s" };
+    format!(
+        "closed {}; {statements} statement{plural}, {bytes_to_client} bytes to client, {bytes_to_server} to server",
+        shown(&closed.reason)
+    )
+}
+
+fn error(error: &ErrorText<'_>) -> String {
+    format!("{} ({}) {}", error.code, shown(&error.sqlstate), shown(&error.message))
+}

@@ -1,0 +1,114 @@
+//! `portreeve sessions`: the recorded sessions as a table, newest first.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use anyhow::Context;
+use clap::Args;
+
+use super::render::{duration, escape, is_workload, json, time, workload_name};
+use crate::recorder::directory;
+
+mod summary;
+#[cfg(test)]
+mod tests;
+
+use summary::Summary;
+
+/// Options of `portreeve sessions`.
+#[derive(Debug, Clone, Args)]
+#[command(after_help = "Examples:
+  portreeve sessions                        the newest 50
+  portreeve sessions --workload reporting   of one workload
+  portreeve sessions --limit 0 --json       all, one JSON object per line")]
+pub(crate) struct SessionsArgs {
+    /// Only sessions of this workload: its name or SPIFFE ID
+    #[arg(short, long, value_name = "WORKLOAD")]
+    pub(crate) workload: Option<String>,
+
+    /// Show at most N sessions, the newest; 0 shows all
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
+    pub(crate) limit: usize,
+
+    /// One JSON object per session
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Writes the table to `out`.
+///
+/// # Errors
+/// When the directory of the recordings cannot be read or `out` cannot be written. A session file that cannot be read is
+/// a line on stderr. A reader of `out` that goes away ends the command without an error.
+pub(crate) fn run(args: &SessionsArgs, state_dir: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let summaries = newest(args, state_dir)?;
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
+    let now_unix_ns = u64::try_from(now.as_nanos()).context("the clock is after 2500")?;
+    let written =
+        if args.json { write_json(&summaries, now_unix_ns, out) } else { write_table(&summaries, now_unix_ns, out) };
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
+        other => other.map(|()| ExitCode::SUCCESS).context("cannot write the sessions"),
+    }
+}
+
+/// The newest sessions that are asked for; files are opened only until there are enough.
+fn newest(args: &SessionsArgs, state_dir: &Path) -> anyhow::Result<Vec<Summary>> {
+    let mut found = Vec::new();
+    for day in directory::days(state_dir)?.iter().rev() {
+        for session in directory::sessions(state_dir, day)?.iter().rev() {
+            if args.limit != 0 && found.len() == args.limit {
+                return Ok(found);
+            }
+            match Summary::read(&session.path) {
+                Ok(summary) => {
+                    let wanted = args.workload.as_deref();
+                    if wanted.is_none_or(|wanted| is_workload(wanted, summary.workload.as_deref())) {
+                        found.push(summary);
+                    }
+                }
+                Err(error) => eprintln!("portreeve: cannot read `{}`: {error:#}", session.path.display()),
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn write_json(summaries: &[Summary], now_unix_ns: u64, out: &mut impl Write) -> io::Result<()> {
+    for summary in summaries {
+        writeln!(out, "{}", json::line(&summary.json(now_unix_ns))?)?;
+    }
+    Ok(())
+}
+
+const HEADINGS: [&str; 8] = ["SESSION", "OPENED", "DURATION", "WORKLOAD", "SERVER", "STATEMENTS", "DENIED", "STATE"];
+
+fn write_table(summaries: &[Summary], now_unix_ns: u64, out: &mut impl Write) -> io::Result<()> {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(summaries.iter().map(|summary| row(summary, now_unix_ns)));
+    let width = |column: usize| {
+        rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default()
+    };
+    let widths: Vec<_> = (0..HEADINGS.len()).map(width).collect();
+    for row in &rows {
+        let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
+        writeln!(out, "{}", cells.join("  ").trim_end())?;
+    }
+    Ok(())
+}
+
+fn row(summary: &Summary, now_unix_ns: u64) -> [String; 8] {
+    let shown = |name: Option<&str>| name.map_or("-".to_owned(), |name| escape(name.as_bytes()));
+    [
+        summary.id.to_string(),
+        time(summary.opened_unix_ns, 0),
+        duration(summary.duration_ns(now_unix_ns)),
+        shown(summary.workload.as_deref().map(workload_name)),
+        shown(summary.server.as_deref()),
+        summary.statements.to_string(),
+        summary.denied.to_string(),
+        summary.state().to_owned(),
+    ]
+}

@@ -1,0 +1,115 @@
+//! One session file being read for `tail`.
+
+use std::fs::File;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use portreeve_recording::{End, Entry, Record, Stream};
+use uuid::Uuid;
+
+use super::TailArgs;
+use crate::cli::render::text::SessionText;
+use crate::cli::render::{is_workload, json};
+use crate::recorder::directory::{self, SessionPath};
+
+/// A session file and how its records are shown.
+#[derive(Debug)]
+pub(super) struct Source {
+    stream: Stream<File>,
+    path: PathBuf,
+    id: String,
+    workload: Option<String>,
+    text: Option<SessionText>,
+}
+
+/// What a session file gives next.
+#[derive(Debug)]
+pub(super) enum Next {
+    Entry(Entry<'static>),
+    /// Nothing yet: a daemon still writes it.
+    Later,
+    /// Nothing more; damage was reported.
+    Ended,
+}
+
+impl Source {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// When it cannot be read, with the path.
+    pub(super) fn open(session: &SessionPath, as_json: bool) -> anyhow::Result<Self> {
+        let open = || anyhow::Ok(Stream::open(File::open(&session.path)?)?);
+        let stream = open().with_context(|| format!("cannot read `{}`", session.path.display()))?;
+        let id = Uuid::from_bytes(stream.header().session_id);
+        Ok(Self {
+            stream,
+            path: session.path.clone(),
+            id: id.to_string(),
+            workload: None,
+            text: (!as_json).then(|| SessionText::new(id)),
+        })
+    }
+
+    /// The next record; errors and damage are a line on stderr.
+    pub(super) fn next(&mut self) -> Next {
+        let mut orphaned = false;
+        loop {
+            let end = match self.stream.next_frame() {
+                Ok(Ok(frame)) => {
+                    return match frame.to_entry() {
+                        Ok(entry) => self.note(entry),
+                        Err(why) => self.damaged(&why.to_string()),
+                    };
+                }
+                Ok(Err(end)) => end,
+                Err(error) => return self.damaged(&error.to_string()),
+            };
+            match end {
+                End::Open { .. } if directory::is_written(self.stream.get_ref()) => return Next::Later,
+                // The daemon was killed: what it had recorded is complete.
+                End::Open { .. } if orphaned => return Next::Ended,
+                // It may have written and closed between the look at the file and the look at its lock.
+                End::Open { .. } => orphaned = true,
+                End::Closed => return Next::Ended,
+                End::Torn { offset, why } => {
+                    return self.damaged(&format!("at byte {offset}: {why}; records after it are not shown"));
+                }
+            }
+        }
+    }
+
+    fn damaged(&self, what: &str) -> Next {
+        eprintln!("portreeve: `{}`: {what}", self.path.display());
+        Next::Ended
+    }
+
+    fn note(&mut self, entry: Entry<'static>) -> Next {
+        if let Record::Opened(opened) = &entry.record {
+            self.workload = opened.workload.as_deref().map(str::to_owned);
+        }
+        Next::Entry(entry)
+    }
+
+    /// Whether the session is of the workload asked for; known after its first record.
+    pub(super) fn is_wanted(&self, args: &TailArgs) -> bool {
+        args.workload.as_deref().is_none_or(|wanted| is_workload(wanted, self.workload.as_deref()))
+    }
+
+    /// Hands the lines for a record to `line`, each with its time.
+    pub(super) fn lines(&mut self, entry: &Entry<'_>, line: &mut impl FnMut(u64, String)) {
+        match &mut self.text {
+            Some(text) => text.take(entry, line),
+            None => match json::object(&self.id, self.workload.as_deref(), entry) {
+                Ok(object) => line(entry.at_unix_ns, object),
+                Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", self.path.display()),
+            },
+        }
+    }
+
+    /// Hands over what waited for a further record.
+    pub(super) fn flush(&mut self, line: &mut impl FnMut(u64, String)) {
+        if let Some(text) = &mut self.text {
+            text.flush(line);
+        }
+    }
+}
