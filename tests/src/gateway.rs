@@ -151,16 +151,16 @@ impl Drop for Gateway {
     }
 }
 
-/// An instance's pins lie in `portreeve/<run_dir, its slashes replaced>/` below the bpffs: whichever folder there is named
-/// after this run_dir, by the part that no other run of the harness has.
+/// An instance's pins lie in `portreeve/<run_dir>/` below the bpffs, with `/` written `-` and other signs as `_xx` (two
+/// hexadecimal digits). Only the part of the path that no other run of the harness has is compared.
 fn remove_pins(run_dir: &Path) -> Result<()> {
     let pins = Path::new(host::BPFFS).join("portreeve");
-    let unique =
-        run_dir.parent().and_then(Path::file_name).context("a run folder has a name")?.to_string_lossy().into_owned();
+    let folder = run_dir.parent().and_then(Path::file_name).context("a run folder has a name")?;
+    let unique = format!("-{}-run", folder.to_string_lossy().replace('-', "_2d"));
     let Ok(entries) = fs::read_dir(&pins) else { return Ok(()) };
     for entry in entries {
         let path = entry.context("cannot read the pins")?.path();
-        if path.to_string_lossy().contains(&unique) {
+        if path.to_string_lossy().ends_with(&unique) {
             fs::remove_dir_all(&path).with_context(|| format!("cannot remove the pins `{}`", path.display()))?;
         }
     }

@@ -125,13 +125,18 @@ pub fn free_address() -> Result<Ipv4Addr> {
         let [_, _, high, low] = (std::process::id().wrapping_mul(16).wrapping_add(number)).to_be_bytes();
         // 127.77.x.y, never .0 or .255, which some tools take for network addresses.
         let address = Ipv4Addr::new(127, 77, high, low.clamp(1, 254));
-        if TcpListener::bind((address, 3306)).is_ok() {
+        if is_free(address) {
             return Ok(address);
         }
     }
     bail!(
         "port 3306 is taken on every loopback address tried: a server listens on 0.0.0.0:3306, stop it or bind it to one address"
     )
+}
+
+/// Whether port 3306 of a loopback address is free.
+pub fn is_free(address: Ipv4Addr) -> bool {
+    TcpListener::bind((address, 3306)).is_ok()
 }
 
 /// The last part of a log, for an error message; empty when it cannot be read.

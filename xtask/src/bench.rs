@@ -1,0 +1,121 @@
+//! `cargo xtask bench`: Portreeve beside no proxy, a proxy that does nothing, and MySQL's own.
+
+mod load;
+mod memory;
+mod table;
+mod target;
+
+use crate::{chore, setup};
+use anyhow::{Context as _, Result, bail};
+use load::{Load, Sample};
+use portreeve_tests::{cgroup, host, process};
+use std::{collections::BTreeMap, fs, path::PathBuf};
+use table::Row;
+use target::Lane;
+
+/// Measure statements per second, connections per second, a large result and memory per idle session: directly, through
+/// HAProxy (TCP mode), MySQL Router and Portreeve (policy and recording on), interleaved, against a private MariaDB.
+/// Needs root; leaves nothing behind.
+#[derive(clap::Args)]
+#[command(
+    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs"
+)]
+pub(crate) struct Args {
+    /// How long each measurement runs.
+    #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=600))]
+    seconds: u32,
+    /// How often each measurement is repeated, by turns; the median counts.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=100))]
+    rounds: u32,
+    /// Two rounds of one second, a fifth of the idle sessions.
+    #[arg(long, conflicts_with_all = ["seconds", "rounds"])]
+    quick: bool,
+    /// Also write every sample and the medians to a file.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+}
+
+/// Connections at once in the statement rate.
+const THREADS: [u32; 3] = [1, 8, 64];
+const IDLE_SESSIONS: u32 = 500;
+
+/// How much to measure.
+struct Plan {
+    seconds: u32,
+    rounds: u32,
+    idle: u32,
+}
+
+/// Errors when a proxy does not start or a load fails: a table with holes would mislead.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    host::require_root()?;
+    setup::ensure()?;
+    chore::build_release()?;
+    // Both before any thread starts.
+    host::private_mounts()?;
+    process::catch_interrupts()?;
+    cgroup::sweep()?;
+    let plan = if args.quick {
+        Plan { seconds: 1, rounds: 2, idle: IDLE_SESSIONS / 5 }
+    } else {
+        Plan { seconds: args.seconds, rounds: args.rounds, idle: IDLE_SESSIONS }
+    };
+
+    let bench = target::Bench::start()?;
+    let mut rows = Vec::new();
+    for load in loads() {
+        rows.push(measure(&bench, load, &plan)?);
+    }
+    rows.push(idle_memory(&bench, &plan)?);
+    print!("\n{}", table::text(&rows));
+    println!("{} rounds of {} s by turns; medians. {}", plan.rounds, plan.seconds, machine());
+    if let Some(path) = &args.json {
+        let json = table::json(&rows, &machine(), plan.rounds, plan.seconds)?;
+        fs::write(path, json).with_context(|| format!("cannot write `{}`", path.display()))?;
+        println!("samples and medians: {}", path.display());
+    }
+    Ok(())
+}
+
+fn loads() -> impl Iterator<Item = Load> {
+    let selects = THREADS.map(|threads| Load::PointSelect { threads });
+    selects.into_iter().chain([Load::Connect { threads: 1 }, Load::Connect { threads: 8 }, Load::LargeResult])
+}
+
+/// Lanes take turns within a round, so that a slow minute of the machine hits all of them.
+fn measure(bench: &target::Bench, load: Load, plan: &Plan) -> Result<Row> {
+    let mut samples: BTreeMap<Lane, Vec<Sample>> = BTreeMap::new();
+    for round in 1..=plan.rounds {
+        for lane in Lane::ALL {
+            process::check_interrupt()?;
+            let sample = load.run(bench, lane, plan.seconds).with_context(|| format!("{load} through {lane}"))?;
+            println!("{load}, round {round}, {lane}: {sample}");
+            samples.entry(lane).or_default().push(sample);
+        }
+    }
+    Ok(Row::of(&load.to_string(), load.unit(), &samples))
+}
+
+fn idle_memory(bench: &target::Bench, plan: &Plan) -> Result<Row> {
+    let mut samples = BTreeMap::new();
+    for lane in [Lane::HaProxy, Lane::Router, Lane::Portreeve] {
+        let Some(pid) = bench.pid(lane) else { bail!("{lane} does not run") };
+        let kib = memory::per_idle_session(bench, lane, pid, plan.idle)
+            .with_context(|| format!("idle sessions through {lane}"))?;
+        println!("{} idle sessions, {lane}: {kib:.1} KiB each", plan.idle);
+        samples.insert(lane, vec![Sample { value: kib, latency_ms: None }]);
+    }
+    Ok(Row::of("memory per idle session", "KiB", &samples))
+}
+
+/// What the numbers were measured on.
+fn machine() -> String {
+    let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
+    let cpu = read("/proc/cpuinfo");
+    let model = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name")?.split_once(": "))
+        .map_or("unknown CPU", |(_, name)| name);
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores} × {model}, Linux {}", read("/proc/sys/kernel/osrelease").trim())
+}

@@ -1,0 +1,16 @@
+//! Bounds and patience of the chores.
+
+use std::time::Duration;
+
+/// A long step says every so often what it is at.
+pub(crate) const PROGRESS_EVERY: Duration = Duration::from_secs(15);
+/// A package mirror or registry gets this many tries.
+pub(crate) const NETWORK_TRIES_MAX: u32 = 3;
+/// Between two tries.
+pub(crate) const NETWORK_PAUSE: Duration = Duration::from_secs(5);
+/// Lines of a Rust file; style.md, "Sizes that read well".
+pub(crate) const FILE_LINES_MAX: usize = 800;
+/// Lines of a `main.rs`.
+pub(crate) const MAIN_LINES_MAX: usize = 100;
+/// Each fuzz target runs this long in `cargo xtask test --fuzz`.
+pub(crate) const FUZZ_SECONDS: u32 = 60;
