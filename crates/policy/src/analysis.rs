@@ -1,0 +1,93 @@
+//! From a text to its facts.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::bulk;
+use crate::context::{Context, Names};
+use crate::facts::{Facts, StatementFacts};
+use crate::lexer::Lexer;
+use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
+use crate::reader::Reader;
+use crate::token::{Kind, Token, Unread};
+
+/// Finds out what a text does, as the server that `context` describes would read it.
+///
+/// Never fails and never panics: what cannot be read is a statement with `unparsed`, which asks for the action of that
+/// name. Pure: the same text in the same context has the same facts.
+pub fn analyse(sql: &[u8], context: &Context<'_>) -> Facts {
+    let read = catch_unwind(AssertUnwindSafe(|| read(sql, context)));
+    read.unwrap_or_else(|_| Err(Unread::new("analysis failed"))).unwrap_or_else(|Unread(reason)| Facts {
+        statements: vec![StatementFacts::unread(reason)],
+        schema_after: context.default_schema.map(str::to_owned),
+        local_infile: false,
+    })
+}
+
+/// The whole text is unread when any of it cannot be split into statements.
+fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
+    if sql.len() > TEXT_BYTES_MAX {
+        return Err(Unread::new(format!("longer than {TEXT_BYTES_MAX} bytes")));
+    }
+    if context.no_backslash_escapes {
+        return Err(Unread::new("the session has NO_BACKSLASH_ESCAPES, which changes where strings end"));
+    }
+    // Some clients count the terminating zero of a C string.
+    let sql = sql.strip_suffix(b"\0").unwrap_or(sql);
+    let text = std::str::from_utf8(sql).map_err(|_| Unread::new("the text is not UTF-8"))?;
+    if let Some(facts) = read_bulk(text, context) {
+        return Ok(Facts {
+            statements: vec![facts],
+            schema_after: context.default_schema.map(str::to_owned),
+            local_infile: false,
+        });
+    }
+    if text.len() > PARSED_BYTES_MAX {
+        return Err(Unread::new(format!("longer than {PARSED_BYTES_MAX} bytes, and not an INSERT of plain values")));
+    }
+    statements(&tokens(text, context)?, context)
+}
+
+fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
+    if text.len() < BULK_BYTES_MIN {
+        return None;
+    }
+    bulk::read(text, !context.ansi_quotes, Names { default_schema: context.default_schema })
+}
+
+fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
+    let mut lexer = Lexer::new(text, !context.ansi_quotes);
+    let mut tokens = Vec::with_capacity(64);
+    while let Some(token) = lexer.token()? {
+        tokens.push(token);
+        if tokens.len() > TOKENS_MAX {
+            return Err(Unread::new(format!("more than {TOKENS_MAX} tokens")));
+        }
+    }
+    Ok(tokens)
+}
+
+fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unread> {
+    let parts = tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty());
+    let mut facts = Facts {
+        statements: Vec::new(),
+        schema_after: context.default_schema.map(str::to_owned),
+        local_infile: false,
+    };
+    for part in parts {
+        if facts.statements.len() == STATEMENTS_MAX {
+            return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
+        }
+        let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
+        reader.statement(part);
+        let Reader { facts: statement, schema_used, local_infile, .. } = reader;
+        facts.statements.push(statement);
+        facts.local_infile |= local_infile;
+        if schema_used.is_some() {
+            facts.schema_after = schema_used;
+        }
+    }
+    if facts.statements.is_empty() {
+        return Err(Unread::new("the text holds no statement"));
+    }
+    Ok(facts)
+}

@@ -1,0 +1,69 @@
+//! What is known of the session when a statement arrives.
+
+use crate::cursor::check_name;
+use crate::facts::Resource;
+use crate::token::Unread;
+
+/// Which family the server belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Flavour {
+    MySql,
+    MariaDb,
+}
+
+/// The session's state as the gateway knows it from the server.
+#[derive(Debug, Clone, Copy)]
+pub struct Context<'a> {
+    /// The server's name in the configuration.
+    pub server: &'a str,
+    /// The default schema before the text runs.
+    pub default_schema: Option<&'a str>,
+    pub flavour: Flavour,
+    /// The text is prepared by the protocol (`COM_STMT_PREPARE`).
+    pub prepared: bool,
+    /// The server's status flag `SERVER_STATUS_NO_BACKSLASH_ESCAPES` is set: no statement is read then, as strings
+    /// would end elsewhere.
+    pub no_backslash_escapes: bool,
+    /// `ANSI_QUOTES` is in the session's `sql_mode`: statements with double quotes are not read then.
+    pub ansi_quotes: bool,
+}
+
+/// Completes and normalises names.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Names<'a> {
+    pub(crate) default_schema: Option<&'a str>,
+}
+
+/// Both servers compare this schema's name, and the names in it, without case whatever `lower_case_table_names` says.
+const INFORMATION_SCHEMA: &str = "information_schema";
+
+impl Names<'_> {
+    /// The table that a name in a statement means.
+    ///
+    /// # Errors
+    /// When the name has no schema and the session has none either.
+    pub(crate) fn table(&self, schema: Option<String>, table: String) -> Result<Resource, Unread> {
+        let schema = self.schema_name(schema)?;
+        check_name(&table)?;
+        Ok(match schema == INFORMATION_SCHEMA {
+            true => Resource::Table { schema, table: table.to_ascii_lowercase() },
+            false => Resource::Table { schema, table },
+        })
+    }
+
+    /// The schema that a name in a statement means; the default schema for `None`.
+    pub(crate) fn schema(&self, schema: Option<String>) -> Result<Resource, Unread> {
+        Ok(Resource::Schema(self.schema_name(schema)?))
+    }
+
+    fn schema_name(&self, schema: Option<String>) -> Result<String, Unread> {
+        let name = schema.or_else(|| self.default_schema.map(str::to_owned)).ok_or_else(|| {
+            Unread::new("no default schema is selected (write the name as `schema.table`, or select one first)")
+        })?;
+        check_name(&name)?;
+        Ok(match name.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
+            true => INFORMATION_SCHEMA.to_owned(),
+            false => name,
+        })
+    }
+}

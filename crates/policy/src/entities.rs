@@ -1,0 +1,148 @@
+//! The few Cedar entities that a request is about.
+
+use std::collections::{BTreeSet, HashSet};
+use std::str::FromStr;
+
+use cedar_policy::entities_errors::EntitiesError;
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors};
+
+use crate::action::Action;
+use crate::facts::{Request, Resource};
+use crate::judge::Subject;
+use crate::names::NamedResources;
+
+/// The names of the schema's entity types, parsed once.
+#[derive(Debug, Clone)]
+pub(crate) struct EntityTypes {
+    workload: EntityTypeName,
+    group: EntityTypeName,
+    server: EntityTypeName,
+    schema: EntityTypeName,
+    table: EntityTypeName,
+    action: EntityTypeName,
+}
+
+impl EntityTypes {
+    pub(crate) fn new() -> Result<Self, ParseErrors> {
+        Ok(Self {
+            workload: EntityTypeName::from_str("Workload")?,
+            group: EntityTypeName::from_str("Group")?,
+            server: EntityTypeName::from_str("Server")?,
+            schema: EntityTypeName::from_str("Schema")?,
+            table: EntityTypeName::from_str("Table")?,
+            action: EntityTypeName::from_str("Action")?,
+        })
+    }
+
+    pub(crate) fn workload(&self, subject: &Subject) -> EntityUid {
+        uid(&self.workload, &subject.spiffe_id)
+    }
+
+    pub(crate) fn action(&self, action: Action) -> EntityUid {
+        uid(&self.action, action.as_str())
+    }
+
+    pub(crate) fn resource(&self, resource: &Resource, server: &str) -> EntityUid {
+        let kind = match resource {
+            Resource::Server => &self.server,
+            Resource::Schema(_) => &self.schema,
+            Resource::Table { .. } => &self.table,
+        };
+        uid(kind, &resource.id(server))
+    }
+}
+
+fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
+    EntityUid::from_type_name_and_id(kind.clone(), EntityId::new(id))
+}
+
+/// Gathers entities, each once.
+#[derive(Debug)]
+pub(crate) struct Gathered<'p> {
+    types: &'p EntityTypes,
+    server: &'p str,
+    known: HashSet<EntityUid>,
+    entities: Vec<Entity>,
+}
+
+impl<'p> Gathered<'p> {
+    /// The subject with its groups, and the server.
+    pub(crate) fn new(types: &'p EntityTypes, subject: &Subject, server: &'p str) -> Self {
+        let mut gathered = Self { types, server, known: HashSet::new(), entities: Vec::new() };
+        let groups: HashSet<_> = subject.groups.iter().map(|group| uid(&types.group, group)).collect();
+        for group in &groups {
+            gathered.add(group.clone(), HashSet::new());
+        }
+        gathered.add(types.workload(subject), groups);
+        gathered.add(types.resource(&Resource::Server, server), HashSet::new());
+        gathered
+    }
+
+    fn add(&mut self, uid: EntityUid, parents: HashSet<EntityUid>) {
+        if self.known.insert(uid.clone()) {
+            self.entities.push(Entity::new_no_attrs(uid, parents));
+        }
+    }
+
+    /// The action with its groups, from the schema's.
+    pub(crate) fn action(&mut self, action: Action, actions: &Entities) {
+        let uid = self.types.action(action);
+        if self.known.insert(uid.clone()) {
+            self.entities.extend(actions.get(&uid).cloned());
+        }
+    }
+
+    /// The resource as the statement names it, in its schema, in the server.
+    pub(crate) fn resource(&mut self, resource: &Resource) {
+        let server = self.types.resource(&Resource::Server, self.server);
+        match resource {
+            Resource::Server => {}
+            Resource::Schema(_) => self.add(self.types.resource(resource, self.server), [server].into()),
+            Resource::Table { schema, .. } => {
+                let schema = self.types.resource(&Resource::Schema(schema.clone()), self.server);
+                self.add(schema.clone(), [server].into());
+                self.add(self.types.resource(resource, self.server), [schema].into());
+            }
+        }
+    }
+
+    /// The resource in every other case that a forbid may name it in; gives what to ask about, nothing when there is one
+    /// way to write it only. To be used on entities of its own: parents differ from those of `resource`.
+    pub(crate) fn other_cases(&mut self, resource: &Resource, named: &NamedResources) -> Vec<EntityUid> {
+        let server = self.types.resource(&Resource::Server, self.server);
+        let schema = match resource {
+            Resource::Server => return Vec::new(),
+            Resource::Schema(schema) | Resource::Table { schema, .. } => Resource::Schema(schema.clone()),
+        };
+        let (schemas, schema_differs) = self.cases(&schema, &self.types.schema, named);
+        for schema in &schemas {
+            self.add(schema.clone(), [server.clone()].into());
+        }
+        let Resource::Table { .. } = resource else {
+            return if schema_differs { schemas } else { Vec::new() };
+        };
+        let (tables, table_differs) = self.cases(resource, &self.types.table, named);
+        for table in &tables {
+            self.add(table.clone(), schemas.iter().cloned().collect());
+        }
+        if schema_differs || table_differs { tables } else { Vec::new() }
+    }
+
+    /// All forms of the resource's id, the given one first, and whether there is more than that one.
+    fn cases(&self, resource: &Resource, kind: &EntityTypeName, named: &NamedResources) -> (Vec<EntityUid>, bool) {
+        let id = resource.id(self.server);
+        let others: BTreeSet<String> = named.others(&id);
+        let differs = !others.is_empty();
+        (std::iter::once(&id).chain(&others).map(|id| uid(kind, id)).collect(), differs)
+    }
+
+    /// Ready for Cedar.
+    pub(crate) fn finish(self) -> Result<Entities, EntitiesError> {
+        Entities::from_entities(self.entities, None)
+    }
+}
+
+/// What a request is called in reasons.
+pub(crate) fn describe(request: &Request, server: &str) -> String {
+    format!("`{}` on `{}`", request.action, request.resource.id(server))
+}

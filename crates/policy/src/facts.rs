@@ -1,0 +1,144 @@
+//! What analysis finds in a text.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::Serialize;
+
+use crate::action::{Action, StatementClass};
+
+/// The facts of one text, which may hold several statements. Never empty: a text without a statement has one that is
+/// `unparsed`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Facts {
+    /// In the order of the text.
+    pub statements: Vec<StatementFacts>,
+    /// The default schema after the text ran: what a `USE` in it changed it to, else what it was.
+    pub schema_after: Option<String>,
+    /// Whether a `LOAD DATA LOCAL` is in it: the server will ask the client for a file.
+    pub local_infile: bool,
+}
+
+impl Facts {
+    /// The default schema after the text ran.
+    pub fn schema_after(&self) -> Option<&str> {
+        self.schema_after.as_deref()
+    }
+
+    /// Whether any of the text was not read.
+    pub fn has_unparsed(&self) -> bool {
+        self.statements.iter().any(|statement| statement.unparsed.is_some())
+    }
+}
+
+/// The facts of one statement.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatementFacts {
+    pub class: StatementClass,
+    /// What must be permitted, each once, in the order found.
+    pub requests: Vec<Request>,
+    /// Whether the outermost statement has a `WHERE`.
+    pub has_where: bool,
+    /// Whether that `WHERE` names no column, placeholder, function or subquery (`WHERE 1=1`). False when unknown.
+    pub where_is_constant: bool,
+    /// Whether the outermost statement has a `LIMIT`.
+    pub has_limit: bool,
+    /// Whether rows are locked (`FOR UPDATE`, `FOR SHARE`, `LOCK IN SHARE MODE`).
+    pub locks_rows: bool,
+    /// Functions called, in lower case.
+    pub functions: BTreeSet<String>,
+    /// Number of different tables.
+    pub tables: usize,
+    /// Why the statement was not read, if it was not. Its requests then hold `unparsed`, and whatever was found.
+    pub unparsed: Option<String>,
+}
+
+impl StatementFacts {
+    /// A statement of which nothing was found yet.
+    pub(crate) fn new(class: StatementClass) -> Self {
+        Self {
+            class,
+            requests: Vec::new(),
+            has_where: false,
+            where_is_constant: false,
+            has_limit: false,
+            locks_rows: false,
+            functions: BTreeSet::new(),
+            tables: 0,
+            unparsed: None,
+        }
+    }
+
+    /// A statement that asks for one thing.
+    pub(crate) fn of(class: StatementClass, action: Action, resource: Resource) -> Self {
+        let mut facts = Self::new(class);
+        facts.request(action, resource);
+        facts
+    }
+
+    /// A statement that was not read.
+    pub(crate) fn unread(reason: impl Into<String>) -> Self {
+        let mut facts = Self::of(Action::Unparsed, Action::Unparsed, Resource::Server);
+        facts.unparsed = Some(reason.into());
+        facts
+    }
+
+    /// Asks for one thing more.
+    pub(crate) fn request(&mut self, action: Action, resource: Resource) {
+        let request = Request { action, resource };
+        if self.requests.contains(&request) {
+            return;
+        }
+        if let Resource::Table { .. } = request.resource
+            && !self.requests.iter().any(|other| other.resource == request.resource)
+        {
+            self.tables += 1;
+        }
+        self.requests.push(request);
+    }
+}
+
+/// One thing that must be permitted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Request {
+    pub action: Action,
+    pub resource: Resource,
+}
+
+/// What a request is about, as the statement names it. The server is the session's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Resource {
+    Server,
+    Schema(String),
+    Table { schema: String, table: String },
+}
+
+impl Resource {
+    /// The resource's entity id on `server`: `orders`, `orders/shop`, `orders/shop.users`.
+    pub fn id(&self, server: &str) -> String {
+        match self {
+            Self::Server => escape(server),
+            Self::Schema(schema) => format!("{}/{}", escape(server), escape(schema)),
+            Self::Table { schema, table } => format!("{}/{}.{}", escape(server), escape(schema), escape(table)),
+        }
+    }
+}
+
+/// Writes the separators of an id inside a name as `%2E`, `%2F` and `%25`, so that no name can look like another id: a
+/// schema `a.b` is `orders/a%2Eb`, never the table `b` of `a`.
+pub(crate) fn escape(name: &str) -> String {
+    name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F")
+}
+
+impl fmt::Display for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.resource {
+            Resource::Server => write!(f, "`{}` on the server", self.action),
+            Resource::Schema(schema) => write!(f, "`{}` on `{}`", self.action, escape(schema)),
+            Resource::Table { schema, table } => {
+                write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(table))
+            }
+        }
+    }
+}

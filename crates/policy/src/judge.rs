@@ -1,0 +1,252 @@
+//! From facts to a verdict.
+
+use std::collections::BTreeSet;
+
+use cedar_policy::{
+    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, EntityUid, Request as CedarRequest,
+    Response, RestrictedExpression,
+};
+
+use crate::action::Action;
+use crate::context::Context;
+use crate::entities::{Gathered, describe};
+use crate::facts::{Facts, Request, Resource, StatementFacts};
+use crate::policies::Policies;
+use crate::verdict::{Answer, Decision, Verdict};
+
+/// Who asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// `spiffe://example.org/reporting`
+    pub spiffe_id: String,
+    pub groups: Vec<String>,
+}
+
+impl Policies {
+    /// Decides about a text: every request of every statement must be allowed. Pure: the same arguments give the same
+    /// verdict.
+    pub fn judge(&self, subject: &Subject, facts: &Facts, context: &Context<'_>) -> Verdict {
+        let mut answers = Vec::new();
+        let mut schema = context.default_schema;
+        for statement in &facts.statements {
+            let asked = Asked { statement, schema, multi: facts.statements.len() > 1, prepared: context.prepared };
+            answers.extend(self.answers(subject, context.server, &asked));
+            if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
+                (statement.class, statement.requests.first())
+            {
+                schema = Some(used);
+            }
+        }
+        verdict(answers, facts, context.server)
+    }
+
+    /// Decides about `COM_INIT_DB`, and the schema that a login selects: `use` on the schema.
+    pub fn judge_use_schema(&self, subject: &Subject, schema: &str, context: &Context<'_>) -> Verdict {
+        self.judge_named(subject, Action::Use, Ok(Resource::Schema(schema.to_owned())), context)
+    }
+
+    /// Decides about `COM_FIELD_LIST`: `show` on the table of the default schema.
+    pub fn judge_field_list(&self, subject: &Subject, table: &str, context: &Context<'_>) -> Verdict {
+        let names = crate::context::Names { default_schema: context.default_schema };
+        let resource = names.table(None, table.to_owned()).map_err(|unread| unread.0);
+        self.judge_named(subject, Action::Show, resource, context)
+    }
+
+    /// Names that come by a command of their own are checked like those of a statement.
+    fn judge_named(
+        &self,
+        subject: &Subject,
+        action: Action,
+        resource: Result<Resource, String>,
+        context: &Context<'_>,
+    ) -> Verdict {
+        let names = crate::context::Names { default_schema: None };
+        let resource = match resource {
+            Ok(Resource::Schema(schema)) => names.schema(Some(schema)).map_err(|unread| unread.0),
+            other => other,
+        };
+        let statement = match resource {
+            Ok(resource) => StatementFacts::of(action, action, resource),
+            Err(reason) => StatementFacts::unread(reason),
+        };
+        let schema_after = context.default_schema.map(str::to_owned);
+        self.judge(subject, &Facts { statements: vec![statement], schema_after, local_infile: false }, context)
+    }
+
+    fn answers(&self, subject: &Subject, server: &str, asked: &Asked<'_>) -> Vec<Answer> {
+        let requests = &asked.statement.requests;
+        if requests.is_empty() {
+            // No statement asks for nothing; if one ever did, it must not pass.
+            let request = Request { action: Action::Unparsed, resource: Resource::Server };
+            return vec![denied(request, "the statement asks for nothing".to_owned())];
+        }
+        let prepared = self.entities(subject, server, requests).and_then(|entities| {
+            let context = asked.context().map_err(|error| error.to_string())?;
+            Ok((entities, context))
+        });
+        match prepared {
+            Ok((entities, context)) => {
+                let ask = Asking { policies: self, subject, server, entities, context };
+                requests.iter().map(|request| ask.answer(request)).collect()
+            }
+            Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
+        }
+    }
+
+    fn entities(&self, subject: &Subject, server: &str, requests: &[Request]) -> Result<Entities, String> {
+        let mut gathered = Gathered::new(&self.types, subject, server);
+        for request in requests {
+            gathered.action(request.action, &self.actions);
+            gathered.resource(&request.resource);
+        }
+        gathered.finish().map_err(|error| format!("the request cannot be put to the policies: {error}"))
+    }
+}
+
+/// A statement in its text.
+#[derive(Debug)]
+struct Asked<'f> {
+    statement: &'f StatementFacts,
+    schema: Option<&'f str>,
+    multi: bool,
+    prepared: bool,
+}
+
+impl Asked<'_> {
+    /// The schema's `StatementContext`.
+    fn context(&self) -> Result<CedarContext, cedar_policy::ContextCreationError> {
+        let facts = self.statement;
+        let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
+        let functions = RestrictedExpression::new_set(facts.functions.iter().map(|name| text(name)));
+        let tables = i64::try_from(facts.tables).unwrap_or(i64::MAX);
+        let mut pairs = vec![
+            ("has_where", RestrictedExpression::new_bool(facts.has_where)),
+            ("where_is_constant", RestrictedExpression::new_bool(facts.where_is_constant)),
+            ("has_limit", RestrictedExpression::new_bool(facts.has_limit)),
+            ("statement_class", text(facts.class.as_str())),
+            ("functions", functions),
+            ("table_count", RestrictedExpression::new_long(tables)),
+            ("multi_statement", RestrictedExpression::new_bool(self.multi)),
+            ("prepared", RestrictedExpression::new_bool(self.prepared)),
+        ];
+        if let Some(schema) = self.schema {
+            pairs.push(("default_schema", text(schema)));
+        }
+        CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
+    }
+}
+
+/// All that the requests of one statement share.
+struct Asking<'p> {
+    policies: &'p Policies,
+    subject: &'p Subject,
+    server: &'p str,
+    entities: Entities,
+    context: CedarContext,
+}
+
+impl Asking<'_> {
+    /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies.
+    fn answer(&self, request: &Request) -> Answer {
+        let types = &self.policies.types;
+        let resource = types.resource(&request.resource, self.server);
+        let answer = match self.ask(request, resource, &self.entities) {
+            Ok(response) => self.read(request, &response),
+            Err(reason) => denied(request.clone(), reason),
+        };
+        if !answer.allowed {
+            return answer;
+        }
+        self.forbidden_in_another_case(request).unwrap_or(answer)
+    }
+
+    fn forbidden_in_another_case(&self, request: &Request) -> Option<Answer> {
+        let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
+        let others = gathered.other_cases(&request.resource, &self.policies.named);
+        if others.is_empty() {
+            return None;
+        }
+        gathered.action(request.action, &self.policies.actions);
+        let entities = match gathered.finish() {
+            Ok(entities) => entities,
+            Err(error) => return Some(denied(request.clone(), error.to_string())),
+        };
+        others.into_iter().find_map(|resource| match self.ask(request, resource, &entities) {
+            Ok(response) => {
+                let answer = self.read(request, &response);
+                // No permit for another case is no reason to deny.
+                (!answer.allowed && !answer.policies.is_empty()).then_some(answer)
+            }
+            Err(reason) => Some(denied(request.clone(), reason)),
+        })
+    }
+
+    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Response, String> {
+        let types = &self.policies.types;
+        let principal = types.workload(self.subject);
+        let action = types.action(request.action);
+        // Unvalidated: what is built here fits the schema (a test holds it to that), and a mistake would be an evaluation
+        // error, which denies.
+        let asked = CedarRequest::new(principal, action, resource, self.context.clone(), None);
+        let asked = asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))?;
+        Ok(Authorizer::new().is_authorized(&asked, &self.policies.set, entities))
+    }
+
+    /// Cedar skips a policy that fails to evaluate: here it denies, as it may have been the forbid.
+    fn read(&self, request: &Request, response: &Response) -> Answer {
+        let about = describe(request, self.server);
+        let failed = response.diagnostics().errors().map(|error| match error {
+            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+        });
+        let failed: BTreeSet<String> = failed.collect();
+        if let Some(first) = failed.first() {
+            let reason = format!("policy `{first}` could not be evaluated for {about}");
+            return Answer { request: request.clone(), allowed: false, policies: names(failed), reason: Some(reason) };
+        }
+        let policies: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
+        let allowed = response.decision() == CedarDecision::Allow;
+        let reason = match (allowed, policies.first()) {
+            (true, _) => None,
+            (false, Some(first)) => Some(format!("forbidden by `{first}`: {about}")),
+            (false, None) => Some(format!("no policy permits {about}")),
+        };
+        Answer { request: request.clone(), allowed, policies: names(policies), reason }
+    }
+}
+
+fn names(policies: BTreeSet<String>) -> Vec<String> {
+    policies.into_iter().collect()
+}
+
+fn denied(request: Request, reason: String) -> Answer {
+    Answer { request, allowed: false, policies: Vec::new(), reason: Some(reason) }
+}
+
+/// Denied when any answer is, by a forbid before a missing permit.
+fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
+    let refused = |answer: &&Answer| !answer.allowed;
+    let by_policy = answers.iter().filter(refused).find(|answer| !answer.policies.is_empty());
+    let first = by_policy.or_else(|| answers.iter().find(refused));
+    let unread = facts.statements.iter().find_map(|statement| statement.unparsed.as_deref());
+    let (decision, reason, deciding) = match first {
+        None if !answers.is_empty() => (Decision::Allow, allowed_reason(&answers, server), answers.iter().collect()),
+        None => (Decision::Deny, "nothing was asked".to_owned(), Vec::new()),
+        Some(answer) => {
+            let reason = answer.reason.clone().unwrap_or_else(|| describe(&answer.request, server));
+            let reason = match (answer.request.action, unread) {
+                (Action::Unparsed, Some(unread)) => format!("{reason}: {unread}"),
+                _ => reason,
+            };
+            (Decision::Deny, reason, answers.iter().filter(refused).collect::<Vec<_>>())
+        }
+    };
+    let policies: BTreeSet<String> = deciding.into_iter().flat_map(|answer| answer.policies.iter().cloned()).collect();
+    Verdict { decision, policies: names(policies), reason, answers }
+}
+
+fn allowed_reason(answers: &[Answer], server: &str) -> String {
+    match answers {
+        [only] => format!("permitted: {}", describe(&only.request, server)),
+        _ => format!("permitted: all {} requests", answers.len()),
+    }
+}

@@ -1,0 +1,40 @@
+//! Every limit of the analysis, named once. What is over a limit is not read: it becomes `unparsed`, which is denied
+//! unless a policy permits it by name.
+
+/// Longest text that is looked at, in bytes (MySQL's own `max_allowed_packet` default is 64 MiB).
+pub const TEXT_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Longest text that the full parser reads, in bytes. Beyond it only `INSERT`/`REPLACE … VALUES` of plain literals are
+/// read, by a streaming recogniser that keeps nothing.
+pub const PARSED_BYTES_MAX: usize = 1024 * 1024;
+
+/// From this length on an `INSERT`/`REPLACE` is first shown to the streaming recogniser, in bytes: it is some ten times
+/// faster than the parser, and a statement of this length is nearly always plain values.
+pub const BULK_BYTES_MIN: usize = 4 * 1024;
+
+/// Most tokens that the full parser reads.
+pub const TOKENS_MAX: usize = 256 * 1024;
+
+/// Most statements in one text.
+pub const STATEMENTS_MAX: usize = 64;
+
+/// Deepest nesting of parentheses.
+pub const PARENTHESES_DEPTH_MAX: usize = 40;
+
+/// Most operators (symbols and words) in one statement. A chain such as `1+1+…` is built by a loop but dropped by
+/// recursion: some ten thousand links overflow a stack of 2 MiB and end the whole process.
+pub const OPERATORS_MAX: usize = 2_000;
+
+/// Most joins in one statement. The parser nests joins without conditions by recursion; the server itself stops at 61
+/// tables (manual, "Limits on Joins").
+pub const JOINS_MAX: usize = 64;
+
+/// Most requests that one statement may give rise to.
+pub const REQUESTS_MAX: usize = 1_000;
+
+/// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
+pub const NAME_BYTES_MAX: usize = 256;
+
+const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
+const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
+const _: () = assert!(JOINS_MAX < OPERATORS_MAX);

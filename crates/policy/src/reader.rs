@@ -1,0 +1,153 @@
+//! Reads one statement: by a recogniser of its own where the grammar is small, by the parser where it is not. What it
+//! finds is asked for; what it cannot read ends it with a reason.
+
+use crate::action::Action;
+use crate::context::{Flavour, Names};
+use crate::cursor::Cursor;
+use crate::facts::{Resource, StatementFacts};
+use crate::limits::{JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX};
+use crate::token::{Kind, Token, Unread};
+
+/// A statement being read.
+#[derive(Debug)]
+pub(crate) struct Reader<'n> {
+    pub(crate) names: Names<'n>,
+    pub(crate) flavour: Flavour,
+    pub(crate) facts: StatementFacts,
+    /// Names of the common table expressions in scope, innermost last.
+    pub(crate) scope: Vec<String>,
+    /// `SELECT`s and `TABLE`s walked: held against the words in the text, so that none can be lost on the way.
+    pub(crate) selects_walked: usize,
+    pub(crate) tables_walked: usize,
+    /// What `USE` changed the default schema to.
+    pub(crate) schema_used: Option<String>,
+    pub(crate) local_infile: bool,
+}
+
+impl<'n> Reader<'n> {
+    pub(crate) fn new(names: Names<'n>, flavour: Flavour) -> Self {
+        Self {
+            names,
+            flavour,
+            facts: StatementFacts::new(Action::Unparsed),
+            scope: Vec::new(),
+            selects_walked: 0,
+            tables_walked: 0,
+            schema_used: None,
+            local_infile: false,
+        }
+    }
+
+    /// Reads a whole statement. What was found is kept when the rest cannot be read.
+    pub(crate) fn statement(&mut self, tokens: &[Token<'_>]) {
+        let read = check_limits(tokens).and_then(|()| self.dispatch(tokens));
+        let read = read.and_then(|()| self.check_requests());
+        if let Err(Unread(reason)) = read {
+            self.facts.class = Action::Unparsed;
+            self.facts.requests.truncate(REQUESTS_MAX);
+            self.facts.request(Action::Unparsed, Resource::Server);
+            self.facts.unparsed = Some(reason);
+        }
+    }
+
+    fn dispatch(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        let mut cursor = Cursor::new(tokens);
+        let Some(first) = cursor.next() else { return Err(Unread::new("an empty statement")) };
+        if first.is_symbol("(") {
+            return self.parsed(tokens);
+        }
+        if first.kind != Kind::Word {
+            return Err(Unread::new("the statement does not start with a word"));
+        }
+        let verb = first.text.to_ascii_uppercase();
+        match verb.as_str() {
+            "SELECT" | "WITH" | "TABLE" | "VALUES" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "CALL" => {
+                self.parsed(tokens)
+            }
+            "EXPLAIN" | "DESCRIBE" | "DESC" => self.explain(cursor),
+            "ANALYZE" if self.flavour == Flavour::MariaDb => self.analyze(cursor),
+            "SET" => self.set(cursor),
+            "SHOW" => self.show(cursor),
+            "CREATE" => self.create(cursor, tokens),
+            "ALTER" => self.alter(cursor, tokens),
+            _ => {
+                // None of these has a place for a subquery: one that is there is not read.
+                if tokens.iter().any(|token| token.is_word("SELECT")) {
+                    return Err(Unread::new(format!("a subquery in `{verb}`")));
+                }
+                self.command(&verb, cursor)
+            }
+        }
+    }
+
+    fn command(&mut self, verb: &str, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        match verb {
+            "USE" => self.use_schema(cursor),
+            "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" => self.transaction(verb, cursor),
+            "TRUNCATE" => self.truncate(cursor),
+            "DROP" => self.drop(cursor),
+            "RENAME" => self.rename(cursor),
+            "LOCK" => self.lock_tables(cursor),
+            "UNLOCK" => self.unlock_tables(cursor),
+            "LOAD" => self.load(cursor),
+            "KILL" => self.kill(cursor),
+            "GRANT" | "REVOKE" => self.whole(Action::Users),
+            "FLUSH" => self.whole(Action::Flush),
+            "INSTALL" | "UNINSTALL" => self.whole(Action::Plugins),
+            "STOP" | "CHANGE" | "RESET" => self.replication(cursor),
+            _ => Err(Unread::new(format!("`{}` is not read", verb.chars().take(32).collect::<String>()))),
+        }
+    }
+
+    /// A statement that is one action on the server, whatever else it says.
+    pub(crate) fn whole(&mut self, action: Action) -> Result<(), Unread> {
+        self.facts.class = action;
+        self.facts.request(action, Resource::Server);
+        Ok(())
+    }
+
+    /// Asks for `action` on a table of the statement.
+    pub(crate) fn table(&mut self, action: Action, name: (Option<String>, String)) -> Result<(), Unread> {
+        let resource = self.names.table(name.0, name.1)?;
+        self.facts.request(action, resource);
+        self.check_requests()
+    }
+
+    fn check_requests(&self) -> Result<(), Unread> {
+        if self.facts.requests.len() > REQUESTS_MAX {
+            return Err(Unread::new(format!("the statement touches more than {REQUESTS_MAX} things")));
+        }
+        Ok(())
+    }
+}
+
+/// Words that the parser chains to the left, so that their number is the depth of a tree.
+const OPERATOR_WORDS: [&str; 36] = [
+    "AND", "OR", "XOR", "NOT", "DIV", "MOD", "LIKE", "RLIKE", "REGEXP", "IS", "IN", "BETWEEN", "UNION", "EXCEPT",
+    "INTERSECT", "MINUS", "COLLATE", "ESCAPE", "AT", "MEMBER", "ISNULL", "NOTNULL", "OVERLAPS", "SIMILAR", "ILIKE",
+    "GLOB", "MATCH", "OPERATOR", "SOUNDS", "BINARY", "ANY", "ALL", "SOME", "CASE", "INTERVAL", "PIVOT",
+];
+
+fn check_limits(tokens: &[Token<'_>]) -> Result<(), Unread> {
+    let mut operators = 0_usize;
+    let mut joins = 0_usize;
+    for token in tokens {
+        match token.kind {
+            Kind::Symbol if !matches!(token.text, "," | "." | "(" | ")") => operators += 1,
+            Kind::Word if is_join(token) => joins += 1,
+            Kind::Word if OPERATOR_WORDS.iter().any(|word| token.is_word(word)) => operators += 1,
+            _ => {}
+        }
+    }
+    if operators > OPERATORS_MAX {
+        return Err(Unread::new(format!("more than {OPERATORS_MAX} operators")));
+    }
+    if joins > JOINS_MAX {
+        return Err(Unread::new(format!("more than {JOINS_MAX} joins")));
+    }
+    Ok(())
+}
+
+fn is_join(token: &Token<'_>) -> bool {
+    token.is_word("JOIN") || token.is_word("STRAIGHT_JOIN") || token.is_word("APPLY")
+}
