@@ -103,6 +103,8 @@ impl Stage {
             Self::Simple => simple(first, head, len, layout),
             Self::Statistics => Ok((Action::Nothing, Self::Complete)),
             Self::Columns { left } => Ok((Action::Nothing, columns_left(left.saturating_sub(1), layout))),
+            // CURSOR_EXISTS in its status is no sign that rows must be fetched: MySQL 9.7 leaves the flag set after a routine
+            // used a cursor of its own, and sends the rows. Cursors of the client are refused before (execute's flags).
             Self::ColumnsEnd => Ok((Action::Eof(eof(head, len)?), Self::Rows)),
             Self::Rows => row(first, head, len, layout),
             Self::FieldList if first == EOF => end(head, len, layout).map(|(action, _)| (action, Self::Complete)),
