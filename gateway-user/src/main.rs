@@ -1,1 +1,33 @@
-fn main() {}
+//! The `portreeve` binary: parses the command line and does what it says.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that panics has failed"
+    )
+)]
+
+mod admin;
+mod app;
+mod cli;
+mod config;
+mod counters;
+mod gateway;
+mod host;
+mod interception;
+mod limits;
+mod policies;
+mod recorder;
+mod session;
+mod worker;
+mod workloads;
+
+use clap::Parser as _;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    cli::execute(&cli::Cli::parse()).unwrap_or_else(|error| cli::report(&error))
+}

@@ -1,26 +1,8 @@
-//! Password files. What is read here is wiped when dropped and shown by no `Debug`.
+//! Password files. What is read here is wiped when dropped; the configuration keeps the file's path, never its content.
 
 use crate::limits::SECRET_BYTES_MAX;
-use std::{fmt, fs::File, io::Read as _, ops::Deref, os::unix::fs::MetadataExt as _, path::Path};
+use std::{fs::File, io::Read as _, os::unix::fs::MetadataExt as _, path::Path};
 use zeroize::Zeroizing;
-
-/// A password.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Secret(Zeroizing<Vec<u8>>);
-
-impl Deref for Secret {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("Secret(..)")
-    }
-}
 
 /// Why a password file cannot be used; the text says what to do.
 #[derive(Debug, thiserror::Error)]
@@ -35,11 +17,11 @@ pub(crate) enum SecretError {
     Nul { path: String },
 }
 
-/// The file's content without one closing newline.
+/// The file's content without one closing newline. Its `Debug` would print it: keep it out of types that derive `Debug`.
 ///
 /// # Errors
 /// When the file cannot be read, is no file, is longer than 4 KiB, or holds a NUL (it would end the password early).
-pub(crate) fn read(path: &Path) -> Result<Secret, SecretError> {
+pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
     read_with_mode(path).map(|(secret, _)| secret)
 }
 
@@ -56,7 +38,7 @@ pub(super) fn inspect(path: &Path) -> Result<Option<String>, SecretError> {
     Ok(secret.is_empty().then(|| format!("`{}` is empty: the account has no password", path.display())))
 }
 
-fn read_with_mode(path: &Path) -> Result<(Secret, u32), SecretError> {
+fn read_with_mode(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), SecretError> {
     let named = || path.display().to_string();
     let unreadable = |source| SecretError::Unreadable { path: named(), source };
     // Asked before opening: opening a FIFO would wait for its writer.
@@ -86,5 +68,5 @@ fn read_with_mode(path: &Path) -> Result<(Secret, u32), SecretError> {
     if bytes.contains(&0) {
         return Err(SecretError::Nul { path: named() });
     }
-    Ok((Secret(bytes), mode))
+    Ok((bytes, mode))
 }

@@ -1,0 +1,46 @@
+//! `portreeve run`
+
+use crate::config::Config;
+use clap::{Args, ValueEnum};
+use std::{io, path::Path, process::ExitCode};
+use tracing_subscriber::EnvFilter;
+
+#[derive(Debug, Args)]
+pub(super) struct RunArgs {
+    /// How the log on standard error is written; PORTREEVE_LOG says how much (error, warn, info, debug)
+    #[arg(long, value_enum, default_value = "text")]
+    log_format: LogFormat,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum LogFormat {
+    Text,
+    Json,
+}
+
+pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
+    let filter = filter()?;
+    let config = Config::load(path)?;
+    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    match args.log_format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().init(),
+    }
+    for warning in &config.warnings {
+        tracing::warn!("{warning}");
+    }
+    crate::app::run(config)
+}
+
+fn filter() -> anyhow::Result<EnvFilter> {
+    match std::env::var("PORTREEVE_LOG") {
+        Err(std::env::VarError::NotPresent) => Ok(EnvFilter::new("info")),
+        Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
+            super::Usage(format!("PORTREEVE_LOG is `{text}`: {error}; write a level such as `info` or `portreeve=debug`"))
+                .into()
+        }),
+        Err(std::env::VarError::NotUnicode(_)) => {
+            Err(super::Usage("PORTREEVE_LOG is not UTF-8: write a level such as `info`".to_owned()).into())
+        }
+    }
+}

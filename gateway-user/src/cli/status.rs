@@ -1,0 +1,97 @@
+//! `portreeve status`
+
+use super::print_json;
+use crate::{
+    admin::{
+        Status, client,
+        message::{Request, Response},
+    },
+    config::Config,
+};
+use anyhow::bail;
+use clap::Args;
+use std::{fmt::Display, io, io::Write, path::Path, process::ExitCode};
+
+#[derive(Debug, Args)]
+pub(super) struct StatusArgs {
+    /// Print the status as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(args: &StatusArgs, config: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
+    let socket = Config::read(config)?.control_socket();
+    let Response::Status { status } = client::ask(&socket, &Request::Status {})? else {
+        bail!("portreeve answered something else than was asked: are command and daemon of one version?");
+    };
+    if args.json { print_json(out, &status)? } else { print(&status, out)? }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
+    let none = || "none".to_owned();
+    let refused = status.refused_connections.iter().map(|(reason, count)| format!("{reason} {count}"));
+    writeln!(out, "portreeve {}, process {}, up {}", status.version, status.pid, duration(status.uptime_seconds))?;
+    writeln!(out, "listening   {}", list(status.listen.iter()).unwrap_or_else(none))?;
+    writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
+    writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
+    writeln!(out, "statements  {}, {} of them denied", status.statements_total, status.denied_total)?;
+    writeln!(out, "refused     {}", list(refused).unwrap_or_else(none))?;
+    writeln!(out, "policies    {}", status.policies)?;
+    writeln!(out, "pins        {}", status.pins_dir.display())
+}
+
+fn list(items: impl Iterator<Item = impl Display>) -> Option<String> {
+    let texts: Vec<String> = items.map(|item| item.to_string()).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, _, _) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn uptime_is_told_in_its_two_largest_units() {
+        let check = |seconds, text: &str| assert_eq!(duration(seconds), text);
+        check(0, "0 s");
+        check(59, "59 s");
+        check(61, "1 min 1 s");
+        check(3_600, "1 h 0 min");
+        check(86_399, "23 h 59 min");
+        check(90_000, "1 d 1 h");
+    }
+
+    #[test]
+    fn refusals_are_listed_by_reason() {
+        let status = Status {
+            version: "0.1.0".to_owned(),
+            pid: 7,
+            uptime_seconds: 1,
+            listen: vec!["127.0.0.1:4000".parse().unwrap(), "[::1]:4000".parse().unwrap()],
+            workloads: 2,
+            sessions_open: 0,
+            sessions_total: 3,
+            statements_total: 9,
+            denied_total: 1,
+            refused_connections: BTreeMap::from([("no listener".to_owned(), 2), ("no record".to_owned(), 1)]),
+            policies: 4,
+            pins_dir: "/sys/fs/bpf/portreeve/x".into(),
+        };
+        let mut out = Vec::new();
+        print(&status, &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        assert!(text.contains("refused     no listener 2, no record 1\n"), "{text}");
+        assert!(text.contains("listening   127.0.0.1:4000, [::1]:4000\n"), "{text}");
+    }
+}
