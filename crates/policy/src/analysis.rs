@@ -68,11 +68,8 @@ fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Un
 
 fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unread> {
     let parts = tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty());
-    let mut facts = Facts {
-        statements: Vec::new(),
-        schema_after: context.default_schema.map(str::to_owned),
-        local_infile: false,
-    };
+    let mut facts =
+        Facts { statements: Vec::new(), schema_after: context.default_schema.map(str::to_owned), local_infile: false };
     for part in parts {
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));

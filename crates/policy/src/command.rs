@@ -20,7 +20,17 @@ impl Reader<'_> {
     pub(crate) fn drop(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         let temporary = cursor.word("TEMPORARY");
         let kinds = [
-            "TABLE", "TABLES", "VIEW", "DATABASE", "SCHEMA", "INDEX", "USER", "ROLE", "PROCEDURE", "FUNCTION", "TRIGGER",
+            "TABLE",
+            "TABLES",
+            "VIEW",
+            "DATABASE",
+            "SCHEMA",
+            "INDEX",
+            "USER",
+            "ROLE",
+            "PROCEDURE",
+            "FUNCTION",
+            "TRIGGER",
             "EVENT",
         ];
         let Some(kind) = cursor.one_of(&kinds) else { return Err(cursor.unexpected("what to drop")) };
@@ -132,7 +142,9 @@ impl Reader<'_> {
     pub(crate) fn kill(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         cursor.one_of(&["HARD", "SOFT"]);
         cursor.one_of(&["CONNECTION", "QUERY"]);
-        cursor.next_if(|token| token.kind == Kind::Number).ok_or_else(|| Unread::new("`KILL` of other than a number"))?;
+        cursor
+            .next_if(|token| token.kind == Kind::Number)
+            .ok_or_else(|| Unread::new("`KILL` of other than a number"))?;
         cursor.end()?;
         self.whole(Action::Kill)
     }

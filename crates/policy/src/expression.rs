@@ -2,9 +2,9 @@
 //! keeps a stack of its own; only subqueries recurse, and parentheses limit those.
 
 use sqlparser::ast::{
-    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments, Ident,
-    Interval, ListAggOnOverflow, MemberOf, ObjectNamePart, TypedString, WindowFrame, WindowFrameBound, WindowSpec,
-    WindowType,
+    Expr, Function, FunctionArg, FunctionArgExpr, FunctionArgumentClause, FunctionArgumentList, FunctionArguments,
+    Ident, Interval, ListAggOnOverflow, MemberOf, ObjectNamePart, TypedString, WindowFrame, WindowFrameBound,
+    WindowSpec, WindowType,
 };
 
 use crate::action::Action;
@@ -198,7 +198,9 @@ impl Reader<'_> {
             match argument {
                 FunctionArg::Unnamed(FunctionArgExpr::Expr(expression)) => todo.push(expression),
                 FunctionArg::Unnamed(FunctionArgExpr::Wildcard) => {}
-                FunctionArg::Unnamed(FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_))
+                FunctionArg::Unnamed(
+                    FunctionArgExpr::QualifiedWildcard(_) | FunctionArgExpr::WildcardWithOptions(_),
+                )
                 | FunctionArg::Named { .. }
                 | FunctionArg::ExprNamed { .. } => return Err(foreign("this kind of argument")),
             }

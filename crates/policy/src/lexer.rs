@@ -19,8 +19,7 @@ pub(crate) struct Lexer<'a> {
 }
 
 /// Operators of more than one character, longest first.
-const LONG_SYMBOLS: [&str; 13] =
-    ["->>", "<=>", "->", "<=", ">=", "<>", "!=", "<<", ">>", ":=", "&&", "||", "=="];
+const LONG_SYMBOLS: [&str; 13] = ["->>", "<=>", "->", "<=", ">=", "<>", "!=", "<<", ">>", ":=", "&&", "||", "=="];
 
 impl<'a> Lexer<'a> {
     /// A lexer at the start of `text`. `double_quotes` is false where `"x"` would be an identifier (`ANSI_QUOTES`).
@@ -141,7 +140,8 @@ impl<'a> Lexer<'a> {
         if inside.starts_with(b"!") || inside.starts_with(b"M!") {
             return Err(Unread::new("an executable comment (`/*!` or `/*M!`)"));
         }
-        let length = inside.windows(2).position(|two| two == b"*/").ok_or_else(|| Unread::new("an unclosed comment"))?;
+        let length =
+            inside.windows(2).position(|two| two == b"*/").ok_or_else(|| Unread::new("an unclosed comment"))?;
         let comment = inside.get(..length).unwrap_or_default();
         if comment.windows(2).any(|two| two == b"/*") {
             return Err(Unread::new("a comment inside a comment"));
@@ -325,5 +325,41 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-#[path = "lexer_tests.rs"]
-mod tests;
+mod tests {
+    use super::{Lexer, PARENTHESES_DEPTH_MAX};
+
+    fn check(text: &str, expected: &[&str]) {
+        let mut lexer = Lexer::new(text, true);
+        let mut found = Vec::new();
+        while let Some(token) = lexer.token().unwrap_or_else(|error| panic!("{text}: {error}")) {
+            found.push(token.text);
+        }
+        assert_eq!(found, expected, "{text}");
+    }
+
+    #[test]
+    fn tokens_are_those_of_the_server() {
+        check("SELECT-1e0", &["SELECT", "-", "1e0"]);
+        check("a.b, .5 1.5e-3 1.", &["a", ".", "b", ",", ".5", "1.5e-3", "1."]);
+        check("5--3", &["5", "-", "-", "3"]);
+        check("1--", &["1"]);
+        check("1-- x\n2#y\n3/*z*/4", &["1", "2", "3", "4"]);
+        check("1 --\tx\r still\n2", &["1", "2"]);
+        check("'a''b' 'a\\'b' \"a\\\"b\" `a``b`", &["'a''b'", "'a\\'b'", "\"a\\\"b\"", "`a``b`"]);
+        check("a->>'$.b'<=>c:=1", &["a", "->>", "'$.b'", "<=>", "c", ":=", "1"]);
+        check("@a.b$ @@x.y @'q' @`q`", &["@a.b$", "@@x", ".", "y", "@'q'", "@`q`"]);
+        check("x'41' B'01' N'é' 0x41 0b01", &["x'41'", "B'01'", "N'é'", "0x41", "0b01"]);
+    }
+
+    #[test]
+    fn parentheses_are_read_to_their_limit() {
+        let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
+        let reads = |text: &str| {
+            let mut lexer = Lexer::new(text, true);
+            while lexer.token()?.is_some() {}
+            Ok::<(), super::Unread>(())
+        };
+        assert!(reads(&nested(PARENTHESES_DEPTH_MAX)).is_ok());
+        assert!(reads(&nested(PARENTHESES_DEPTH_MAX + 1)).is_err());
+    }
+}

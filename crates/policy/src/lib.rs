@@ -48,6 +48,7 @@ mod verdict;
 
 pub use action::{Action, StatementClass};
 pub use analysis::analyse;
+pub use builtins::is_known_charset;
 pub use context::{Context, Flavour};
 pub use facts::{Facts, Request, Resource, StatementFacts};
 pub use judge::Subject;

@@ -29,6 +29,18 @@ pub const OPERATORS_MAX: usize = 2_000;
 /// tables (manual, "Limits on Joins").
 pub const JOINS_MAX: usize = 64;
 
+/// Stack for reading a statement that is not small, in bytes; mapped for the statement, touched as needed. Measured on a
+/// debug build: [`JOINS_MAX`] joins without conditions take more than 2 MiB, [`OPERATORS_MAX`] unions some 4 MiB.
+pub const STACK_BYTES: usize = 32 * 1024 * 1024;
+
+/// Up to so many joins, operators and parentheses a statement is read on the caller's stack (which has 2 MiB in the
+/// daemon's threads).
+pub const SMALL_JOINS_MAX: usize = 4;
+/// See [`SMALL_JOINS_MAX`].
+pub const SMALL_OPERATORS_MAX: usize = 100;
+/// See [`SMALL_JOINS_MAX`].
+pub const SMALL_PARENTHESES_MAX: usize = 12;
+
 /// Most requests that one statement may give rise to.
 pub const REQUESTS_MAX: usize = 1_000;
 
@@ -37,4 +49,5 @@ pub const NAME_BYTES_MAX: usize = 256;
 
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
+const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);
 const _: () = assert!(JOINS_MAX < OPERATORS_MAX);

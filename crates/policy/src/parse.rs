@@ -36,8 +36,7 @@ impl<'a> Prepared<'a> {
     /// # Errors
     /// When an `INTO OUTFILE` has a form that is not known.
     pub(crate) fn new(tokens: &[Token<'a>]) -> Result<Self, Unread> {
-        let mut prepared =
-            Self { tokens: tokens.to_vec(), locks_rows: false, file: None, selects: 0, tables: 0 };
+        let mut prepared = Self { tokens: tokens.to_vec(), locks_rows: false, file: None, selects: 0, tables: 0 };
         let is = |word| tokens.first().is_some_and(|token| token.is_word(word));
         if is("UPDATE") {
             prepared.rewrite_update();

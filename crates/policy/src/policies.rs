@@ -42,8 +42,7 @@ impl Policies {
     pub fn load(sources: &[Source<'_>]) -> Result<Self, Vec<PolicyProblem>> {
         let schema = schema().map_err(|problem| vec![problem])?;
         let actions = schema.action_entities();
-        let actions =
-            actions.map_err(|error| vec![PolicyProblem::of("portreeve.cedarschema", SCHEMA, &error)])?;
+        let actions = actions.map_err(|error| vec![PolicyProblem::of("portreeve.cedarschema", SCHEMA, &error)])?;
         let types = EntityTypes::new().map_err(|error| vec![PolicyProblem::of("portreeve.cedarschema", "", &error)])?;
         let mut loading = Loading::default();
         for source in sources {
@@ -117,7 +116,12 @@ impl Loading {
         let id = match policy.annotation("id") {
             Some(id) if !id.trim().is_empty() => id.to_owned(),
             _ => {
-                return self.complain(source, at, "a policy has no `@id`", "add one above it, such as `@id(\"no-ddl\")`");
+                return self.complain(
+                    source,
+                    at,
+                    "a policy has no `@id`",
+                    "add one above it, such as `@id(\"no-ddl\")`",
+                );
             }
         };
         if let Some(first) = self.places.get(&id) {

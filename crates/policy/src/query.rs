@@ -248,8 +248,15 @@ impl Reader<'_> {
 }
 
 fn plain_wildcard(options: &WildcardAdditionalOptions) -> Result<(), Unread> {
-    let WildcardAdditionalOptions { wildcard_token: _, opt_ilike, opt_exclude, opt_except, opt_replace, opt_rename, opt_alias } =
-        options;
+    let WildcardAdditionalOptions {
+        wildcard_token: _,
+        opt_ilike,
+        opt_exclude,
+        opt_except,
+        opt_replace,
+        opt_rename,
+        opt_alias,
+    } = options;
     absent(opt_ilike.is_none() && opt_exclude.is_none() && opt_except.is_none(), "EXCLUDE or EXCEPT after `*`")?;
     absent(opt_replace.is_none() && opt_rename.is_none() && opt_alias.is_none(), "REPLACE or RENAME after `*`")
 }

@@ -5,7 +5,9 @@ use crate::action::Action;
 use crate::context::{Flavour, Names};
 use crate::cursor::Cursor;
 use crate::facts::{Resource, StatementFacts};
-use crate::limits::{JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX};
+use crate::limits::{
+    JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, SMALL_PARENTHESES_MAX, STACK_BYTES,
+};
 use crate::token::{Kind, Token, Unread};
 
 /// A statement being read.
@@ -40,7 +42,11 @@ impl<'n> Reader<'n> {
 
     /// Reads a whole statement. What was found is kept when the rest cannot be read.
     pub(crate) fn statement(&mut self, tokens: &[Token<'_>]) {
-        let read = check_limits(tokens).and_then(|()| self.dispatch(tokens));
+        let read = Size::of(tokens).and_then(|size| match size.is_small() {
+            true => self.dispatch(tokens),
+            // The tree is built, walked and dropped in here.
+            false => stacker::grow(STACK_BYTES, || self.dispatch(tokens)),
+        });
         let read = read.and_then(|()| self.check_requests());
         if let Err(Unread(reason)) = read {
             self.facts.class = Action::Unparsed;
@@ -123,29 +129,78 @@ impl<'n> Reader<'n> {
 
 /// Words that the parser chains to the left, so that their number is the depth of a tree.
 const OPERATOR_WORDS: [&str; 36] = [
-    "AND", "OR", "XOR", "NOT", "DIV", "MOD", "LIKE", "RLIKE", "REGEXP", "IS", "IN", "BETWEEN", "UNION", "EXCEPT",
-    "INTERSECT", "MINUS", "COLLATE", "ESCAPE", "AT", "MEMBER", "ISNULL", "NOTNULL", "OVERLAPS", "SIMILAR", "ILIKE",
-    "GLOB", "MATCH", "OPERATOR", "SOUNDS", "BINARY", "ANY", "ALL", "SOME", "CASE", "INTERVAL", "PIVOT",
+    "AND",
+    "OR",
+    "XOR",
+    "NOT",
+    "DIV",
+    "MOD",
+    "LIKE",
+    "RLIKE",
+    "REGEXP",
+    "IS",
+    "IN",
+    "BETWEEN",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "MINUS",
+    "COLLATE",
+    "ESCAPE",
+    "AT",
+    "MEMBER",
+    "ISNULL",
+    "NOTNULL",
+    "OVERLAPS",
+    "SIMILAR",
+    "ILIKE",
+    "GLOB",
+    "MATCH",
+    "OPERATOR",
+    "SOUNDS",
+    "BINARY",
+    "ANY",
+    "ALL",
+    "SOME",
+    "CASE",
+    "INTERVAL",
+    "PIVOT",
 ];
 
-fn check_limits(tokens: &[Token<'_>]) -> Result<(), Unread> {
-    let mut operators = 0_usize;
-    let mut joins = 0_usize;
-    for token in tokens {
-        match token.kind {
-            Kind::Symbol if !matches!(token.text, "," | "." | "(" | ")") => operators += 1,
-            Kind::Word if is_join(token) => joins += 1,
-            Kind::Word if OPERATOR_WORDS.iter().any(|word| token.is_word(word)) => operators += 1,
-            _ => {}
+/// What decides how much stack a statement needs.
+#[derive(Debug, Default)]
+struct Size {
+    operators: usize,
+    joins: usize,
+    parentheses: usize,
+}
+
+impl Size {
+    fn of(tokens: &[Token<'_>]) -> Result<Self, Unread> {
+        let mut size = Self::default();
+        for token in tokens {
+            match token.kind {
+                Kind::Symbol if token.text == "(" => size.parentheses += 1,
+                Kind::Symbol if !matches!(token.text, "," | "." | ")") => size.operators += 1,
+                Kind::Word if is_join(token) => size.joins += 1,
+                Kind::Word if OPERATOR_WORDS.iter().any(|word| token.is_word(word)) => size.operators += 1,
+                _ => {}
+            }
         }
+        if size.operators > OPERATORS_MAX {
+            return Err(Unread::new(format!("more than {OPERATORS_MAX} operators")));
+        }
+        if size.joins > JOINS_MAX {
+            return Err(Unread::new(format!("more than {JOINS_MAX} joins")));
+        }
+        Ok(size)
     }
-    if operators > OPERATORS_MAX {
-        return Err(Unread::new(format!("more than {OPERATORS_MAX} operators")));
+
+    fn is_small(&self) -> bool {
+        self.operators <= SMALL_OPERATORS_MAX
+            && self.joins <= SMALL_JOINS_MAX
+            && self.parentheses <= SMALL_PARENTHESES_MAX
     }
-    if joins > JOINS_MAX {
-        return Err(Unread::new(format!("more than {JOINS_MAX} joins")));
-    }
-    Ok(())
 }
 
 fn is_join(token: &Token<'_>) -> bool {

@@ -4,7 +4,7 @@
 
 use crate::action::Action;
 use crate::builtins::{
-    is_known_charset, is_safe_sql_mode, is_session_variable, is_text_variable, SCOPES_GLOBAL, SCOPES_SESSION,
+    SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_safe_sql_mode, is_session_variable, is_text_variable,
 };
 use crate::cursor::{Cursor, plain_string};
 use crate::reader::Reader;

@@ -27,8 +27,7 @@ impl Reader<'_> {
 
     /// `SHOW {WARNINGS|ERRORS} [LIMIT n[, m]]`, `SHOW COUNT(*) {WARNINGS|ERRORS}`
     fn show_diagnostics(&mut self, mut cursor: Cursor<'_, '_>) -> Option<Result<(), Unread>> {
-        let counted =
-            cursor.word("COUNT") && cursor.symbol("(") && cursor.symbol("*") && cursor.symbol(")");
+        let counted = cursor.word("COUNT") && cursor.symbol("(") && cursor.symbol("*") && cursor.symbol(")");
         cursor.one_of(&["WARNINGS", "ERRORS"])?;
         if !counted && cursor.word("LIMIT") {
             while cursor.next_if(|token| token.kind == Kind::Number).is_some() && cursor.symbol(",") {}

@@ -124,14 +124,20 @@ fn what_clients_ask_at_connect_is_read() {
 fn every_table_of_a_query_is_asked_about() {
     check(&[
         ("SELECT * FROM users", "select: select shop.users"),
-        ("SELECT(password)FROM(users)", "select: select shop.users"),
+        ("SELECT(password)FROM users", "select: select shop.users"),
         ("SELECT`id`FROM`users`", "select: select shop.users"),
-        ("SELECT * FROM a JOIN b USING (id) LEFT JOIN x.c ON a.i = c.i", "select: select shop.a, select shop.b, select x.c"),
+        (
+            "SELECT * FROM a JOIN b USING (id) LEFT JOIN x.c ON a.i = c.i",
+            "select: select shop.a, select shop.b, select x.c",
+        ),
         ("SELECT * FROM a, b", "select: select shop.a, select shop.b"),
         ("SELECT * FROM a NATURAL JOIN b", "select: select shop.a, select shop.b"),
         ("SELECT * FROM a STRAIGHT_JOIN b", "select: select shop.a, select shop.b"),
         ("SELECT (SELECT 1 FROM b) FROM a", "select: select shop.a, select shop.b"),
-        ("SELECT * FROM a WHERE i IN (SELECT i FROM b) AND EXISTS (SELECT 1 FROM c)", "select: select shop.a, select shop.b, select shop.c"),
+        (
+            "SELECT * FROM a WHERE i IN (SELECT i FROM b) AND EXISTS (SELECT 1 FROM c)",
+            "select: select shop.a, select shop.b, select shop.c",
+        ),
         ("SELECT * FROM a ORDER BY (SELECT 1 FROM b) LIMIT 1", "select: select shop.a, select shop.b"),
         ("SELECT * FROM a GROUP BY x HAVING (SELECT 1 FROM b)", "select: select shop.a, select shop.b"),
         ("SELECT CASE WHEN 1 THEN (SELECT 1 FROM b) ELSE 2 END FROM a", "select: select shop.a, select shop.b"),
@@ -155,7 +161,10 @@ fn every_table_of_a_query_is_asked_about() {
         ("SELECT * FROM a FOR UPDATE", "select: select shop.a"),
         ("SELECT 5 DIV 2, a DIV b FROM t", "select: select shop.t"),
         ("SELECT _utf8mb4'x' 'y', N'z', x'41', 0x41, b'1' FROM t", "select: select shop.t"),
-        ("SELECT * FROM JSON_TABLE((SELECT j FROM t), '$[*]' COLUMNS (a INT PATH '$.a')) AS jt", "select: select shop.t"),
+        (
+            "SELECT * FROM JSON_TABLE((SELECT j FROM t), '$[*]' COLUMNS (a INT PATH '$.a')) AS jt",
+            "select: select shop.t",
+        ),
     ]);
 }
 
@@ -166,7 +175,10 @@ fn names_of_ctes_shadow_tables_only_where_they_are_in_scope() {
         ("WITH x AS (SELECT * FROM x) SELECT * FROM x", "select: select shop.x"),
         ("WITH x AS (SELECT 1), y AS (SELECT * FROM x) SELECT * FROM y", "inspect: inspect"),
         ("WITH y AS (SELECT * FROM x), x AS (SELECT 1) SELECT * FROM y", "select: select shop.x"),
-        ("WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x WHERE n < 5) SELECT * FROM x", "inspect: inspect"),
+        (
+            "WITH RECURSIVE x AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM x WHERE n < 5) SELECT * FROM x",
+            "inspect: inspect",
+        ),
         ("WITH x AS (SELECT 1) SELECT * FROM shop.x", "select: select shop.x"),
         ("SELECT * FROM (WITH x AS (SELECT 1) SELECT * FROM x) d, x", "select: select shop.x"),
         ("WITH X AS (SELECT 1) SELECT * FROM x", "select: select shop.x"),
@@ -182,7 +194,10 @@ fn writes_are_asked_about_on_what_they_change_and_what_they_read() {
         ("INSERT INTO a (x) SELECT x FROM b", "insert: insert shop.a, select shop.b"),
         ("INSERT INTO a TABLE b", "insert: insert shop.a, select shop.b"),
         ("INSERT INTO a SET x = (SELECT 1 FROM b)", "insert: insert shop.a, select shop.b"),
-        ("INSERT INTO a VALUES (1) ON DUPLICATE KEY UPDATE x = (SELECT 1 FROM b)", "insert: insert shop.a, select shop.b, update shop.a"),
+        (
+            "INSERT INTO a VALUES (1) ON DUPLICATE KEY UPDATE x = (SELECT 1 FROM b)",
+            "insert: insert shop.a, select shop.b, update shop.a",
+        ),
         ("REPLACE INTO a VALUES (1, 2)", "replace: replace shop.a"),
         ("UPDATE a SET x = 1 WHERE id = 2", "update: update shop.a"),
         ("UPDATE LOW_PRIORITY IGNORE a SET x = (SELECT 1 FROM b)", "update: select shop.b, update shop.a"),
@@ -229,7 +244,10 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("SELECT f(1)", "inspect: execute, inspect"),
         ("SELECT shop.sleep(1)", "inspect: execute, inspect"),
         ("SELECT `sys_exec`('id')", "inspect: execute, inspect"),
-        ("SELECT * FROM a INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n'", "select: outfile, select shop.a"),
+        (
+            "SELECT * FROM a INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n'",
+            "select: outfile, select shop.a",
+        ),
         ("SELECT x INTO DUMPFILE '/tmp/x' FROM a", "select: dumpfile, select shop.a"),
         ("SELECT x FROM a INTO @x, @y", "select: select shop.a"),
         ("SELECT @@global.datadir", "inspect: inspect, show"),
@@ -249,7 +267,10 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("CALL p(1, (SELECT 1 FROM a))", "call: call, select shop.a"),
         ("CREATE FUNCTION f RETURNS STRING SONAME 'x.so'", "udf: udf"),
         ("LOAD DATA INFILE 'x' INTO TABLE a", "load: infile, load shop.a"),
-        ("LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE a FIELDS TERMINATED BY ',' (x, @y) SET z = 1", "load: load shop.a, local_infile, replace shop.a"),
+        (
+            "LOAD DATA LOCAL INFILE 'x' REPLACE INTO TABLE a FIELDS TERMINATED BY ',' (x, @y) SET z = 1",
+            "load: load shop.a, local_infile, replace shop.a",
+        ),
         ("EXPLAIN SELECT * FROM a", "explain: explain shop.a, select shop.a"),
         ("EXPLAIN FORMAT=JSON DELETE FROM a", "explain: delete shop.a, explain shop.a"),
         ("EXPLAIN ANALYZE SELECT * FROM a", "select: explain shop.a, select shop.a"),
