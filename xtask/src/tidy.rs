@@ -80,7 +80,8 @@ impl Tree {
     /// What git tracks, and what it would: build output is none of tidy's business.
     fn read(root: &Path) -> Result<Self> {
         let output = Command::new("git")
-            .args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"])
+            // CI may have checked the tree out as somebody else.
+            .args(["-c", "safe.directory=*", "ls-files", "-z", "--cached", "--others", "--exclude-standard"])
             .current_dir(root)
             .output()
             .context("cannot run git")?;
