@@ -1,7 +1,7 @@
 //! A cgroup v2 folder of our own, and commands that run inside it.
 
 use crate::{
-    host::{cgroup2_mount, require_root},
+    host::{self, cgroup2_mount, require_root},
     limits::{CGROUP_EMPTY_MAX, POLL_EVERY},
     process,
 };
@@ -91,21 +91,14 @@ pub fn sweep() -> Result<Vec<PathBuf>> {
     let mut swept = Vec::new();
     for entry in fs::read_dir(&mount).with_context(|| format!("cannot read `{}`", mount.display()))? {
         let entry = entry.context("cannot read the cgroup v2 mount")?;
-        if owner(&entry.file_name().to_string_lossy()).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+        let name = entry.file_name();
+        if name.to_string_lossy().strip_prefix("portreeve-").is_some_and(host::is_orphan) {
             let left = Cgroup { mount: mount.clone(), path: entry.path() };
             left.remove().with_context(|| format!("cannot remove the cgroup `{}`", left.path.display()))?;
             swept.push(entry.path());
         }
     }
     Ok(swept)
-}
-
-/// The pid in a name that [`Cgroup::create`] gave.
-fn owner(name: &str) -> Option<u32> {
-    let mut parts = name.strip_prefix("portreeve-")?.rsplit('-');
-    let number = parts.next()?;
-    let pid = parts.next()?.parse().ok()?;
-    number.parse::<u32>().is_ok().then_some(pid)
 }
 
 impl Drop for Cgroup {
@@ -131,14 +124,6 @@ fn remove_tree(path: &Path) -> io::Result<()> {
 mod tests {
     use super::*;
     use std::time::Duration;
-
-    #[test]
-    fn only_the_harness_s_own_cgroups_have_an_owner() {
-        assert_eq!(owner("portreeve-demo-41-0"), Some(41));
-        assert_eq!(owner("portreeve-end-to-end-41-12"), Some(41));
-        assert_eq!(owner("portreeve-agents"), None);
-        assert_eq!(owner("system.slice"), None);
-    }
 
     #[test]
     fn a_command_is_inside_and_everything_goes_with_the_cgroup() {

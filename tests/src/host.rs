@@ -79,6 +79,30 @@ pub fn remove_run_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Removes the run folders that a dead harness left (it was killed outright).
+pub fn sweep_run_dirs() -> Result<()> {
+    let Ok(entries) = fs::read_dir(provisioned().join("run")) else { return Ok(()) };
+    for entry in entries {
+        let entry = entry.context("cannot read target/run")?;
+        if is_orphan(&entry.file_name().to_string_lossy()) {
+            remove_run_dir(&entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a name `<purpose>-<pid>-<n>` is of a process that is no more.
+pub(crate) fn is_orphan(name: &str) -> bool {
+    owner(name).is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists())
+}
+
+fn owner(name: &str) -> Option<u32> {
+    let mut parts = name.rsplit('-');
+    let number = parts.next()?;
+    let pid = parts.next()?.parse().ok()?;
+    (number.parse::<u32>().is_ok() && parts.next().is_some()).then_some(pid)
+}
+
 /// The mount point of cgroup v2: found in mountinfo, because hybrid machines have it at `/sys/fs/cgroup/unified`.
 pub fn cgroup2_mount() -> Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/mountinfo").context("cannot read /proc/self/mountinfo")?;
@@ -156,6 +180,15 @@ mod tests {
         let hybrid = "41 31 0:38 / /sys/fs/cgroup/unified rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
         assert_eq!(cgroup2_in(v1), None);
         assert_eq!(cgroup2_in(&format!("{v1}{hybrid}")), Some(PathBuf::from("/sys/fs/cgroup/unified")));
+    }
+
+    #[test]
+    fn only_the_harness_s_own_names_have_an_owner() {
+        assert_eq!(owner("demo-41-0"), Some(41));
+        assert_eq!(owner("bench-outside-41-12"), Some(41));
+        assert_eq!(owner("agents"), None);
+        assert_eq!(owner("41-12"), None);
+        assert!(!is_orphan(&format!("demo-{}-0", std::process::id())));
     }
 
     #[test]

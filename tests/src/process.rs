@@ -242,10 +242,11 @@ mod tests {
         if let Some(file) = env::var_os(MARK) {
             let mut sleep = Command::new("sleep");
             sleep.arg("1000");
-            let child = spawn(sleep).unwrap();
+            let mut child = spawn(sleep).unwrap();
             fs::write(file, child.id().to_string()).unwrap();
             // No destructor may help: this is the harness being killed.
             kill(Pid::this(), Signal::SIGKILL).unwrap();
+            child.wait().unwrap();
         }
         let file = env::temp_dir().join(format!("portreeve-process-{}", std::process::id()));
         let mut again = Command::new(env::current_exe().unwrap());

@@ -55,6 +55,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     host::private_mounts()?;
     process::catch_interrupts()?;
     cgroup::sweep()?;
+    host::sweep_run_dirs()?;
     let plan = if args.quick {
         Plan { seconds: 1, rounds: 2, idle: IDLE_SESSIONS / 5 }
     } else {

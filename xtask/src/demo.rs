@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     host::private_mounts()?;
     process::catch_interrupts()?;
     cgroup::sweep()?;
+    host::sweep_run_dirs()?;
 
     let mut stage = Stage::set()?;
     let told = tell(&mut stage).and_then(|()| if args.keep { keep(&stage) } else { Ok(()) });

@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // Before any thread starts: whatever is pinned during the tests vanishes with this process.
         host::private_mounts()?;
         cgroup::sweep()?;
+        host::sweep_run_dirs()?;
     }
     let mut phases = vec![
         phase("fmt", |_| cargo(&["fmt", "--all", "--check"], &mut |_| ())),

@@ -23,7 +23,11 @@ pub fn program(path: &str) -> Result<Command> {
         bail!("`{}` is not there: run `cargo xtask setup`", program.display());
     }
     let mut command = Command::new(root.join(loader));
-    command.arg("--library-path").arg(root.join(libraries)).arg(program);
+    let mut path = root.join(libraries).into_os_string();
+    // The router's plugins look for their libraries at the absolute place of an installed router.
+    path.push(":");
+    path.push(root.join("usr/lib/mysql-router"));
+    command.arg("--library-path").arg(path).arg(program);
     Ok(command)
 }
 

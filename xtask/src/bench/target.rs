@@ -64,6 +64,7 @@ pub(super) const SCHEMA: &str = "bench";
 /// 10,000 rows as sysbench makes them, and a table of 100 MB: 100 × 1,000 rows of 1,000 bytes.
 const DATA: &str = "
     CREATE DATABASE bench;
+    USE bench;
     CREATE USER bench@'127.%' IDENTIFIED BY 'held-by-portreeve';
     GRANT ALL ON bench.* TO bench@'127.%';
     CREATE TABLE bench.large (id INT PRIMARY KEY, text VARCHAR(1000)) CHARACTER SET latin1;
