@@ -24,6 +24,8 @@ fn main() -> Result<()> {
     unsafe {
         env::set_var("CARGO_TARGET_BPFEL_UNKNOWN_NONE_LINKER", &linker);
         env::set_var("CARGO_TARGET_BPFEB_UNKNOWN_NONE_LINKER", &linker);
+        // What the inner cargo prints while it works would appear as warnings of ours.
+        env::set_var("CARGO_TERM_QUIET", "true");
         // Debian's stable rustc builds `core` for the BPF target as well, when told that it may.
         if lines.next() == Some("bootstrap") {
             env::set_var("RUSTC_BOOTSTRAP", "1");

@@ -2,7 +2,9 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2},
+    bindings::{
+        bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
+    },
     helpers::generated::{bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
     programs::SockAddrContext,
 };
@@ -97,12 +99,7 @@ fn redirect(ctx: &SockAddrContext, destination: &Address, listener: Loopback) ->
 }
 
 #[inline(always)]
-fn try_redirect(
-    ctx: &SockAddrContext,
-    tagged: u64,
-    destination: &Address,
-    listener: Loopback,
-) -> Result<u16, Refusal> {
+fn try_redirect(ctx: &SockAddrContext, tagged: u64, destination: &Address, listener: Loopback) -> Result<u16, Refusal> {
     let settings = SETTINGS.get(0).copied().unwrap_or_default();
     if settings.proxy_port == 0 {
         return Err(Refusal::NotReady);

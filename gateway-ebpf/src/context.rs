@@ -51,9 +51,7 @@ pub fn address6(ctx: &SockAddrContext) -> Address {
             read_volatile(words.add(3)).to_ne_bytes(),
         ]
     };
-    let ip = [
-        a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3],
-    ];
+    let ip = [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]];
     Address { ip, port: port(ctx) }
 }
 

@@ -6,6 +6,8 @@ pub(crate) mod client;
 pub(crate) mod lock;
 pub(crate) mod message;
 pub(crate) mod server;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use lock::Lock;
 pub(crate) use message::{Source, Status, TagRequest, WorkloadView};

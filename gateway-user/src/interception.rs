@@ -6,7 +6,7 @@
 mod evidence;
 mod listeners;
 mod maps;
-pub mod pins;
+pub(crate) mod pins;
 mod programs;
 
 use std::{
@@ -17,13 +17,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use portreeve_abi::{Refusal, RefusedConnect, Settings, limits};
 
-pub use evidence::{comm, destination, flow};
-pub use listeners::Listeners;
-pub use maps::{Events, Records};
+pub(crate) use evidence::{comm, destination, flow};
+pub(crate) use listeners::Listeners;
+pub(crate) use maps::{Events, Records};
 
 /// The programs and maps of this instance, in force in the kernel.
 #[derive(Debug)]
-pub struct Interception {
+pub(crate) struct Interception {
     pins: PathBuf,
     maps: maps::Maps,
     cgroup_mount: PathBuf,
@@ -40,7 +40,7 @@ impl Interception {
     ///
     /// # Errors
     /// No cgroup v2 root, no bpffs, missing privileges, or a program the verifier rejects (with its log).
-    pub fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[u16]) -> Result<Self> {
+    pub(crate) fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[u16]) -> Result<Self> {
         check_is_root_cgroup(cgroup_mount)?;
         let instance = pins::instance_dir(bpffs, run_dir);
         let version_dir = instance.join(pins::version());
@@ -85,7 +85,7 @@ impl Interception {
     ///
     /// # Errors
     /// The cgroup is not there, lies too deep to be found by the kernel program, or holds the daemon itself.
-    pub fn tag(&mut self, cgroup: &Path) -> Result<u64> {
+    pub(crate) fn tag(&mut self, cgroup: &Path) -> Result<u64> {
         let id = self.cgroup_id(cgroup)?;
         self.maps.workloads.insert(id, 0, 0).with_context(|| {
             format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
@@ -103,16 +103,23 @@ impl Interception {
             bail!("the root cgroup cannot be tagged: the daemon itself runs below it");
         }
         if level >= limits::TAG_LEVEL_MAX as usize {
-            bail!("cgroup `{}` lies {level} levels deep; at most {} can be tagged", path.display(), limits::TAG_LEVEL_MAX - 1);
+            bail!(
+                "cgroup `{}` lies {level} levels deep; at most {} can be tagged",
+                path.display(),
+                limits::TAG_LEVEL_MAX - 1
+            );
         }
         if own_cgroup(&self.cgroup_mount)?.starts_with(&path) {
-            bail!("cgroup `{}` holds the portreeve daemon itself; tag a cgroup that holds only the workload", path.display());
+            bail!(
+                "cgroup `{}` holds the portreeve daemon itself; tag a cgroup that holds only the workload",
+                path.display()
+            );
         }
         Ok(metadata.ino())
     }
 
     /// Ends the tag of a cgroup id; unknown ids are fine.
-    pub fn untag(&mut self, cgroup_id: u64) -> Result<()> {
+    pub(crate) fn untag(&mut self, cgroup_id: u64) -> Result<()> {
         match self.maps.workloads.remove(&cgroup_id) {
             Ok(()) | Err(aya::maps::MapError::KeyNotFound) => Ok(()),
             Err(error) => Err(error).context("the tag cannot be removed from the kernel's map"),
@@ -120,12 +127,12 @@ impl Interception {
     }
 
     /// Every tagged cgroup id, those of an earlier daemon included.
-    pub fn tagged(&self) -> Result<Vec<u64>> {
+    pub(crate) fn tagged(&self) -> Result<Vec<u64>> {
         Ok(self.maps.workloads.keys().collect::<Result<_, _>>()?)
     }
 
     /// Marks the listeners as ours and tells the kernel programs their port: from here on connects are redirected.
-    pub fn announce(&mut self, listeners: &Listeners) -> Result<()> {
+    pub(crate) fn announce(&mut self, listeners: &Listeners) -> Result<()> {
         let tag = uuid::Uuid::new_v4().as_u64_pair().0;
         for socket in listeners.sockets() {
             self.maps.mark_listener(&socket, tag)?;
@@ -141,26 +148,26 @@ impl Interception {
     }
 
     /// Tells the kernel programs that nobody listens any more: connects are refused without a look-up.
-    pub fn retreat(&mut self) -> Result<()> {
+    pub(crate) fn retreat(&mut self) -> Result<()> {
         self.maps.set_settings(Settings::default())
     }
 
     /// A handle for one thread to take records with.
-    pub fn records(&self) -> Result<Records> {
+    pub(crate) fn records(&self) -> Result<Records> {
         Records::open(&self.pins)
     }
 
     /// The stream of refused connects.
-    pub fn events(&self) -> Result<Events> {
+    pub(crate) fn events(&self) -> Result<Events> {
         Events::open(&self.pins)
     }
 
     /// Refused connects so far, by reason.
-    pub fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
+    pub(crate) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
         self.maps.refusals()
     }
 
-    pub fn pins(&self) -> &Path {
+    pub(crate) fn pins(&self) -> &Path {
         &self.pins
     }
 }
@@ -203,6 +210,6 @@ fn open_dir(path: &Path) -> Result<File> {
 }
 
 /// What a refused connect was, in words for the log.
-pub fn describe(event: &RefusedConnect) -> &'static str {
+pub(crate) fn describe(event: &RefusedConnect) -> &'static str {
     Refusal::from_number(event.refusal).map_or("unknown", Refusal::name)
 }

@@ -20,6 +20,7 @@
 )]
 
 pub mod capabilities;
+pub mod collation;
 pub mod command;
 mod error;
 pub mod execute;

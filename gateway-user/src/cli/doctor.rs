@@ -49,28 +49,22 @@ impl Finding {
         Self { what, state: State::Ok, found: found.into(), lost: None, todo: None }
     }
 
-    fn warning(
-        what: &'static str,
-        found: impl Into<String>,
-        lost: impl Into<String>,
-        todo: impl Into<String>,
-    ) -> Self {
+    fn warning(what: &'static str, found: impl Into<String>, lost: impl Into<String>, todo: impl Into<String>) -> Self {
         Self { what, state: State::Warning, found: found.into(), lost: Some(lost.into()), todo: Some(todo.into()) }
     }
 
-    fn missing(
-        what: &'static str,
-        found: impl Into<String>,
-        lost: impl Into<String>,
-        todo: impl Into<String>,
-    ) -> Self {
+    fn missing(what: &'static str, found: impl Into<String>, lost: impl Into<String>, todo: impl Into<String>) -> Self {
         Self { state: State::Missing, ..Self::warning(what, found, lost, todo) }
     }
 }
 
 pub(super) fn run(args: &DoctorArgs, config: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let findings = findings(config);
-    if args.json { print_json(out, &findings)? } else { print(&findings, out)? }
+    if args.json {
+        print_json(out, &findings)?
+    } else {
+        print(&findings, out)?
+    }
     let lacking = findings.iter().any(|finding| finding.state == State::Missing);
     Ok(if lacking { ExitCode::from(NO) } else { ExitCode::SUCCESS })
 }

@@ -33,13 +33,17 @@ const ABSENT: u8 = 3;
 
 /// The warden of port 3306: a transparent gateway between the software agents of this host and its MySQL servers
 #[derive(Debug, Parser)]
-#[command(name = "portreeve", version, after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the daemon is not there.
+#[command(
+    name = "portreeve",
+    version,
+    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the daemon is not there.
 
 Examples:
   portreeve doctor                     what this host has, and what it lacks
   portreeve check                      is the configuration right?
   portreeve run                        enforce
-  portreeve tail --follow              watch what agents do")]
+  portreeve tail --follow              watch what agents do"
+)]
 pub(crate) struct Cli {
     /// The configuration file
     #[arg(
@@ -92,9 +96,12 @@ enum Command {
     /// Show what sessions did
     Tail(tail::TailArgs),
     /// Check policies, or explain what they say about a statement
-    #[command(subcommand, after_help = "Examples:
+    #[command(
+        subcommand,
+        after_help = "Examples:
   portreeve policy check
-  portreeve policy explain --workload reporting --server orders 'SELECT 1'")]
+  portreeve policy explain --workload reporting --server orders 'SELECT 1'"
+    )]
     Policy(policy::PolicyCommand),
     /// Say how the daemon is
     #[command(after_help = "Examples:

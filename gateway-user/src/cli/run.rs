@@ -36,8 +36,10 @@ fn filter() -> anyhow::Result<EnvFilter> {
     match std::env::var("PORTREEVE_LOG") {
         Err(std::env::VarError::NotPresent) => Ok(EnvFilter::new("info")),
         Ok(text) => EnvFilter::try_new(&text).map_err(|error| {
-            super::Usage(format!("PORTREEVE_LOG is `{text}`: {error}; write a level such as `info` or `portreeve=debug`"))
-                .into()
+            super::Usage(format!(
+                "PORTREEVE_LOG is `{text}`: {error}; write a level such as `info` or `portreeve=debug`"
+            ))
+            .into()
         }),
         Err(std::env::VarError::NotUnicode(_)) => {
             Err(super::Usage("PORTREEVE_LOG is not UTF-8: write a level such as `info`".to_owned()).into())

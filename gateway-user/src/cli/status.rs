@@ -24,7 +24,11 @@ pub(super) fn run(args: &StatusArgs, config: &Path, out: &mut impl Write) -> any
     let Response::Status { status } = client::ask(&socket, &Request::Status {})? else {
         bail!("portreeve answered something else than was asked: are command and daemon of one version?");
     };
-    if args.json { print_json(out, &status)? } else { print(&status, out)? }
+    if args.json {
+        print_json(out, &status)?
+    } else {
+        print(&status, out)?
+    }
     Ok(ExitCode::SUCCESS)
 }
 

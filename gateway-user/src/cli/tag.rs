@@ -3,9 +3,8 @@
 use super::{Usage, print_json, workloads};
 use crate::{
     admin::{
-        client,
+        TagRequest, client,
         message::{Request, Response, legal_cgroup},
-        TagRequest,
     },
     config::{Config, names},
     host,
@@ -86,7 +85,11 @@ fn below_mount(cgroup: &Path) -> anyhow::Result<PathBuf> {
     let below = if cgroup.is_absolute() {
         let mount = host::cgroup2_mount()?;
         let below = cgroup.strip_prefix(&mount).map_err(|_| {
-            Usage(format!("`{}` is not below the cgroup v2 mount `{}`: give a path in it", cgroup.display(), mount.display()))
+            Usage(format!(
+                "`{}` is not below the cgroup v2 mount `{}`: give a path in it",
+                cgroup.display(),
+                mount.display()
+            ))
         })?;
         below.to_owned()
     } else {

@@ -9,7 +9,7 @@ use std::{
 use portreeve_abi::{Flow, Origin};
 
 /// The flow of an accepted connection as its client sees it: our peer is its local end.
-pub fn flow(netns_cookie: u64, peer: SocketAddr, local: SocketAddr) -> Flow {
+pub(crate) fn flow(netns_cookie: u64, peer: SocketAddr, local: SocketAddr) -> Flow {
     Flow {
         netns_cookie,
         local_address: octets(peer.ip()),
@@ -30,7 +30,7 @@ fn octets(ip: IpAddr) -> [u8; 16] {
 /// Where the client wanted to go; v4-mapped addresses as IPv4.
 ///
 /// The kernel reads the unspecified address as the local host (`ip_route_connect`, `tcp_v6_connect`), and so do we.
-pub fn destination(origin: &Origin) -> SocketAddr {
+pub(crate) fn destination(origin: &Origin) -> SocketAddr {
     let ip = match Ipv6Addr::from(origin.destination).to_canonical() {
         IpAddr::V4(ip) if ip.is_unspecified() => std::net::Ipv4Addr::LOCALHOST.into(),
         IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
@@ -40,7 +40,7 @@ pub fn destination(origin: &Origin) -> SocketAddr {
 }
 
 /// The caller's command name, without the padding; what is not UTF-8 is replaced.
-pub fn comm(origin: &Origin) -> String {
+pub(crate) fn comm(origin: &Origin) -> String {
     let name = origin.comm.split(|byte| *byte == 0).next().unwrap_or_default();
     String::from_utf8_lossy(name).into_owned()
 }

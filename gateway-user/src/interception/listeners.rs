@@ -20,7 +20,7 @@ const BACKLOG: i32 = 4096;
 
 /// The daemon's listeners. IPv6 is missing where the host has no IPv6 loopback; such connects are then refused.
 #[derive(Debug)]
-pub struct Listeners {
+pub(crate) struct Listeners {
     v4: TcpListener,
     v6: Option<TcpListener>,
     port: u16,
@@ -32,7 +32,7 @@ impl Listeners {
     ///
     /// # Errors
     /// The port is in use, with what to do.
-    pub fn bind(port: u16) -> Result<Self> {
+    pub(crate) fn bind(port: u16) -> Result<Self> {
         if port != 0 {
             return Self::try_bind(port).with_context(|| {
                 format!(
@@ -63,16 +63,16 @@ impl Listeners {
         Ok(Self { v4, v6, port, netns_cookie })
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// Cookie of the network namespace the listeners are in.
-    pub fn netns_cookie(&self) -> u64 {
+    pub(crate) fn netns_cookie(&self) -> u64 {
         self.netns_cookie
     }
 
-    pub fn addresses(&self) -> Vec<SocketAddr> {
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
         let v6 = self.v6.as_ref().map(|_| SocketAddr::from((Ipv6Addr::LOCALHOST, self.port)));
         std::iter::once(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).chain(v6).collect()
     }
@@ -82,7 +82,7 @@ impl Listeners {
     }
 
     /// The same listening sockets under descriptors of their own, for one more thread to accept from.
-    pub fn try_clone(&self) -> io::Result<Vec<TcpListener>> {
+    pub(crate) fn try_clone(&self) -> io::Result<Vec<TcpListener>> {
         let mut sockets = vec![self.v4.try_clone()?];
         if let Some(v6) = &self.v6 {
             sockets.push(v6.try_clone()?);

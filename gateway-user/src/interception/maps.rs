@@ -10,17 +10,8 @@ use aya::{
 use portreeve_abi::{Flow, Origin, Plain, Refusal, RefusedConnect, Settings};
 
 /// Every map that outlives the process which loaded it.
-pub(super) const PINNED: [&str; 9] = [
-    "SETTINGS",
-    "PORTS",
-    "WORKLOADS",
-    "ORIGINS",
-    "EMPTY_ORIGIN",
-    "RECORDS",
-    "LISTENERS",
-    "EVENTS",
-    "REFUSALS",
-];
+pub(super) const PINNED: [&str; 9] =
+    ["SETTINGS", "PORTS", "WORKLOADS", "ORIGINS", "EMPTY_ORIGIN", "RECORDS", "LISTENERS", "EVENTS", "REFUSALS"];
 
 /// A shared record as aya reads and writes it.
 #[repr(transparent)]
@@ -78,7 +69,7 @@ impl Maps {
 }
 
 /// Records of connections on their way to the gateway. One handle per runtime thread.
-pub struct Records(HashMap<MapData, Wire<Flow>, Wire<Origin>>);
+pub(crate) struct Records(HashMap<MapData, Wire<Flow>, Wire<Origin>>);
 
 impl fmt::Debug for Records {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +87,7 @@ impl Records {
     ///
     /// # Errors
     /// The map cannot be read or the record not removed: then it must not be used, as it could be used again.
-    pub fn take(&mut self, flow: Flow) -> Result<Option<Origin>> {
+    pub(crate) fn take(&mut self, flow: Flow) -> Result<Option<Origin>> {
         match self.0.get(&Wire(flow), 0) {
             Ok(Wire(origin)) => {
                 self.0.remove(&Wire(flow))?;
@@ -109,7 +100,7 @@ impl Records {
 }
 
 /// Refused connects as the kernel programs report them.
-pub struct Events(RingBuf<MapData>);
+pub(crate) struct Events(RingBuf<MapData>);
 
 impl fmt::Debug for Events {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -123,7 +114,7 @@ impl Events {
     }
 
     /// The next event, if one is there. Does not wait.
-    pub fn next(&mut self) -> Option<RefusedConnect> {
+    pub(crate) fn next(&mut self) -> Option<RefusedConnect> {
         let item = self.0.next()?;
         // SAFETY: the kernel program submits whole `RefusedConnect`s; the length is checked, the read unaligned.
         (item.len() == size_of::<RefusedConnect>())

@@ -19,7 +19,7 @@ use super::programs::OBJECT;
 const STAGING: &str = "staging-";
 
 /// The directory of all pins of the instance that `run_dir` names.
-pub fn instance_dir(bpffs: &Path, run_dir: &Path) -> PathBuf {
+pub(crate) fn instance_dir(bpffs: &Path, run_dir: &Path) -> PathBuf {
     bpffs.join("portreeve").join(escape(run_dir))
 }
 
@@ -41,7 +41,7 @@ fn escape(path: &Path) -> String {
 }
 
 /// The embedded kernel object's version: the first 16 hexadecimal digits of its BLAKE3 hash.
-pub fn version() -> String {
+pub(crate) fn version() -> String {
     blake3::hash(OBJECT).to_hex().chars().take(16).collect()
 }
 
@@ -94,7 +94,7 @@ pub(super) fn remove_instance_of(version_dir: &Path) -> Result<()> {
 /// Removes every pin of the instance: its kernel programs detach, and tagged workloads connect directly again.
 ///
 /// Returns what was removed. Nothing there is not an error.
-pub fn detach(bpffs: &Path, run_dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn detach(bpffs: &Path, run_dir: &Path) -> Result<Vec<PathBuf>> {
     let instance = instance_dir(bpffs, run_dir);
     let dirs = entries(&instance)?;
     for dir in &dirs {

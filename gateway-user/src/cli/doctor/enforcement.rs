@@ -14,10 +14,15 @@ pub(super) fn findings() -> Vec<Finding> {
 fn kernel() -> Finding {
     const LOST: &str = "the kernel programs may not load";
     match host::kernel_version() {
-        Ok(version) if version >= KERNEL_MIN => Finding::ok("kernel", format!("{version} ({KERNEL_MIN} or newer is needed)")),
-        Ok(version) => {
-            Finding::missing("kernel", format!("{version}"), LOST, format!("boot Linux {KERNEL_MIN} or newer (Debian 12, Ubuntu 24.04)"))
+        Ok(version) if version >= KERNEL_MIN => {
+            Finding::ok("kernel", format!("{version} ({KERNEL_MIN} or newer is needed)"))
         }
+        Ok(version) => Finding::missing(
+            "kernel",
+            format!("{version}"),
+            LOST,
+            format!("boot Linux {KERNEL_MIN} or newer (Debian 12, Ubuntu 24.04)"),
+        ),
         Err(error) => Finding::missing("kernel", format!("{error:#}"), LOST, "mount /proc"),
     }
 }
@@ -48,7 +53,8 @@ fn btf() -> Finding {
 }
 
 fn bpffs() -> Finding {
-    const LOST: &str = "the kernel programs cannot be pinned, so that they would end with the daemon: it does not start";
+    const LOST: &str =
+        "the kernel programs cannot be pinned, so that they would end with the daemon: it does not start";
     match host::bpffs_mount() {
         Ok(Some(mount)) => Finding::ok("BPF file system", format!("mounted at {}", mount.display())),
         // `run` mounts it, which is enough until the host restarts: then the pins of a killed daemon would be gone with it anyway.
@@ -66,10 +72,11 @@ fn privileges() -> Finding {
     const LOST: &str = "the daemon cannot load and attach its kernel programs, and `tag` and `status` cannot reach it";
     match host::capabilities() {
         Ok(own) => {
-            let lacking: Vec<&str> = [(own.bpf(), "CAP_BPF"), (own.net_admin(), "CAP_NET_ADMIN"), (own.sys_admin(), "CAP_SYS_ADMIN")]
-                .iter()
-                .filter_map(|(held, name)| (!held).then_some(*name))
-                .collect();
+            let lacking: Vec<&str> =
+                [(own.bpf(), "CAP_BPF"), (own.net_admin(), "CAP_NET_ADMIN"), (own.sys_admin(), "CAP_SYS_ADMIN")]
+                    .iter()
+                    .filter_map(|(held, name)| (!held).then_some(*name))
+                    .collect();
             if lacking.is_empty() {
                 return Finding::ok("privileges", "CAP_BPF, CAP_NET_ADMIN, CAP_SYS_ADMIN");
             }

@@ -28,7 +28,8 @@ fn sockets() -> Finding {
     const WHAT: &str = "Unix sockets of MySQL servers";
     let listening = fs::read_to_string("/proc/net/unix").unwrap_or_default();
     let candidates = USUAL_SOCKETS.iter().map(PathBuf::from).chain(mysql_sockets(&listening));
-    let sockets: BTreeSet<PathBuf> = candidates.filter(|path| is_socket(path)).filter_map(|path| path.canonicalize().ok()).collect();
+    let sockets: BTreeSet<PathBuf> =
+        candidates.filter(|path| is_socket(path)).filter_map(|path| path.canonicalize().ok()).collect();
     if sockets.is_empty() {
         return Finding::ok(WHAT, "none");
     }
@@ -57,7 +58,11 @@ fn mysql_sockets(proc_net_unix: &str) -> Vec<PathBuf> {
 fn side_ports() -> Finding {
     const WHAT: &str = "ports 33060 to 33062";
     let listening = ["/proc/net/tcp", "/proc/net/tcp6"].map(|path| fs::read_to_string(path).unwrap_or_default());
-    let ports: BTreeSet<u16> = listening.iter().flat_map(|text| host::listening_ports(text)).filter(|port| SIDE_PORTS.contains(port)).collect();
+    let ports: BTreeSet<u16> = listening
+        .iter()
+        .flat_map(|text| host::listening_ports(text))
+        .filter(|port| SIDE_PORTS.contains(port))
+        .collect();
     if ports.is_empty() {
         return Finding::ok(WHAT, "nobody listens");
     }

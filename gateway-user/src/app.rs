@@ -1,0 +1,205 @@
+//! Wires the daemon, in the order in which nothing is ever half open: what can fail without a trace comes first, then the
+//! listeners, then the kernel programs (refusing), and last the announcement that turns refusing into redirecting.
+
+mod control;
+
+use std::{
+    num::NonZeroUsize,
+    path::PathBuf,
+    process::ExitCode,
+    sync::Arc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context as _, Result, bail};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+};
+
+use crate::{
+    admin::{self, Lock},
+    config::Config,
+    counters::Counters,
+    gateway::{Gateway, Secrets},
+    host,
+    interception::{self, Events, Interception, Listeners},
+    policies,
+    recorder::Recorder,
+    worker,
+    workloads::{Store, Tag, Workloads},
+};
+
+/// Lowest kernel: Debian 12's. `portreeve doctor` says what each version brings.
+const KERNEL_MIN: (u32, u32) = (6, 1);
+/// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
+const HOUSE_EVERY: Duration = Duration::from_millis(200);
+
+/// Runs the gateway until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Why it could not start; nothing of it is then left running or attached.
+pub(crate) fn run(config: Config) -> Result<ExitCode> {
+    let (cgroup_mount, bpffs) = check_host()?;
+    let lock = Lock::take(&config.run_dir)?;
+    forbid_core_dumps();
+    raise_descriptor_limit();
+    let policies = policies::load(&config.policy_paths)?;
+    let secrets = Secrets::read(&config)?;
+    make_state_dir(&config)?;
+    let listeners = Listeners::bind(config.interception.listen_port)?;
+
+    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &config.interception.ports)?;
+    let store = Store::new(&config.state_dir);
+    let events = interception.events()?;
+    let pins = interception.pins().to_owned();
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let mut acceptors = Vec::new();
+    for _ in 0..threads {
+        let sockets = listeners.try_clone().context("a listener cannot be shared")?;
+        let with_records = sockets.into_iter().map(|socket| Ok((socket, interception.records()?)));
+        acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
+    }
+    let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(&config), store)?;
+    let gateway = Arc::new(Gateway {
+        recorder: Recorder::new(&config.state_dir),
+        policies,
+        secrets,
+        workloads,
+        counters: Counters::default(),
+        cgroup_mount,
+        netns_cookie: listeners.netns_cookie(),
+        config,
+    });
+    let (stop, stopped) = watch::channel(false);
+    let mut workers = Vec::new();
+    for (index, listeners) in acceptors.into_iter().enumerate() {
+        workers.push(worker::start(format!("sessions-{index}"), Arc::clone(&gateway), listeners, stopped.clone())?);
+    }
+    let control = control::Control {
+        gateway: Arc::clone(&gateway),
+        listen: listeners.addresses(),
+        pins,
+        started: Instant::now(),
+    };
+    let served = admin_runtime()?.block_on(administer(&gateway, &listeners, control, events, &lock));
+
+    // Connects are refused from here on; sessions end in order, then the threads.
+    if let Err(error) = gateway.workloads.interception().retreat() {
+        tracing::error!("the kernel programs were not told that the gateway stops: {error:#}");
+    }
+    gateway.workloads.end_all("gateway stopped");
+    let _ = stop.send(true);
+    drop(listeners);
+    for worker in workers {
+        if worker.join().is_err() {
+            tracing::error!("a runtime thread panicked");
+        }
+    }
+    served.map(|()| ExitCode::SUCCESS)
+}
+
+/// Kernel, cgroup v2 root, bpffs.
+fn check_host() -> Result<(PathBuf, PathBuf)> {
+    let kernel = host::kernel_version()?;
+    if (kernel.major, kernel.minor) < KERNEL_MIN {
+        let (major, minor) = KERNEL_MIN;
+        bail!("this kernel is {}.{}; portreeve needs {major}.{minor} or newer", kernel.major, kernel.minor);
+    }
+    let capabilities = host::capabilities()?;
+    if !(capabilities.sys_admin() && capabilities.net_admin()) {
+        bail!("run portreeve as root: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN to attach its kernel programs");
+    }
+    let cgroup_mount = host::cgroup2_mount()?;
+    let bpffs = match host::bpffs_mount()? {
+        Some(bpffs) => bpffs,
+        None => mount_bpffs()?,
+    };
+    Ok((cgroup_mount, bpffs))
+}
+
+/// systemd mounts it on most hosts; where nobody did, pins need it.
+fn mount_bpffs() -> Result<PathBuf> {
+    const BPFFS: &str = "/sys/fs/bpf";
+    nix::mount::mount(Some("bpf"), BPFFS, Some("bpf"), nix::mount::MsFlags::empty(), None::<&str>)
+        .with_context(|| format!("no bpffs is mounted and none can be: try `mount -t bpf bpf {BPFFS}`"))?;
+    tracing::info!("mounted a bpffs at {BPFFS}");
+    Ok(PathBuf::from(BPFFS))
+}
+
+/// The process holds database passwords: neither a crash nor another process may take its memory.
+fn forbid_core_dumps() {
+    if let Err(error) = nix::sys::prctl::set_dumpable(false) {
+        tracing::warn!("core dumps cannot be forbidden: {error}");
+    }
+}
+
+/// Two descriptors per session, and the recording's.
+fn raise_descriptor_limit() {
+    use nix::sys::resource::{Resource, getrlimit, setrlimit};
+    let raised =
+        getrlimit(Resource::RLIMIT_NOFILE).and_then(|(_, hard)| setrlimit(Resource::RLIMIT_NOFILE, hard, hard));
+    if let Err(error) = raised {
+        tracing::warn!("the limit of open descriptors cannot be raised: {error}");
+    }
+}
+
+fn make_state_dir(config: &Config) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    let dir = &config.state_dir;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("state_dir `{}` cannot be made", dir.display()))
+}
+
+fn admin_runtime() -> Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().context("the admin runtime cannot be set up")
+}
+
+/// Opens the control socket, announces the listeners to the kernel, and serves until a signal.
+async fn administer(
+    gateway: &Arc<Gateway>,
+    listeners: &Listeners,
+    control: control::Control,
+    events: Events,
+    lock: &Lock,
+) -> Result<()> {
+    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let socket = gateway.config.control_socket();
+    let listener = admin::listen(&socket, lock)?;
+    gateway.workloads.interception().announce(listeners)?;
+    tracing::info!(
+        listen = ?listeners.addresses(), workloads = gateway.workloads.list().len(),
+        "portreeve {} is ready", env!("CARGO_PKG_VERSION")
+    );
+    tokio::select! {
+        () = admin::serve(listener, Arc::new(control)) => {}
+        () = keep_house(gateway, events) => {}
+        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+    }
+    let _ = std::fs::remove_file(socket);
+    Ok(())
+}
+
+/// Follows cgroups, and logs what the kernel programs refused.
+async fn keep_house(gateway: &Gateway, mut events: Events) {
+    loop {
+        tokio::time::sleep(HOUSE_EVERY).await;
+        gateway.workloads.follow_cgroups();
+        while let Some(event) = events.next() {
+            let workload = gateway.workloads.by_cgroup_id(event.origin.tagged_cgroup_id);
+            tracing::warn!(
+                workload = workload.as_ref().map_or("(unknown)", |workload| workload.name.as_str()),
+                pid = event.origin.pid,
+                comm = interception::comm(&event.origin),
+                destination = %interception::destination(&event.origin),
+                "refused a connect: {}", interception::describe(&event)
+            );
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the control socket may ask of the running daemon.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use anyhow::Result;
+
+use crate::{
+    admin::{Authority, Source, Status, TagRequest, WorkloadView},
+    gateway::Gateway,
+    workloads::{Tag, Workload},
+};
+
+/// The daemon, for the control socket.
+#[derive(Debug)]
+pub(super) struct Control {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) pins: PathBuf,
+    pub(super) started: Instant,
+}
+
+impl Authority for Control {
+    fn tag(&self, request: &TagRequest) -> Result<WorkloadView> {
+        let wanted = request.resolve(&self.gateway.config)?;
+        let workload = self.gateway.workloads.tag(&Tag::from(wanted))?;
+        tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "tagged");
+        Ok(view(&workload))
+    }
+
+    fn untag(&self, cgroup: &Path) -> Result<WorkloadView> {
+        let workload = self.gateway.workloads.untag(cgroup)?;
+        tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "untagged");
+        Ok(view(&workload))
+    }
+
+    fn workloads(&self) -> Vec<WorkloadView> {
+        self.gateway.workloads.list().iter().map(|workload| view(workload)).collect()
+    }
+
+    fn status(&self) -> Status {
+        let counters = &self.gateway.counters;
+        Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            pid: std::process::id(),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            listen: self.listen.clone(),
+            workloads: self.gateway.workloads.list().len() as u64,
+            sessions_open: counters.sessions_open(),
+            sessions_total: counters.sessions_total(),
+            statements_total: counters.statements_total(),
+            denied_total: counters.denied_total(),
+            refused_connections: self.refused_connections(),
+            policies: self.gateway.policies.ids().count() as u64,
+            pins_dir: self.pins.clone(),
+        }
+    }
+}
+
+impl Control {
+    fn refused_connections(&self) -> BTreeMap<String, u64> {
+        let mut refused = BTreeMap::from([("no-record".to_owned(), self.gateway.counters.unrecorded_total())]);
+        match self.gateway.workloads.interception().refusals() {
+            Ok(refusals) => refused.extend(refusals.into_iter().map(|(why, count)| (why.name().to_owned(), count))),
+            Err(error) => tracing::error!("the kernel's counts of refused connects cannot be read: {error:#}"),
+        }
+        refused
+    }
+}
+
+fn view(workload: &Workload) -> WorkloadView {
+    WorkloadView {
+        workload: workload.name.clone(),
+        spiffe_id: workload.spiffe_id.clone(),
+        groups: workload.groups.clone(),
+        cgroup: workload.cgroup.clone(),
+        cgroup_id: Some(workload.cgroup_id),
+        source: if workload.configured { Source::Config } else { Source::Tag },
+        sessions_open: workload.sessions_open(),
+    }
+}

@@ -1,0 +1,78 @@
+//! What every session shares: configuration, policies, secrets, workloads and the recorder. Read only once built.
+
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use portreeve_policy::Policies;
+use zeroize::Zeroizing;
+
+use crate::{
+    config::{Config, Credential, secret},
+    counters::Counters,
+    recorder::Recorder,
+    workloads::Workloads,
+};
+
+/// The passwords the gateway holds, by the file they were read from. Zeroed when the daemon ends; never printed.
+pub(crate) struct Secrets(HashMap<PathBuf, Zeroizing<Vec<u8>>>);
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Secrets(…)")
+    }
+}
+
+impl Secrets {
+    /// Reads the secret of every credential.
+    ///
+    /// # Errors
+    /// The first file that cannot be read; `portreeve check` names them all.
+    pub(crate) fn read(config: &Config) -> Result<Self> {
+        let mut secrets = HashMap::new();
+        for credential in config.servers.iter().flat_map(|server| &server.credentials) {
+            let path = &credential.password_file;
+            let secret =
+                secret::read(path).with_context(|| format!("secret file {} cannot be read", path.display()))?;
+            secrets.insert(path.clone(), secret);
+        }
+        Ok(Self(secrets))
+    }
+
+    /// The password of an account.
+    pub(crate) fn password(&self, credential: &Credential) -> Option<&[u8]> {
+        self.0.get(&credential.password_file).map(|secret| secret.as_slice())
+    }
+}
+
+/// The running gateway.
+#[derive(Debug)]
+pub(crate) struct Gateway {
+    pub(crate) config: Config,
+    pub(crate) policies: Policies,
+    pub(crate) secrets: Secrets,
+    pub(crate) workloads: Workloads,
+    pub(crate) recorder: Recorder,
+    pub(crate) counters: Counters,
+    pub(crate) cgroup_mount: PathBuf,
+    /// Cookie of the network namespace the listeners are in.
+    pub(crate) netns_cookie: u64,
+}
+
+impl Gateway {
+    /// The path of a cgroup id below the mount, where it can still be found.
+    pub(crate) fn cgroup_path(&self, pid: u32, cgroup_id: u64) -> Option<String> {
+        cgroup_path(&self.cgroup_mount, pid, cgroup_id)
+    }
+}
+
+/// The pid is only a hint where to look: the path counts when the cgroup there has the kernel's id.
+fn cgroup_path(mount: &Path, pid: u32, cgroup_id: u64) -> Option<String> {
+    use std::os::unix::fs::MetadataExt as _;
+    let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
+    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
+    let id = std::fs::metadata(mount.join(path)).ok()?.ino();
+    (id == cgroup_id).then(|| path.to_owned())
+}

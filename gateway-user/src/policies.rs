@@ -1,0 +1,65 @@
+//! Reading policy files, for the daemon and for `portreeve policy`.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use portreeve_policy::{Policies, PolicyProblem, Source};
+
+/// Why no policy set could be made: every reason found.
+#[derive(Debug)]
+pub(crate) enum PolicyError {
+    /// A file or folder cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// The files were read, and are not a valid set.
+    Invalid(Vec<PolicyProblem>),
+}
+
+impl fmt::Display for PolicyError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(f, "policies at `{}` cannot be read: {error}", path.display()),
+            Self::Invalid(problems) => {
+                write!(f, "the policies are not valid:")?;
+                problems.iter().try_for_each(|problem| write!(f, "\n  {problem}"))
+            }
+        }
+    }
+}
+
+impl std::error::Error for PolicyError {}
+
+/// Loads the policies at `paths`: files, and the `*.cedar` files of folders in the order of their names.
+///
+/// # Errors
+/// A path that cannot be read, or every problem of the set as a whole: no part of an invalid set is used.
+pub(crate) fn load(paths: &[PathBuf]) -> Result<Policies, PolicyError> {
+    let mut files = Vec::new();
+    for path in paths {
+        collect(path, &mut files).map_err(|error| PolicyError::Unreadable(path.clone(), error))?;
+    }
+    let mut texts = Vec::new();
+    for file in files {
+        let text = fs::read_to_string(&file).map_err(|error| PolicyError::Unreadable(file.clone(), error))?;
+        texts.push((file.display().to_string(), text));
+    }
+    let sources: Vec<Source<'_>> = texts.iter().map(|(name, text)| Source { name, text }).collect();
+    Policies::load(&sources).map_err(PolicyError::Invalid)
+}
+
+fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+    if !fs::metadata(path)?.is_dir() {
+        files.push(path.to_owned());
+        return Ok(());
+    }
+    let mut found = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
+    // Hidden files are what editors leave beside the one that is being written.
+    found.retain(|path| {
+        path.extension().is_some_and(|extension| extension == "cedar")
+            && path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
+    });
+    found.sort();
+    files.extend(found);
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! Who is there, and where they want to go: workload, server, credential, and the recording opened with it.
+
+use std::{borrow::Cow, net::SocketAddr, rc::Rc};
+
+use anyhow::{Context as _, Result};
+use portreeve_abi::Origin;
+use portreeve_recording::{Evidence, Opened};
+use uuid::Uuid;
+
+use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
+use crate::{
+    config::{Credential, Server},
+    gateway::Gateway,
+    interception,
+    workloads::{Presence, Workload},
+};
+
+/// A connection whose recording is open.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) id: String,
+    pub(super) client: Link,
+    pub(super) journal: Journal,
+    pub(super) workload: Option<Presence>,
+    pub(super) destination: SocketAddr,
+}
+
+/// How a session ended, in words.
+#[derive(Debug)]
+pub(super) struct Reason {
+    pub(super) text: String,
+    pub(super) ordinary: bool,
+}
+
+/// Where an arrival may go on to.
+#[derive(Debug, Clone)]
+pub(super) struct Route<'g> {
+    pub(super) server: &'g Server,
+    pub(super) credential: &'g Credential,
+    pub(super) password: &'g [u8],
+}
+
+impl Arrival {
+    /// Opens the recording. What cannot be recorded is not served.
+    pub(super) fn open(gateway: &Gateway, client: Link, peer: SocketAddr, origin: &Origin) -> Result<Self> {
+        let id = Uuid::now_v7();
+        let destination = interception::destination(origin);
+        let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id).map(Workload::enter);
+        let server = gateway.config.server_for(destination.ip(), destination.port());
+        let credential = workload
+            .as_ref()
+            .zip(server)
+            .and_then(|(workload, server)| gateway.config.credential_for(server, &workload.name, &workload.groups));
+        let file = gateway.recorder.create(id, now_unix_ns()).context("its recording cannot be made")?;
+        let opened = Opened {
+            session_id: Cow::Owned(id.to_string()),
+            workload: workload.as_ref().map(|workload| Cow::Borrowed(workload.spiffe_id.as_str())),
+            groups: workload.as_ref().map_or(Cow::Borrowed(&[]), |workload| Cow::Borrowed(workload.groups.as_slice())),
+            evidence: evidence(gateway, origin),
+            original_destination: Cow::Owned(destination.to_string()),
+            client_address: Cow::Owned(peer.to_string()),
+            server: server.map(|server| Cow::Borrowed(server.name.as_str())),
+            credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
+            gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
+        };
+        let journal = Journal::open(file, opened)?;
+        Ok(Self { id: id.to_string(), client, journal, workload, destination })
+    }
+
+    pub(super) fn workload_name(&self) -> String {
+        self.workload.as_ref().map_or_else(|| "(none)".to_owned(), |workload| workload.name.clone())
+    }
+
+    /// Serves the connection to its end, and closes the recording.
+    pub(super) async fn run(mut self, gateway: &Gateway, verdicts: &Rc<Verdicts>) -> Reason {
+        let mut bytes_to_server = 0;
+        let ended = match self.workload.take() {
+            Some(workload) => self.proceed(gateway, verdicts, &workload, &mut bytes_to_server).await,
+            None => self.turn_away("the cgroup it was opened from is no longer tagged").await,
+        };
+        self.client.finish().await;
+        let text = ended.to_string();
+        let ordinary = ended.is_ordinary();
+        match self.journal.close(&text, self.client.sent, bytes_to_server) {
+            Ok(_) => Reason { text, ordinary },
+            Err(error) => Reason { text: format!("{text}; {error}"), ordinary: false },
+        }
+    }
+
+    async fn proceed(
+        &mut self,
+        gateway: &Gateway,
+        verdicts: &Rc<Verdicts>,
+        workload: &Workload,
+        bytes_to_server: &mut u64,
+    ) -> Ended {
+        let route = match self.route(gateway, workload) {
+            Ok(route) => route,
+            Err(why) => return self.turn_away(&why).await,
+        };
+        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, &route)).await
+        {
+            Ok(session) => session,
+            Err(ended) => return ended,
+        };
+        let Err(ended) = until_revoked(workload, session.relay(gateway)).await;
+        *bytes_to_server = session.bytes_to_server();
+        ended
+    }
+
+    /// # Errors
+    /// What the client is told.
+    fn route<'g>(&self, gateway: &'g Gateway, workload: &Workload) -> Result<Route<'g>, String> {
+        let Some(server) = gateway.config.server_for(self.destination.ip(), self.destination.port()) else {
+            return Err(format!(
+                "no server is configured for {}: it needs a `[[server]]` whose `match` covers it",
+                self.destination
+            ));
+        };
+        let Some(credential) = gateway.config.credential_for(server, &workload.name, &workload.groups) else {
+            return Err(format!("workload `{}` has no credential for server `{}`", workload.name, server.name));
+        };
+        let Some(password) = gateway.secrets.password(credential) else {
+            return Err(format!("the secret of account `{}` at server `{}` is not held", credential.user, server.name));
+        };
+        Ok(Route { server, credential, password })
+    }
+
+    /// Tells the client, in place of a greeting, why it may not go on.
+    async fn turn_away(&mut self, why: &str) -> Ended {
+        let refusal = Refusal::access(why, &self.id);
+        // It may have gone already: then nobody is left to tell.
+        let _ = self.client.send(&refusal.greeting()).await;
+        Ended::Refused(why.to_owned())
+    }
+}
+
+/// Lets a stage of the session run until the workload's sessions must end.
+async fn until_revoked<T>(workload: &Workload, stage: impl Future<Output = Result<T, Ended>>) -> Result<T, Ended> {
+    tokio::select! {
+        biased;
+        result = stage => result,
+        reason = workload.ended() => Err(Ended::Revoked(reason)),
+    }
+}
+
+fn evidence(gateway: &Gateway, origin: &Origin) -> Evidence<'static> {
+    Evidence {
+        cgroup_id: origin.cgroup_id,
+        tagged_cgroup_id: origin.tagged_cgroup_id,
+        cgroup_path: gateway.cgroup_path(origin.pid, origin.cgroup_id).map(Cow::Owned),
+        uid: origin.uid,
+        gid: origin.gid,
+        pid: origin.pid,
+        comm: Cow::Owned(interception::comm(origin)),
+        netns_cookie: origin.netns_cookie,
+        socket_cookie: origin.socket_cookie,
+    }
+}

@@ -1,0 +1,161 @@
+//! The session's recording as the session writes it: one method per event, time stamped here.
+
+use std::{
+    borrow::Cow,
+    io,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use portreeve_mysql::response::Summary;
+use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
+use portreeve_recording::{
+    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text, Verdict, clip,
+};
+
+use crate::recorder::SessionFile;
+
+/// The recording could not be written: nothing more may be forwarded.
+#[derive(Debug, thiserror::Error)]
+#[error("the session cannot be recorded: {0}")]
+pub(super) struct JournalError(#[from] io::Error);
+
+/// What is said of a command when it arrives.
+#[derive(Debug)]
+pub(super) struct Arrived<'a> {
+    pub(super) command: Command,
+    pub(super) prepared: Option<u64>,
+    pub(super) text: Text<'a>,
+    pub(super) schema: Option<&'a str>,
+    pub(super) parameters: &'a [Text<'a>],
+}
+
+/// Writes one session's file.
+#[derive(Debug)]
+pub(super) struct Journal {
+    file: SessionFile,
+    /// Number of the last statement.
+    statements: u64,
+}
+
+/// Nanoseconds since 1970 UTC; a clock before that reads 0.
+pub(super) fn now_unix_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Journal {
+    pub(super) fn open(file: SessionFile, opened: Opened<'_>) -> Result<Self, JournalError> {
+        let mut journal = Self { file, statements: 0 };
+        journal.write(Record::Opened(Box::new(opened)))?;
+        Ok(journal)
+    }
+
+    fn write(&mut self, record: Record<'_>) -> Result<(), JournalError> {
+        Ok(self.file.append(&Entry { at_unix_ns: now_unix_ns(), record })?)
+    }
+
+    pub(super) fn login(&mut self, login: Login<'_>) -> Result<(), JournalError> {
+        self.write(Record::Login(Box::new(login)))
+    }
+
+    /// Records a command and the verdict on it, before anything of it is forwarded. Returns its number.
+    pub(super) fn judged(
+        &mut self,
+        arrived: Arrived<'_>,
+        class: &str,
+        verdict: &PolicyVerdict,
+    ) -> Result<u64, JournalError> {
+        let number = self.arrived(arrived)?;
+        let decision = match verdict.decision {
+            PolicyDecision::Allow => Decision::Allow,
+            PolicyDecision::Deny => Decision::Deny,
+        };
+        self.write(Record::Verdict(Verdict {
+            number,
+            decision,
+            class: Cow::Borrowed(class),
+            policies: Cow::Borrowed(&verdict.policies),
+            reason: clip(verdict.reason.as_bytes()),
+        }))?;
+        Ok(number)
+    }
+
+    /// Records a command that is denied without asking policy.
+    pub(super) fn refused(&mut self, arrived: Arrived<'_>, reason: &str) -> Result<u64, JournalError> {
+        let number = self.arrived(arrived)?;
+        self.write(Record::Verdict(Verdict {
+            number,
+            decision: Decision::Deny,
+            class: Cow::Borrowed("command"),
+            policies: Cow::Borrowed(&[]),
+            reason: clip(reason.as_bytes()),
+        }))?;
+        Ok(number)
+    }
+
+    /// Records a command that carries no statement and needs no verdict (`COM_PING`). Returns its number.
+    pub(super) fn arrived(&mut self, arrived: Arrived<'_>) -> Result<u64, JournalError> {
+        self.statements = self.statements.saturating_add(1);
+        let number = self.statements;
+        self.write(Record::Statement(Statement {
+            number,
+            command: arrived.command,
+            prepared: arrived.prepared,
+            sql: arrived.text,
+            schema: arrived.schema.map(Cow::Borrowed),
+            parameters: Cow::Borrowed(arrived.parameters),
+        }))?;
+        Ok(number)
+    }
+
+    /// Records the server's answer.
+    pub(super) fn answered(
+        &mut self,
+        number: u64,
+        summary: &Summary,
+        first_byte: Duration,
+        duration: Duration,
+    ) -> Result<(), JournalError> {
+        let error = summary.error.as_ref().map(|error| ErrorText {
+            code: error.code,
+            sqlstate: error
+                .sqlstate
+                .map_or(Cow::Borrowed("HY000"), |state| String::from_utf8_lossy(&state).into_owned().into()),
+            message: clip(error.message.as_bytes()),
+        });
+        self.write(Record::Response(Response {
+            number,
+            rows: summary.rows,
+            result_sets: summary.result_sets,
+            bytes: summary.bytes,
+            affected_rows: summary.affected_rows,
+            last_insert_id: summary.last_insert_id,
+            warnings: u32::from(summary.warnings),
+            error,
+            duration_ns: nanoseconds(duration),
+            first_byte_ns: nanoseconds(first_byte),
+        }))
+    }
+
+    /// Writes the last record and closes the file.
+    pub(super) fn close(
+        mut self,
+        reason: &str,
+        bytes_to_client: u64,
+        bytes_to_server: u64,
+    ) -> Result<u64, JournalError> {
+        let statements = self.statements;
+        self.write(Record::Closed(Closed {
+            reason: clip(reason.as_bytes()),
+            statements,
+            bytes_to_client,
+            bytes_to_server,
+        }))?;
+        self.file.close()?;
+        Ok(statements)
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,140 @@
+//! One TCP connection with the bytes read from it and not yet used.
+
+use std::io;
+
+use portreeve_mysql::packet::{self, Framed};
+use portreeve_mysql::{ProtocolError, limits::HEADER_LEN};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+};
+
+/// Bytes of buffer while little flows.
+const BUFFER_IDLE: usize = 4 * 1024;
+/// Bytes of buffer once a read has filled the smaller one: large results and loads go in fewer calls.
+const BUFFER_BUSY: usize = 64 * 1024;
+
+/// Why nothing more can be read from or written to a peer.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    /// The peer ended the connection between two packets.
+    #[error("closed the connection")]
+    Closed,
+    /// The peer ended the connection within a packet.
+    #[error("closed the connection within a packet")]
+    ClosedWithin,
+    #[error("connection failed: {0}")]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Protocol(#[from] ProtocolError),
+}
+
+/// A peer's connection.
+#[derive(Debug)]
+pub(super) struct Link {
+    stream: TcpStream,
+    inbox: Vec<u8>,
+    /// Bytes at the front of `inbox` that were used.
+    used: usize,
+    /// Bytes written to the peer.
+    pub(super) sent: u64,
+}
+
+impl Link {
+    /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
+    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, inbox: Vec::new(), used: 0, sent: 0 })
+    }
+
+    /// The bytes read and not yet used.
+    pub(super) fn unread(&self) -> &[u8] {
+        self.inbox.get(self.used..).unwrap_or_default()
+    }
+
+    /// Marks bytes at the front of `unread` as used.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.used = self.used.saturating_add(count).min(self.inbox.len());
+        if self.used == self.inbox.len() {
+            self.inbox.clear();
+            self.used = 0;
+        }
+    }
+
+    /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
+    pub(super) async fn fill(&mut self) -> io::Result<usize> {
+        self.make_room(1);
+        self.stream.read_buf(&mut self.inbox).await
+    }
+
+    /// Room for at least `wanted` more bytes; more of it when the last read left none.
+    fn make_room(&mut self, wanted: usize) {
+        if self.used > 0 {
+            self.inbox.drain(..self.used);
+            self.used = 0;
+        }
+        let room = self.inbox.capacity() - self.inbox.len();
+        if room < wanted {
+            let grow = if self.inbox.capacity() == 0 { BUFFER_IDLE } else { BUFFER_BUSY };
+            self.inbox.reserve(grow.max(wanted));
+        }
+    }
+
+    /// Gives back the memory that a burst took, once nothing is left in it.
+    pub(super) fn rest(&mut self) {
+        if self.inbox.is_empty() && self.inbox.capacity() > BUFFER_IDLE {
+            self.inbox = Vec::with_capacity(BUFFER_IDLE);
+        }
+    }
+
+    /// Reads until a whole logical packet is at the front of `unread`; it is taken with `packet::frame` again.
+    ///
+    /// Returns the number of bytes it takes on the wire.
+    pub(super) async fn packet(&mut self, logical_max: usize) -> Result<usize, LinkError> {
+        loop {
+            match packet::frame(self.unread(), logical_max)? {
+                Framed::Packet(packet) => return Ok(packet.wire_len),
+                Framed::Incomplete { wanted } => {
+                    let missing = wanted.saturating_sub(self.unread().len());
+                    self.make_room(missing.min(BUFFER_BUSY));
+                    if self.fill().await? == 0 {
+                        return Err(if self.unread().is_empty() { LinkError::Closed } else { LinkError::ClosedWithin });
+                    }
+                }
+            }
+        }
+    }
+
+    /// True when a whole packet of one chunk is at the front already: no need to wait or to frame twice.
+    pub(super) fn has_short_packet(&self) -> bool {
+        let unread = self.unread();
+        match unread.first_chunk::<HEADER_LEN>() {
+            Some([low, middle, high, _]) => {
+                let len = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
+                unread.len() >= len.saturating_add(HEADER_LEN)
+            }
+            None => false,
+        }
+    }
+
+    /// Sends bytes, all of them.
+    pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
+        self.stream.write_all(bytes).await?;
+        self.sent = self.sent.saturating_add(bytes.len() as u64);
+        Ok(())
+    }
+
+    /// Sends the first `count` unread bytes of `self` to `peer`, and uses them up.
+    pub(super) async fn forward(&mut self, count: usize, peer: &mut Self) -> Result<(), LinkError> {
+        let bytes = self.unread().get(..count).unwrap_or_default();
+        peer.send(bytes).await?;
+        self.consume(count);
+        Ok(())
+    }
+
+    /// Ends our side, so that what was sent is still delivered.
+    pub(super) async fn finish(&mut self) {
+        // The peer may be gone already; there is nothing left to tell it.
+        let _ = self.stream.shutdown().await;
+    }
+}

@@ -1,0 +1,74 @@
+//! Parameters of prepared statements as the recording keeps them.
+
+use std::borrow::Cow;
+
+use portreeve_mysql::execute::Value;
+use portreeve_recording::Text;
+
+/// Bytes kept of one parameter.
+const PARAMETER_KEPT_MAX: usize = 4 * 1024;
+/// Bytes kept of all parameters of one execution.
+const PARAMETERS_KEPT_MAX: usize = 256 * 1024;
+
+/// The values in order, each as one would write it, cut to the bounds above. What is cut is marked as truncated.
+pub(super) fn texts<'a>(values: &[Value<'a>]) -> Vec<Text<'a>> {
+    let mut left = PARAMETERS_KEPT_MAX;
+    values
+        .iter()
+        .map(|value| {
+            let text = match value {
+                Value::Bytes(bytes) => kept(bytes, left.min(PARAMETER_KEPT_MAX)),
+                other => owned(other.to_string(), left.min(PARAMETER_KEPT_MAX)),
+            };
+            left = left.saturating_sub(text.kept().len());
+            text
+        })
+        .collect()
+}
+
+/// The beginning of a piece of long data.
+pub(super) fn long_data(data: &[u8]) -> Text<'_> {
+    kept(data, PARAMETER_KEPT_MAX)
+}
+
+fn kept(bytes: &[u8], max: usize) -> Text<'_> {
+    let kept = bytes.get(..max).unwrap_or(bytes);
+    Text {
+        bytes: Cow::Borrowed(kept),
+        length: bytes.len() as u64,
+        truncated: kept.len() < bytes.len(),
+        redacted: false,
+    }
+}
+
+fn owned(text: String, max: usize) -> Text<'static> {
+    let length = text.len() as u64;
+    let mut bytes = text.into_bytes();
+    bytes.truncate(max);
+    Text { truncated: (bytes.len() as u64) < length, bytes: Cow::Owned(bytes), length, redacted: false }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_value_is_cut_at_its_bound_and_says_so() {
+        let at_limit = vec![b'x'; PARAMETER_KEPT_MAX];
+        let past = vec![b'x'; PARAMETER_KEPT_MAX + 1];
+        let texts = texts(&[Value::Bytes(&at_limit), Value::Bytes(&past), Value::Int(-7), Value::Null]);
+        assert_eq!((texts[0].kept().len(), texts[0].truncated), (PARAMETER_KEPT_MAX, false));
+        assert_eq!((texts[1].kept().len(), texts[1].truncated), (PARAMETER_KEPT_MAX, true));
+        assert_eq!(texts[1].length, past.len() as u64);
+        assert_eq!((texts[2].kept(), texts[3].kept()), (&b"-7"[..], &b"NULL"[..]));
+    }
+
+    #[test]
+    fn all_values_together_stay_within_their_bound() {
+        let long = vec![b'x'; PARAMETER_KEPT_MAX];
+        let values = vec![Value::Bytes(&long); PARAMETERS_KEPT_MAX / PARAMETER_KEPT_MAX + 1];
+        let texts = texts(&values);
+        assert_eq!(texts.iter().map(|text| text.kept().len()).sum::<usize>(), PARAMETERS_KEPT_MAX);
+        assert!(texts.last().unwrap().truncated);
+    }
+}

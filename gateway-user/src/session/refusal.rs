@@ -1,0 +1,94 @@
+//! What a client reads when the gateway says no: MySQL code, SQLSTATE and a text without secrets.
+
+use portreeve_mysql::{outcome, packet};
+
+/// An error of the gateway's own, for the client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Refusal {
+    code: u16,
+    sqlstate: &'static [u8; 5],
+    message: String,
+}
+
+impl Refusal {
+    /// `ER_TABLEACCESS_DENIED_ERROR`: policy denied a statement. The session goes on.
+    pub(super) fn denied(reason: &str, session: &str) -> Self {
+        Self::new(1142, b"42000", format!("denied by policy: {reason} (session {session})"))
+    }
+
+    /// `ER_ACCESS_DENIED_ERROR`: this connection may not be.
+    pub(super) fn access(reason: &str, session: &str) -> Self {
+        Self::new(1045, b"28000", format!("Access denied by portreeve: {reason} (session {session})"))
+    }
+
+    /// `ER_DBACCESS_DENIED_ERROR`: the login's initial schema is denied.
+    pub(super) fn schema(reason: &str, session: &str) -> Self {
+        Self::new(1044, b"42000", format!("Access denied by portreeve: {reason} (session {session})"))
+    }
+
+    /// `ER_NOT_SUPPORTED_YET`: what the gateway cannot pass safely.
+    pub(super) fn unsupported(what: &str, session: &str) -> Self {
+        Self::new(1235, b"42000", format!("portreeve does not pass {what} (session {session})"))
+    }
+
+    /// `CR_CONN_HOST_ERROR`, the code a client itself gives when it cannot reach a server.
+    pub(super) fn unreachable(server: &str, cause: &str, session: &str) -> Self {
+        Self::new(2003, b"HY000", format!("Can't connect to MySQL server `{server}` ({cause}) (session {session})"))
+    }
+
+    /// `ER_UNKNOWN_STMT_HANDLER`: as the server answers to a statement id it does not know.
+    pub(super) fn unknown_statement(statement_id: u32) -> Self {
+        Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to EXECUTE"))
+    }
+
+    /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
+    pub(super) fn too_many_statements(max: usize) -> Self {
+        Self::new(1461, b"42000", format!("portreeve keeps at most {max} prepared statements per session: close some"))
+    }
+
+    /// `ER_UNKNOWN_CHARACTER_SET`: text in it could be read otherwise than the server reads it.
+    pub(super) fn character_set(collation: u8, session: &str) -> Self {
+        let what = format!("collation {collation} is not one that portreeve reads: use utf8mb4");
+        Self::new(1115, b"42000", format!("{what} (session {session})"))
+    }
+
+    /// `ER_UNKNOWN_ERROR`: the gateway itself cannot go on.
+    pub(super) fn failed(what: &str, session: &str) -> Self {
+        Self::new(1105, b"HY000", format!("portreeve: {what} (session {session})"))
+    }
+
+    fn new(code: u16, sqlstate: &'static [u8; 5], message: String) -> Self {
+        Self { code, sqlstate, message }
+    }
+
+    pub(super) fn code(&self) -> u16 {
+        self.code
+    }
+
+    pub(super) fn sqlstate(&self) -> &'static str {
+        // SQLSTATEs are ASCII literals of this file.
+        std::str::from_utf8(self.sqlstate).unwrap_or("HY000")
+    }
+
+    pub(super) fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// The ERR packet, as the answer to a packet with the sequence id before `sequence_id`.
+    pub(super) fn packet(&self, sequence_id: u8) -> Vec<u8> {
+        self.encode(sequence_id, true)
+    }
+
+    /// The ERR packet in place of a greeting: no capabilities are known yet, so that it has no SQLSTATE.
+    pub(super) fn greeting(&self) -> Vec<u8> {
+        self.encode(0, false)
+    }
+
+    fn encode(&self, mut sequence_id: u8, protocol_41: bool) -> Vec<u8> {
+        let mut payload = Vec::new();
+        outcome::error_payload(self.code, self.sqlstate, &self.message, protocol_41, &mut payload);
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut sequence_id, &payload);
+        wire
+    }
+}

@@ -1,0 +1,94 @@
+//! A runtime thread: it accepts for itself and keeps the sessions it accepted to their end.
+
+use std::{io, net::TcpListener as StdListener, rc::Rc, sync::Arc, thread, time::Duration};
+
+use anyhow::{Context as _, Result};
+use tokio::{net::TcpListener, sync::watch, task::LocalSet};
+
+use crate::{
+    gateway::Gateway,
+    interception::{self, Records},
+    session::{self, Verdicts},
+};
+
+/// Pause after an accept that failed for lack of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// How long sessions may take to end when the daemon stops.
+const END_MAX: Duration = Duration::from_secs(5);
+
+/// Starts a thread that serves what arrives at `listeners` until `stop` turns true.
+///
+/// # Errors
+/// The thread or its runtime cannot be made.
+pub(crate) fn start(
+    name: String,
+    gateway: Arc<Gateway>,
+    listeners: Vec<(StdListener, Records)>,
+    stop: watch::Receiver<bool>,
+) -> Result<thread::JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("a runtime thread cannot be set up")?;
+    let run = move || runtime.block_on(LocalSet::new().run_until(serve(gateway, listeners, stop)));
+    thread::Builder::new().name(name).spawn(run).context("a runtime thread cannot be started")
+}
+
+async fn serve(gateway: Arc<Gateway>, listeners: Vec<(StdListener, Records)>, mut stop: watch::Receiver<bool>) {
+    let verdicts = Rc::new(Verdicts::default());
+    let (alive, mut all_done) = tokio::sync::mpsc::channel::<()>(1);
+    for (listener, records) in listeners {
+        let accepting = accept(Arc::clone(&gateway), Rc::clone(&verdicts), listener, records, alive.clone());
+        let mut stop = stop.clone();
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                ended = accepting => if let Err(error) = ended {
+                    tracing::error!("a listener failed, its connections are refused: {error}");
+                },
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+    drop(alive);
+    // The sender outlives the threads: it is only dropped when the daemon stops as well.
+    let _ = stop.wait_for(|stop| *stop).await;
+    let _ = tokio::time::timeout(END_MAX, all_done.recv()).await;
+}
+
+async fn accept(
+    gateway: Arc<Gateway>,
+    verdicts: Rc<Verdicts>,
+    listener: StdListener,
+    mut records: Records,
+    alive: tokio::sync::mpsc::Sender<()>,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!("a connection could not be accepted: {error}");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        let Ok(local) = stream.local_addr() else { continue };
+        let origin = match records.take(interception::flow(gateway.netns_cookie, peer, local)) {
+            Ok(Some(origin)) => origin,
+            Ok(None) => {
+                gateway.counters.unrecorded();
+                tracing::warn!(%peer, "closed a connection without a kernel record: somebody dialled the gateway itself");
+                continue;
+            }
+            Err(error) => {
+                tracing::error!(%peer, "closed a connection whose kernel record cannot be taken: {error:#}");
+                continue;
+            }
+        };
+        let (gateway, verdicts, alive) = (Arc::clone(&gateway), Rc::clone(&verdicts), alive.clone());
+        tokio::task::spawn_local(async move {
+            session::serve(&gateway, &verdicts, stream, peer, origin).await;
+            drop(alive);
+        });
+    }
+}
