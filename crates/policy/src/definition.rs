@@ -49,14 +49,19 @@ impl Reader<'_> {
 
     fn defined(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let prepared = Prepared::new(tokens)?;
-        match &prepared.statement()? {
+        let statement = prepared.statement()?;
+        // The word after CREATE or ALTER stands for no query.
+        let heads = usize::from(!matches!(statement, Statement::CreateView(_)));
+        match &statement {
             Statement::CreateTable(create) => self.create_table(create)?,
             Statement::CreateView(create) => self.create_view(create)?,
             Statement::AlterTable(alter) => self.alter_table(alter)?,
             // Everything else has a recogniser of its own, or is not read.
             _ => return Err(Unread::new("this definition is not read")),
         }
-        match self.selects_walked == parse::count(tokens, "SELECT") && prepared.file.is_none() {
+        let selects = self.selects_walked == parse::count(tokens, "SELECT");
+        let tables = self.tables_walked + heads == parse::count(tokens, "TABLE");
+        match selects && tables && prepared.file.is_none() {
             true => Ok(()),
             false => Err(Unread::new("a subquery was lost on the way")),
         }

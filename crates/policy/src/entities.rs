@@ -3,8 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 use std::str::FromStr;
 
-use cedar_policy::entities_errors::EntitiesError;
-use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid, ParseErrors};
+use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid};
 
 use crate::action::Action;
 use crate::facts::{Request, Resource};
@@ -23,14 +22,15 @@ pub(crate) struct EntityTypes {
 }
 
 impl EntityTypes {
-    pub(crate) fn new() -> Result<Self, ParseErrors> {
+    pub(crate) fn new() -> Result<Self, String> {
+        let name = |name: &str| EntityTypeName::from_str(name).map_err(|error| error.to_string());
         Ok(Self {
-            workload: EntityTypeName::from_str("Workload")?,
-            group: EntityTypeName::from_str("Group")?,
-            server: EntityTypeName::from_str("Server")?,
-            schema: EntityTypeName::from_str("Schema")?,
-            table: EntityTypeName::from_str("Table")?,
-            action: EntityTypeName::from_str("Action")?,
+            workload: name("Workload")?,
+            group: name("Group")?,
+            server: name("Server")?,
+            schema: name("Schema")?,
+            table: name("Table")?,
+            action: name("Action")?,
         })
     }
 
@@ -137,8 +137,9 @@ impl<'p> Gathered<'p> {
     }
 
     /// Ready for Cedar.
-    pub(crate) fn finish(self) -> Result<Entities, EntitiesError> {
-        Entities::from_entities(self.entities, None)
+    pub(crate) fn finish(self) -> Result<Entities, String> {
+        let entities = Entities::from_entities(self.entities, None);
+        entities.map_err(|error| format!("the request cannot be put to the policies: {error}"))
     }
 }
 

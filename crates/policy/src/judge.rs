@@ -81,7 +81,7 @@ impl Policies {
             return vec![denied(request, "the statement asks for nothing".to_owned())];
         }
         let prepared = self.entities(subject, server, requests).and_then(|entities| {
-            let context = asked.context().map_err(|error| error.to_string())?;
+            let context = asked.context()?;
             Ok((entities, context))
         });
         match prepared {
@@ -99,7 +99,7 @@ impl Policies {
             gathered.action(request.action, &self.actions);
             gathered.resource(&request.resource);
         }
-        gathered.finish().map_err(|error| format!("the request cannot be put to the policies: {error}"))
+        gathered.finish()
     }
 }
 
@@ -114,7 +114,7 @@ struct Asked<'f> {
 
 impl Asked<'_> {
     /// The schema's `StatementContext`.
-    fn context(&self) -> Result<CedarContext, cedar_policy::ContextCreationError> {
+    fn context(&self) -> Result<CedarContext, String> {
         let facts = self.statement;
         let text = |text: &str| RestrictedExpression::new_string(text.to_owned());
         let functions = RestrictedExpression::new_set(facts.functions.iter().map(|name| text(name)));
@@ -132,7 +132,8 @@ impl Asked<'_> {
         if let Some(schema) = self.schema {
             pairs.push(("default_schema", text(schema)));
         }
-        CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)))
+        let context = CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)));
+        context.map_err(|error| format!("the statement cannot be put to the policies: {error}"))
     }
 }
 
@@ -169,7 +170,7 @@ impl Asking<'_> {
         gathered.action(request.action, &self.policies.actions);
         let entities = match gathered.finish() {
             Ok(entities) => entities,
-            Err(error) => return Some(denied(request.clone(), error.to_string())),
+            Err(error) => return Some(denied(request.clone(), error)),
         };
         others.into_iter().find_map(|resource| match self.ask(request, resource, &entities) {
             Ok(response) => {

@@ -29,17 +29,17 @@ pub const OPERATORS_MAX: usize = 2_000;
 /// tables (manual, "Limits on Joins").
 pub const JOINS_MAX: usize = 64;
 
-/// Stack for reading a statement that is not small, in bytes; mapped for the statement, touched as needed. Measured on a
-/// debug build: [`JOINS_MAX`] joins without conditions take more than 2 MiB, [`OPERATORS_MAX`] unions some 4 MiB.
+/// Stack for reading a statement that is not small, in bytes; mapped for the statement, touched as needed. In a debug
+/// build [`JOINS_MAX`] joins without conditions overflow 2 MiB; everything at its limit stays within 8 MiB.
 pub const STACK_BYTES: usize = 32 * 1024 * 1024;
 
-/// Up to so many joins, operators and parentheses a statement is read on the caller's stack (which has 2 MiB in the
+/// Up to so many joins, operators and levels of parentheses a statement is read on the caller's stack (which has 2 MiB in the
 /// daemon's threads).
 pub const SMALL_JOINS_MAX: usize = 4;
 /// See [`SMALL_JOINS_MAX`].
 pub const SMALL_OPERATORS_MAX: usize = 100;
 /// See [`SMALL_JOINS_MAX`].
-pub const SMALL_PARENTHESES_MAX: usize = 12;
+pub const SMALL_DEPTH_MAX: usize = 8;
 
 /// Most requests that one statement may give rise to.
 pub const REQUESTS_MAX: usize = 1_000;

@@ -110,12 +110,14 @@ impl<'a> Prepared<'a> {
         let mut cursor = Cursor::new(&self.tokens);
         while let Some(token) = cursor.peek() {
             let mut into = cursor;
-            if into.word("INTO") && rest.last().is_none_or(|last: &Token<'_>| !last.is_symbol(".")) {
-                if let Some(file) = into_target(&mut into)? {
-                    self.file = self.file.or(file);
-                    cursor = into;
-                    continue;
-                }
+            let is_clause = rest.last().is_none_or(|last: &Token<'_>| !last.is_symbol("."));
+            if is_clause
+                && into.word("INTO")
+                && let Some(file) = into_target(&mut into)?
+            {
+                self.file = self.file.or(file);
+                cursor = into;
+                continue;
             }
             rest.push(*token);
             cursor.next();

@@ -43,7 +43,8 @@ impl Policies {
         let schema = schema().map_err(|problem| vec![problem])?;
         let actions = schema.action_entities();
         let actions = actions.map_err(|error| vec![PolicyProblem::of("portreeve.cedarschema", SCHEMA, &error)])?;
-        let types = EntityTypes::new().map_err(|error| vec![PolicyProblem::of("portreeve.cedarschema", "", &error)])?;
+        let types = EntityTypes::new()
+            .map_err(|error| vec![PolicyProblem::at("portreeve.cedarschema", "", None, error, None)])?;
         let mut loading = Loading::default();
         for source in sources {
             loading.source(source);

@@ -6,7 +6,7 @@ use crate::context::{Flavour, Names};
 use crate::cursor::Cursor;
 use crate::facts::{Resource, StatementFacts};
 use crate::limits::{
-    JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, SMALL_PARENTHESES_MAX, STACK_BYTES,
+    JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_DEPTH_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, STACK_BYTES,
 };
 use crate::token::{Kind, Token, Unread};
 
@@ -172,16 +172,22 @@ const OPERATOR_WORDS: [&str; 36] = [
 struct Size {
     operators: usize,
     joins: usize,
-    parentheses: usize,
+    /// Deepest nesting; how many there are does not matter.
+    depth: usize,
 }
 
 impl Size {
     fn of(tokens: &[Token<'_>]) -> Result<Self, Unread> {
         let mut size = Self::default();
+        let mut depth = 0_usize;
         for token in tokens {
             match token.kind {
-                Kind::Symbol if token.text == "(" => size.parentheses += 1,
-                Kind::Symbol if !matches!(token.text, "," | "." | ")") => size.operators += 1,
+                Kind::Symbol if token.text == "(" => {
+                    depth += 1;
+                    size.depth = size.depth.max(depth);
+                }
+                Kind::Symbol if token.text == ")" => depth = depth.saturating_sub(1),
+                Kind::Symbol if !matches!(token.text, "," | ".") => size.operators += 1,
                 Kind::Word if is_join(token) => size.joins += 1,
                 Kind::Word if OPERATOR_WORDS.iter().any(|word| token.is_word(word)) => size.operators += 1,
                 _ => {}
@@ -197,9 +203,7 @@ impl Size {
     }
 
     fn is_small(&self) -> bool {
-        self.operators <= SMALL_OPERATORS_MAX
-            && self.joins <= SMALL_JOINS_MAX
-            && self.parentheses <= SMALL_PARENTHESES_MAX
+        self.operators <= SMALL_OPERATORS_MAX && self.joins <= SMALL_JOINS_MAX && self.depth <= SMALL_DEPTH_MAX
     }
 }
 

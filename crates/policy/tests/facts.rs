@@ -211,6 +211,8 @@ fn writes_are_asked_about_on_what_they_change_and_what_they_read() {
         ("DELETE x FROM a AS x, b", "delete: delete shop.a, select shop.a, select shop.b"),
         ("DELETE FROM a USING a JOIN b", "delete: delete shop.a, select shop.a, select shop.b"),
         ("CREATE TABLE a AS SELECT * FROM b", "create: create shop.a, select shop.b"),
+        ("CREATE TABLE a AS TABLE b", "create: create shop.a, select shop.b"),
+        ("WITH x AS (SELECT 1 AS i) UPDATE a JOIN x ON a.i = x.i SET a.y = 2", "update: select shop.a, update shop.a"),
         ("CREATE TABLE a LIKE b", "create: create shop.a, show shop.b"),
         (
             "CREATE TABLE a (id INT NOT NULL AUTO_INCREMENT PRIMARY KEY, n VARCHAR(10) DEFAULT 'x', KEY k (n)) ENGINE=InnoDB \
@@ -379,6 +381,10 @@ fn what_servers_read_in_different_ways_is_unparsed() {
         "SELECT 1; SELECT /*! 1 */",
         "MERGE INTO a USING b ON a.x = b.x WHEN MATCHED THEN DELETE",
         "COPY a FROM 'x'",
+        "SELECT * FROM users PROCEDURE ANALYSE()",
+        "EXPLAIN FOR CONNECTION 5",
+        "SELECT 1 WHERE (SELECT 1 FROM",
+        "ALTER TABLE a ADD PARTITION (PARTITION p VALUES LESS THAN (1))",
     ] {
         let facts = facts(sql);
         assert!(facts.has_unparsed(), "{sql}: {}", line(&facts));
