@@ -98,8 +98,12 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// Builds what `portreeve_tests::host::portreeve_binary` finds.
+/// Builds what `portreeve_tests::host::portreeve_binary` finds, unless `PORTREEVE_BIN` names another one.
 pub(crate) fn build_release() -> Result<()> {
+    if std::env::var_os("PORTREEVE_BIN").is_some() {
+        println!("PORTREEVE_BIN is set: {}", host::portreeve_binary()?.display());
+        return Ok(());
+    }
     let mut command = cargo();
     command.args(["build", "--release", "--package", "portreeve"]);
     if watched(command, |_| ())? {

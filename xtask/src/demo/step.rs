@@ -47,13 +47,14 @@ impl Step<'_> {
         self.ask()?;
         let records = self.new_records(stage, before)?;
         self.check_records(&records)?;
-        if records.is_empty() {
+        let session = records.first().and_then(|record| record.get("session")?.as_str());
+        let Some(session) = session else {
             println!("recorded: nothing");
-        } else {
-            println!("recorded:");
-            for line in stage.portreeve(&["tail", "--lines", &records.len().to_string()])?.lines() {
-                println!("  {line}");
-            }
+            return Ok(());
+        };
+        println!("recorded:");
+        for line in stage.portreeve(&["tail", session, "--lines", "0"])?.lines() {
+            println!("  {line}");
         }
         Ok(())
     }
