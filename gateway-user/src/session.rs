@@ -9,6 +9,7 @@ mod journal;
 mod link;
 mod login;
 mod parameters;
+mod reading;
 mod refusal;
 mod relay;
 mod verdicts;

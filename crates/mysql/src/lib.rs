@@ -31,6 +31,7 @@ pub mod outcome;
 pub mod packet;
 mod reader;
 pub mod response;
+pub mod row;
 #[cfg(test)]
 mod samples;
 

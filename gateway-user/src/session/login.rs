@@ -23,6 +23,7 @@ use super::{
     arrival::{Arrival, Route},
     client_fault,
     link::{Link, LinkError},
+    reading,
     refusal::Refusal,
     relay::Session,
     server_fault,
@@ -87,6 +88,16 @@ pub(super) async fn log_in<'a>(
     };
     let key = admit(arrival, gateway, &mut client, &server, key).await?;
     let ok = authenticate(arrival, &mut upstream, &mut server, &client, workload, route).await?;
+    let reading = reading::ask(&mut upstream, client.capabilities).await?;
+    if let Some(why) = &reading.unreadable {
+        let refusal = Refusal::access(why, &arrival.id);
+        return Err(deny_login(arrival, &client, &server, &refusal).await);
+    }
+    let key = ScopeKey {
+        no_backslash_escapes: reading.no_backslash_escapes,
+        ansi_quotes: reading.ansi_quotes,
+        ..key
+    };
     record(arrival, &client, &server, None)?;
     let mut wire = Vec::with_capacity(ok.len());
     packet::write_packet(&mut wire, &mut client.next_sequence_id, &ok);
@@ -130,7 +141,7 @@ async fn from_client(arrival: &mut Arrival) -> Result<(Vec<u8>, u8), Ended> {
     receive(&mut arrival.client, CLIENT_LOGIN_MAX).await.map_err(Ended::Client)?.ok_or(Ended::LoginTimeout)
 }
 
-async fn from_server(upstream: &mut Link) -> Result<(Vec<u8>, u8), Ended> {
+pub(super) async fn from_server(upstream: &mut Link) -> Result<(Vec<u8>, u8), Ended> {
     let late = || std::io::Error::new(std::io::ErrorKind::TimedOut, "no answer during login");
     receive(upstream, SERVER_ANSWER_MAX).await.map_err(Ended::Server)?.ok_or_else(|| Ended::Server(late().into()))
 }

@@ -1,0 +1,99 @@
+//! How the server reads text in this session, asked before the client's first statement.
+//!
+//! `init_connect`, the server's defaults and its configuration files decide it as much as the login does, and MySQL says
+//! of `ANSI_QUOTES` nowhere else. A statement is judged as it is read, so this must be known, not assumed.
+
+use portreeve_mysql::{
+    Misbehaviour, ProtocolError,
+    capabilities::Capabilities,
+    outcome::{ERR, ErrorPacket},
+    packet, row,
+};
+
+use super::{Ended, link::Link, login::from_server, server_fault};
+
+const COM_QUERY: u8 = 0x03;
+const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client";
+const COLUMNS: usize = 2;
+/// Modes whose grammar is not the one that analysis knows.
+const FOREIGN_MODES: [&str; 6] = ["ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "ANSI"];
+
+/// The session's way of reading.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) no_backslash_escapes: bool,
+    pub(super) ansi_quotes: bool,
+    /// What analysis cannot follow at all: the session may not be.
+    pub(super) unreadable: Option<String>,
+}
+
+impl Reading {
+    fn of(sql_mode: &str, character_set: &str) -> Self {
+        let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
+        let foreign = FOREIGN_MODES.into_iter().find(|mode| has(mode));
+        let unreadable = match foreign {
+            Some(mode) => Some(format!("the server's sql_mode is `{mode}`, whose grammar portreeve does not read")),
+            None if !portreeve_policy::is_known_charset(character_set) => {
+                Some(format!("the server reads statements as `{character_set}`, which portreeve does not"))
+            }
+            None => None,
+        };
+        Self { no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"), ansi_quotes: has("ANSI_QUOTES"), unreadable }
+    }
+}
+
+/// Asks the server, on a session that is logged in and idle.
+pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Result<Reading, Ended> {
+    let mut wire = Vec::new();
+    packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], QUESTION].concat());
+    upstream.send(&wire).await.map_err(Ended::Server)?;
+    let (count, _) = from_server(upstream).await?;
+    if count.first() == Some(&ERR) {
+        let code = ErrorPacket::parse(&count).map_err(server_fault)?.code;
+        return Err(Ended::Refused(format!("the server does not say how it reads statements: error {code}")));
+    }
+    if count != [COLUMNS as u8] {
+        return Err(unexpected());
+    }
+    // Column definitions, and the EOF behind them where the session still has it.
+    let eof = usize::from(!capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF));
+    for _ in 0..COLUMNS + eof {
+        from_server(upstream).await?;
+    }
+    let (values, _) = from_server(upstream).await?;
+    let reading = match row::text(&values, COLUMNS).map_err(server_fault)?.as_slice() {
+        [Some(sql_mode), Some(character_set)] => {
+            Reading::of(&String::from_utf8_lossy(sql_mode), &String::from_utf8_lossy(character_set))
+        }
+        _ => return Err(unexpected()),
+    };
+    from_server(upstream).await?;
+    if upstream.unread().is_empty() { Ok(reading) } else { Err(unexpected()) }
+}
+
+fn unexpected() -> Ended {
+    server_fault(ProtocolError::from(Misbehaviour::UnexpectedPacket("in answer to the gateway's own question")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(sql_mode: &str, character_set: &str, no_backslash_escapes: bool, ansi_quotes: bool, readable: bool) {
+        let reading = Reading::of(sql_mode, character_set);
+        assert_eq!(reading.no_backslash_escapes, no_backslash_escapes, "{sql_mode}");
+        assert_eq!(reading.ansi_quotes, ansi_quotes, "{sql_mode}");
+        assert_eq!(reading.unreadable.is_none(), readable, "{sql_mode} {character_set}");
+    }
+
+    #[test]
+    fn modes_and_character_sets_are_known_or_refused() {
+        check("STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION", "utf8mb4", false, false, true);
+        check("", "latin1", false, false, true);
+        check("ANSI_QUOTES,STRICT_TRANS_TABLES", "utf8mb3", false, true, true);
+        check("NO_BACKSLASH_ESCAPES", "utf8mb4", true, false, true);
+        check("REAL_AS_FLOAT,PIPES_AS_CONCAT,ANSI_QUOTES,IGNORE_SPACE,ANSI", "utf8mb4", false, true, false);
+        check("PIPES_AS_CONCAT,ANSI_QUOTES,ORACLE", "utf8mb4", false, true, false);
+        check("", "gbk", false, false, false);
+    }
+}
