@@ -63,11 +63,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     };
 
     let bench = target::Bench::start()?;
+    // First: after the loads, proxies hold freed memory that idle sessions would fill unseen.
+    let memory = idle_memory(&bench, &plan)?;
     let mut rows = Vec::new();
     for load in loads() {
         rows.push(measure(&bench, load, &plan)?);
     }
-    rows.push(idle_memory(&bench, &plan)?);
+    rows.push(memory);
     print!("\n{}", table::text(&rows));
     println!("{} rounds of {} s by turns; medians. {}", plan.rounds, plan.seconds, machine());
     if let Some(path) = &args.json {
