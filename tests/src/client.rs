@@ -76,9 +76,14 @@ pub fn mysql(cgroup: Option<&Cgroup>, login: &Login, sql: &str) -> Result<Answer
 /// A program of `tests/clients/python`, run with PyMySQL at hand. It gets host, user, password and schema (may be empty)
 /// as its arguments, then `arguments`.
 pub fn python(cgroup: Option<&Cgroup>, login: &Login, program: &str, arguments: &[&str]) -> Result<Answer> {
-    let mut command = Command::new(installed("clients/python/bin/python")?);
+    let mut command = Command::new(python_program()?);
     command.arg(host::repo_root().join("tests/clients/python").join(program)).args(script_args(login)).args(arguments);
     run(cgroup, command)
+}
+
+/// The Python that has PyMySQL.
+pub(crate) fn python_program() -> Result<PathBuf> {
+    installed("clients/python/bin/python")
 }
 
 /// A program of `tests/clients/node`, run with `mysql2` at hand; arguments as for [`python`].

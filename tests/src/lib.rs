@@ -21,4 +21,6 @@ pub mod gateway;
 pub mod host;
 pub mod limits;
 pub mod process;
+pub mod scene;
 pub mod servers;
+pub mod wire;

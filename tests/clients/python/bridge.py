@@ -1,0 +1,34 @@
+"""Connects a TCP socket and hands it to its parent: what comes on standard input is sent, what arrives is printed.
+
+usage: bridge.py HOST
+Each piece of input is a length (4 bytes, big endian) and so many bytes, sent by one call with Nagle off: the parent
+decides what a segment holds. Standard output ends when the peer closes. A connection that cannot be made: exit 1.
+"""
+import socket
+import struct
+import sys
+import threading
+
+
+def print_what_arrives(connection):
+    try:
+        while data := connection.recv(1 << 16):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
+    except OSError:
+        pass  # a reset ends the connection as well
+    sys.stdout.buffer.close()
+
+
+connection = socket.create_connection((sys.argv[1], 3306))
+connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+reader = threading.Thread(target=print_what_arrives, args=(connection,), daemon=True)
+reader.start()
+while head := sys.stdin.buffer.read(4):
+    try:
+        connection.sendall(sys.stdin.buffer.read(struct.unpack(">I", head)[0]))
+    except OSError:
+        break
+else:
+    connection.shutdown(socket.SHUT_WR)
+reader.join(timeout=10)

@@ -1,0 +1,162 @@
+//! What most tests begin with: a server with the schema `shop`, two tagged cgroups, and a daemon between them.
+
+use crate::{
+    cgroup::Cgroup,
+    client::{self, Answer, Login},
+    gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
+    servers::{Flavour, Server},
+};
+use anyhow::{Context as _, Result, bail};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+/// The name of the server in the daemon's configuration.
+pub const SERVER: &str = "shop-db";
+/// The password of the account `shop_reporting`, which no client has.
+pub const REPORTING_PASSWORD: &str = "held-by-portreeve-1";
+/// The password of the account `shop_ingest`.
+pub const INGEST_PASSWORD: &str = "held-by-portreeve-2";
+
+/// Permits `reporting` whatever a client does that looks after its own tables; what is not named here stays denied.
+pub const REPORTING_WORKS: &str = r#"
+@id("reporting-works")
+permit (
+  principal in Group::"reporting",
+  action in [Action::"read", Action::"write", Action::"ddl", Action::"session", Action::"call"],
+  resource in Server::"shop-db"
+);
+@id("no-customers")
+forbid (principal, action, resource == Table::"shop-db/shop.customers");
+"#;
+
+/// The accounts may do anything in the schema: what is denied is denied by Portreeve alone.
+const SHOP: &str = "
+    CREATE DATABASE shop;
+    CREATE DATABASE vault;
+    CREATE TABLE vault.keys (id INT PRIMARY KEY, word VARCHAR(40));
+    INSERT INTO vault.keys VALUES (1, 'sesame');
+    CREATE TABLE shop.customers (id INT PRIMARY KEY AUTO_INCREMENT, name VARCHAR(40), card VARCHAR(20));
+    CREATE TABLE shop.orders (id INT PRIMARY KEY AUTO_INCREMENT, customer INT, item VARCHAR(40), amount DECIMAL(8,2));
+    INSERT INTO shop.customers (name, card) VALUES ('Ada', '4111 1111 1111 1111'), ('Grace', '5500 0000 0000 0004');
+    INSERT INTO shop.orders (customer, item, amount) VALUES (1, 'teapot', 19.90), (2, 'cup', 4.50), (2, 'tray', 12.00);
+    CREATE PROCEDURE shop.two_results() SELECT 1 AS one UNION ALL SELECT 2;
+    CREATE USER shop_reporting@'127.%' IDENTIFIED BY 'held-by-portreeve-1';
+    CREATE USER shop_ingest@'127.%' IDENTIFIED BY 'held-by-portreeve-2';
+    GRANT ALL ON *.* TO shop_reporting@'127.%', shop_ingest@'127.%';
+";
+
+static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+
+/// The test binary's server of that flavour, with the schemas `shop` and `vault`: started for the first test that asks,
+/// gone with the last that holds it. Rows of `shop.orders` and `shop.customers` are for reading: a test that writes makes
+/// a table of its own.
+pub fn server(flavour: Flavour) -> Result<Arc<Server>> {
+    let shared = match flavour {
+        Flavour::MariaDb => &MARIADB,
+        Flavour::MySql => &MYSQL,
+    };
+    // A test that failed to start it has failed; the next may try.
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(server) = shared.upgrade() {
+        return Ok(server);
+    }
+    let server = Arc::new(shop(flavour)?);
+    *shared = Arc::downgrade(&server);
+    Ok(server)
+}
+
+/// A server like [`server`]'s for one test alone, which may do to it what it likes.
+pub fn shop(flavour: Flavour) -> Result<Server> {
+    let server = match flavour {
+        Flavour::MariaDb => Server::mariadb()?,
+        Flavour::MySql => Server::mysql()?,
+    };
+    server.sql(SHOP)?;
+    Ok(server)
+}
+
+/// Server, cgroups and daemon. The workloads `reporting` and `ingest` are each in the group of their name, and the server
+/// is `shop-db`, where they are `shop_reporting` and `shop_ingest`.
+///
+/// Fields are dropped in this order: the daemon first, so that its log shows no broken server.
+#[derive(Debug)]
+pub struct Scene {
+    /// The daemon.
+    pub gateway: Gateway,
+    /// The server.
+    pub server: Arc<Server>,
+    /// The cgroup of the workload `reporting`.
+    pub reporting: Cgroup,
+    /// The cgroup of the workload `ingest`.
+    pub ingest: Cgroup,
+    _agents: Cgroup,
+}
+
+impl Scene {
+    /// With the shared MariaDB.
+    pub fn mariadb(policy: &str) -> Result<Self> {
+        Self::with(server(Flavour::MariaDb)?, policy, |_| ())
+    }
+
+    /// With the shared MySQL.
+    pub fn mysql(policy: &str) -> Result<Self> {
+        Self::with(server(Flavour::MySql)?, policy, |_| ())
+    }
+
+    /// With any server, and the configuration changed before the daemon starts.
+    pub fn with(server: Arc<Server>, policy: &str, change: impl FnOnce(&mut GatewayConfig)) -> Result<Self> {
+        let agents = Cgroup::create("scene")?;
+        let (reporting, ingest) = (agents.child("reporting")?, agents.child("ingest")?);
+        let mut config = config(&server, &reporting, &ingest, policy);
+        change(&mut config);
+        let gateway = Gateway::start(&config)?;
+        Ok(Self { gateway, server, reporting, ingest, _agents: agents })
+    }
+
+    /// What an agent is configured with to reach the server.
+    pub fn login(&self) -> Login {
+        Login::agent(self.server.address())
+    }
+
+    /// The `mariadb` client of the workload `reporting`, with the schema `shop`.
+    pub fn report(&self, sql: &str) -> Result<Answer> {
+        client::mariadb(Some(&self.reporting), &self.login().schema("shop"), sql)
+    }
+
+    /// The `mariadb` client of the workload `ingest`, with the schema `shop`.
+    pub fn ingest(&self, sql: &str) -> Result<Answer> {
+        client::mariadb(Some(&self.ingest), &self.login().schema("shop"), sql)
+    }
+
+    /// What `portreeve <args>` prints. An exit status other than 0 is an error.
+    pub fn portreeve(&self, args: &[&str]) -> Result<String> {
+        let output = self.gateway.cli(args)?;
+        if !output.status.success() {
+            bail!("`portreeve {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
+        }
+        String::from_utf8(output.stdout).context("portreeve printed no UTF-8")
+    }
+}
+
+fn config(server: &Server, reporting: &Cgroup, ingest: &Cgroup, policy: &str) -> GatewayConfig {
+    let workload = |name: &str, cgroup: &Cgroup| Workload {
+        name: name.into(),
+        cgroup: cgroup.relative().into(),
+        groups: vec![name.into()],
+    };
+    let credential = |name: &str, password: &str| Credential {
+        for_: vec![format!("group:{name}")],
+        user: format!("shop_{name}"),
+        password: password.into(),
+    };
+    GatewayConfig {
+        workloads: vec![workload("reporting", reporting), workload("ingest", ingest)],
+        servers: vec![Upstream {
+            name: SERVER.into(),
+            matches: vec![format!("{}:3306", server.address())],
+            credentials: vec![credential("reporting", REPORTING_PASSWORD), credential("ingest", INGEST_PASSWORD)],
+        }],
+        policies: vec![Policy { file: "scene.cedar".into(), text: policy.into() }],
+        ..GatewayConfig::default()
+    }
+}
