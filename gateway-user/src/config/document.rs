@@ -36,7 +36,9 @@ impl<'d> Section<'d> {
         Spot { key: self.path_of(key), offset: self.spot.offset }
     }
 
-    pub(super) fn has(&self, key: &str) -> bool {
+    /// Whether the key is there; it is a known one either way.
+    pub(super) fn has(&mut self, key: &'static str) -> bool {
+        self.know(key);
         self.table.contains_key(key)
     }
 
@@ -134,8 +136,14 @@ impl<'d> Section<'d> {
         if self.spot.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.spot.key) }
     }
 
+    fn know(&mut self, key: &'static str) {
+        if !self.known.contains(&key) {
+            self.known.push(key);
+        }
+    }
+
     fn value(&mut self, key: &'static str) -> Option<Located<&'d Spanned<DeValue<'d>>>> {
-        self.known.push(key);
+        self.know(key);
         let value = self.table.get(key)?;
         Some(Located { value, spot: Spot { key: self.path_of(key), offset: value.span().start } })
     }

@@ -169,7 +169,6 @@ fn check_socket_length(root: &Section<'_>, run_dir: Option<&Path>, findings: &mu
 fn interception(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Interception> {
     let defaults = Interception { ports: vec![3306], listen_port: 0 };
     if !root.has("interception") {
-        root.section("interception", findings);
         return Some(defaults);
     }
     let mut section = root.section("interception", findings)?;
@@ -254,7 +253,6 @@ fn spiffe_id(
         checked(&found, names::check_spiffe_id, findings)?;
         return Some(Located { value: found.value.to_owned(), spot: found.spot });
     }
-    section.string("spiffe_id", findings);
     let name = name?;
     Some(Located { value: trust_domain?.spiffe_id(name.value), spot: name.spot.clone() })
 }

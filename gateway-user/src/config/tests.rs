@@ -110,24 +110,44 @@ const BAD: &[(&str, &str, &str)] = &[
     ("\"agents/reporting\"", "\"a/../..\"", "10:10: workload[1].cgroup: `a/../..` leaves its place"),
     ("\"agents/reporting\"", "\"\"", "10:10: workload[1].cgroup: is the root of the cgroup mount"),
     ("[\"reporting\"]", "[\"reporting\", \"a b\"]", "11:24: workload[1].groups[2]: `a b` is not a group name"),
-    ("groups =", "spiffe_id = \"spiffe://x\"\ngroups =", "11:13: workload[1].spiffe_id: `spiffe://x` is not a SPIFFE ID"),
+    (
+        "groups =",
+        "spiffe_id = \"spiffe://x\"\ngroups =",
+        "11:13: workload[1].spiffe_id: `spiffe://x` is not a SPIFFE ID",
+    ),
     ("name = \"orders\"", "", "13:1: server[1].name: `name` is missing"),
     ("name = \"orders\"", "name = \"a/b\"", "14:8: server[1].name: `a/b` is not a server name"),
     ("[\"127.0.0.1:3306\", \"10.0.0.0/8:3306\"]", "[]", "15:9: server[1].match: is empty"),
     ("\"127.0.0.1:3306\"", "\"127.0.0.1\"", "15:10: server[1].match[1]: `127.0.0.1` has no port"),
     ("\"127.0.0.1:3306\"", "\"127.0.0.1:3307\"", "15:10: server[1].match[1]: port 3307 is not intercepted"),
-    ("\"10.0.0.0/8:3306\"", "\"127.0.0.1:3306\"", "15:28: server[1].match[2]: `127.0.0.1:3306` is there already, in line 15"),
-    ("tls = \"disabled\"", "", "13:1: server[1].tls: `tls` is missing and means `verify-identity`: TLS to servers is not in this version; write `tls = \"disabled\"`"),
+    (
+        "\"10.0.0.0/8:3306\"",
+        "\"127.0.0.1:3306\"",
+        "15:28: server[1].match[2]: `127.0.0.1:3306` is there already, in line 15",
+    ),
+    (
+        "tls = \"disabled\"",
+        "",
+        "13:1: server[1].tls: `tls` is missing and means `verify-identity`: TLS to servers is not in this version; write `tls = \"disabled\"`",
+    ),
     ("\"disabled\"", "\"required\"", "16:7: server[1].tls: `required`: TLS to servers is not in this version"),
     ("\"disabled\"", "\"verify-ca\"", "16:7: server[1].tls: `verify-ca`: TLS to servers is not in this version"),
-    ("\"disabled\"", "\"verify-identity\"", "16:7: server[1].tls: `verify-identity`: TLS to servers is not in this version"),
+    (
+        "\"disabled\"",
+        "\"verify-identity\"",
+        "16:7: server[1].tls: `verify-identity`: TLS to servers is not in this version",
+    ),
     ("\"disabled\"", "\"off\"", "16:7: server[1].tls: `off` is none of `disabled`"),
     ("for = [\"group:reporting\"]", "", "18:1: server[1].credential[1].for: `for` is missing"),
     ("[\"group:reporting\"]", "[]", "19:7: server[1].credential[1].for: is empty"),
     ("\"group:reporting\"", "\"reporting\"", "19:8: server[1].credential[1].for[1]: `reporting` names nobody"),
     ("user = \"orders_ro\"", "", "18:1: server[1].credential[1].user: `user` is missing"),
     ("\"orders_ro\"", "\"\"", "20:8: server[1].credential[1].user: is not an account name"),
-    ("password_file", "pasword_file", "21:1: server[1].credential[1].pasword_file: unknown key `pasword_file`: did you mean `password_file`?"),
+    (
+        "password_file",
+        "pasword_file",
+        "21:1: server[1].credential[1].pasword_file: unknown key `pasword_file`: did you mean `password_file`?",
+    ),
     ("[policy]\npaths = [\"policies\"]", "", "1:1: policy.paths: is missing"),
     ("paths", "files", "23:1: policy.paths: is missing"),
     ("paths", "files", "24:1: policy.files: unknown key `files`: the keys here are paths"),
@@ -224,9 +244,21 @@ fn what_is_legal_but_hardly_meant_is_a_warning() {
         let warnings = read(&GOOD.replacen(good, bad, 1)).unwrap().warnings;
         assert!(warnings.len() == 1 && warnings[0].to_string().contains(expected), "{expected}\nbut {warnings:#?}");
     };
-    check("\"group:reporting\"", "\"group:reporter\"", ":19:8: server[1].credential[1].for[1]: no workload of this configuration is in group `reporter`");
-    check("\"group:reporting\"", "\"workload:etl\"", ":19:8: server[1].credential[1].for[1]: no workload of this configuration is called `etl`");
-    check("\"127.0.0.1:3306\", \"10.0.0.0/8:3306\"", "\"10.0.0.0/8:3306\", \"10.1.0.0/16:3306\"", ":15:29: server[1].match[2]: is never used: `10.0.0.0/8:3306` in line 15");
+    check(
+        "\"group:reporting\"",
+        "\"group:reporter\"",
+        ":19:8: server[1].credential[1].for[1]: no workload of this configuration is in group `reporter`",
+    );
+    check(
+        "\"group:reporting\"",
+        "\"workload:etl\"",
+        ":19:8: server[1].credential[1].for[1]: no workload of this configuration is called `etl`",
+    );
+    check(
+        "\"127.0.0.1:3306\", \"10.0.0.0/8:3306\"",
+        "\"10.0.0.0/8:3306\", \"10.1.0.0/16:3306\"",
+        ":15:29: server[1].match[2]: is never used: `10.0.0.0/8:3306` in line 15",
+    );
     check("[\"policies\"]", "[]", ":24:9: policy.paths: is empty: every statement will be denied");
 }
 
@@ -302,7 +334,16 @@ fn names_end_at_their_limits() {
     let id = |length: usize| format!("spiffe://t/{}", "a".repeat(length - "spiffe://t/".len()));
     assert_eq!(names::check_spiffe_id(&id(crate::limits::SPIFFE_ID_BYTES_MAX)), Ok(()));
     assert!(names::check_spiffe_id(&id(crate::limits::SPIFFE_ID_BYTES_MAX + 1)).is_err());
-    for bad in ["spiffe://t", "spiffe://t/", "spiffe:///a", "spiffe://T/a", "spiffe://t/a/../b", "spiffe://t/a?b", "http://t/a", "spiffe://t/a/"] {
+    for bad in [
+        "spiffe://t",
+        "spiffe://t/",
+        "spiffe:///a",
+        "spiffe://T/a",
+        "spiffe://t/a/../b",
+        "spiffe://t/a?b",
+        "http://t/a",
+        "spiffe://t/a/",
+    ] {
         assert!(names::check_spiffe_id(bad).is_err(), "{bad}");
     }
     let domain = "a".repeat(crate::limits::TRUST_DOMAIN_BYTES_MAX);
@@ -314,7 +355,9 @@ fn a_run_dir_too_long_for_a_socket_is_refused() {
     let of = |length: usize| GOOD.replace("/run/portreeve", &format!("/{}", "r".repeat(length - 1)));
     let longest = crate::limits::SOCKET_PATH_BYTES_MAX - "/control.sock".len();
     assert_eq!(read(&of(longest)).unwrap().control_socket().as_os_str().len(), 107);
-    assert!(shown(&of(longest + 1))[0].contains("run_dir: is too long for a Unix socket in it: write at most 94 bytes"));
+    assert!(
+        shown(&of(longest + 1))[0].contains("run_dir: is too long for a Unix socket in it: write at most 94 bytes")
+    );
 }
 
 /// A folder that is gone at the end of the test.
@@ -366,7 +409,10 @@ fn files_that_are_named_are_looked_at_when_asked() {
     assert_eq!(Config::read(&path).unwrap().warnings, []);
     let problems = Config::load(&path).unwrap_err().to_string();
     assert!(problems.starts_with("the configuration has 2 problems:\n"), "{problems}");
-    assert!(problems.contains(":21:17: server[1].credential[1].password_file: cannot read the password file"), "{problems}");
+    assert!(
+        problems.contains(":21:17: server[1].credential[1].password_file: cannot read the password file"),
+        "{problems}"
+    );
     assert!(problems.contains(":24:10: policy.paths[1]: cannot read the policies at `policies`"), "{problems}");
 
     fs::create_dir(folder.0.join("policies")).unwrap();
@@ -386,7 +432,10 @@ fn a_file_that_is_no_configuration_is_said_so() {
         let problems = Config::load(path).unwrap_err().to_string();
         assert!(problems.contains(expected), "{problems}");
     };
-    check(&folder.0.join("none.toml"), "cannot read the configuration: No such file or directory (os error 2); name the file with `--config`");
+    check(
+        &folder.0.join("none.toml"),
+        "cannot read the configuration: No such file or directory (os error 2); name the file with `--config`",
+    );
     check(&folder.write("latin1.toml", b"a = 1\nb = \"\xe9\"\n", 0o600), "is not UTF-8 in line 2");
     check(&folder.write("big.toml", &vec![b'#'; 1024 * 1024 + 1], 0o600), "is longer than 1048576 bytes");
 }
