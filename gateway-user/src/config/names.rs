@@ -26,10 +26,6 @@ impl TrustDomain {
         Ok(Self(text.to_owned()))
     }
 
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// `spiffe://<trust domain>/<workload name>`: what a workload is called unless its `spiffe_id` says otherwise.
     pub(crate) fn spiffe_id(&self, workload: &str) -> String {
         format!("spiffe://{}/{workload}", self.0)

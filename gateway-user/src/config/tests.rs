@@ -51,7 +51,7 @@ fn shown(text: &str) -> Vec<String> {
 #[test]
 fn the_design_s_example_is_read_as_written() {
     let config = read(GOOD).unwrap();
-    assert_eq!(config.trust_domain.as_str(), "example.org");
+    assert_eq!(config.trust_domain.to_string(), "example.org");
     assert_eq!(config.control_socket(), PathBuf::from("/run/portreeve/control.sock"));
     assert_eq!((config.interception.ports.as_slice(), config.interception.listen_port), ([3306].as_slice(), 0));
     assert_eq!(config.workloads[0].spiffe_id, "spiffe://example.org/reporting");
