@@ -208,7 +208,7 @@ impl Asking<'_> {
         let allowed = response.decision() == CedarDecision::Allow;
         let reason = match (allowed, policies.first()) {
             (true, _) => None,
-            (false, Some(first)) => Some(format!("forbidden by `{first}`: {about}")),
+            (false, Some(_)) => Some(format!("{about} is forbidden")),
             (false, None) => Some(format!("no policy permits {about}")),
         };
         Answer { request: request.clone(), allowed, policies: names(policies), reason }

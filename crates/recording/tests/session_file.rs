@@ -71,7 +71,7 @@ fn records() -> Vec<Record<'static>> {
             decision: Decision::Deny,
             class: "select".into(),
             policies: vec!["no-orders".to_owned()].into(),
-            reason: "forbidden by `no-orders`".into(),
+            reason: "`drop` on `orders/shop.orders` is forbidden".into(),
         }),
         Record::Statement(Statement {
             number: 2,

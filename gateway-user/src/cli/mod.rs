@@ -1,6 +1,7 @@
 //! The command line: what may be said, and how a command ends.
 
 mod check;
+mod detach;
 mod doctor;
 mod policy;
 pub(crate) mod render;
@@ -103,6 +104,10 @@ enum Command {
   portreeve policy explain --workload reporting --server orders 'SELECT 1'"
     )]
     Policy(policy::PolicyCommand),
+    /// Remove the kernel programs that a daemon which no longer runs left refusing
+    #[command(after_help = "Examples:
+  portreeve detach                     workloads then connect to servers directly")]
+    Detach(detach::DetachArgs),
     /// Say how the daemon is
     #[command(after_help = "Examples:
   portreeve status
@@ -132,6 +137,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Policy(command) => policy::run(command, config, out),
+        Command::Detach(args) => detach::run(args, config, out),
         Command::Status(args) => status::run(args, config, out),
     }
 }

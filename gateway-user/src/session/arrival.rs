@@ -126,11 +126,8 @@ impl Arrival {
         Ok(Route { server, credential, password })
     }
 
-    /// Tells the client, in place of a greeting, why it may not go on.
     async fn turn_away(&mut self, why: &str) -> Ended {
-        let refusal = Refusal::access(why, &self.id);
-        // It may have gone already: then nobody is left to tell.
-        let _ = self.client.send(&refusal.greeting()).await;
+        login::turn_away(self, &Refusal::access(why, &self.id)).await;
         Ended::Refused(why.to_owned())
     }
 }

@@ -317,7 +317,7 @@ impl Commands {
                     session = %self.session, workload = %self.scope.key.spiffe_id, server = %self.scope.key.server,
                     policies = %verdict.policies.join(","), "denied: {}", verdict.reason
                 );
-                Action::Answer(Refusal::denied(&verdict.reason, &self.session))
+                Action::Answer(Refusal::denied(verdict, &self.session))
             }
         }
     }

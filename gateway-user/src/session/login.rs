@@ -3,7 +3,7 @@
 use std::{borrow::Cow, rc::Rc, time::Duration};
 
 use portreeve_mysql::{
-    capabilities::{Capabilities, offered},
+    capabilities::{Capabilities, GATEWAY, offered},
     collation,
     greeting::{self, Flavour, Greeting, ServerHello},
     limits::NONCE_LEN,
@@ -58,7 +58,6 @@ struct Server {
     version: Vec<u8>,
     connection_id: u32,
     flavour: Flavour,
-    login: ServerLogin,
 }
 
 /// Dials the server, shows the client its greeting, takes the client's login, and logs in with the held credential.
@@ -73,7 +72,7 @@ pub(super) async fn log_in<'a>(
     route: &Route<'_>,
 ) -> Result<Session<'a>, Ended> {
     let mut upstream = dial(arrival, route).await?;
-    let (mut server, mut client) = greet(arrival, &mut upstream, route).await?;
+    let (server, login, mut client) = greet(arrival, &mut upstream, route).await?;
     let key = ScopeKey {
         spiffe_id: workload.spiffe_id.clone(),
         groups: workload.groups.clone(),
@@ -87,22 +86,39 @@ pub(super) async fn log_in<'a>(
         ansi_quotes: false,
     };
     let key = admit(arrival, gateway, &mut client, &server, key).await?;
-    let ok = authenticate(arrival, &mut upstream, &mut server, &client, workload, route).await?;
+    let ok = authenticate(arrival, &mut upstream, login, &server, &client, workload, route).await?;
     let reading = reading::ask(&mut upstream, client.capabilities).await?;
     if let Some(why) = &reading.unreadable {
         let refusal = Refusal::access(why, &arrival.id);
         return Err(deny_login(arrival, &client, &server, &refusal).await);
     }
-    let key = ScopeKey {
-        no_backslash_escapes: reading.no_backslash_escapes,
-        ansi_quotes: reading.ansi_quotes,
-        ..key
-    };
+    let key = ScopeKey { no_backslash_escapes: reading.no_backslash_escapes, ansi_quotes: reading.ansi_quotes, ..key };
     record(arrival, &client, &server, None)?;
     let mut wire = Vec::with_capacity(ok.len());
     packet::write_packet(&mut wire, &mut client.next_sequence_id, &ok);
     arrival.client.send(&wire).await.map_err(Ended::Client)?;
     Ok(Session::new(arrival, upstream, client.capabilities, verdicts, verdicts.scope(key)))
+}
+
+/// Tells a client that cannot be served why not, after a login of its own: most clients print an error in place of a
+/// greeting only as part of a longer complaint of theirs.
+pub(super) async fn turn_away(arrival: &mut Arrival, refusal: &Refusal) {
+    /// What no server is there to be mirrored for. Drivers read a version's numbers, so that it has some.
+    const GREETING: Greeting<'_> = Greeting {
+        version: concat!("8.0.0-portreeve-", env!("CARGO_PKG_VERSION")).as_bytes(),
+        connection_id: 0,
+        nonce: [0; NONCE_LEN],
+        capabilities: GATEWAY,
+        collation: 45,
+        status: 2,
+        auth_plugin: b"mysql_native_password",
+        flavour: Flavour::MySql,
+    };
+    let Ok(client) = greet_client(arrival, &GREETING, ClientPlugin::Native).await else { return };
+    let server = Server { version: Vec::new(), connection_id: 0, flavour: Flavour::MySql };
+    // Whatever went wrong is said in the recording's last line as well.
+    let _ = record(arrival, &client, &server, Some(refusal));
+    let _ = arrival.client.send(&refusal.packet(client.next_sequence_id)).await;
 }
 
 /// Tells the client and ends.
@@ -121,8 +137,8 @@ async fn dial(arrival: &mut Arrival, route: &Route<'_>) -> Result<Link, Ended> {
         Err(cause) => {
             let cause = format!("{}: {cause}", arrival.destination);
             let refusal = Refusal::unreachable(&route.server.name, &cause, &arrival.id);
-            let why = format!("server `{}` cannot be reached: {cause}", route.server.name);
-            Err(refuse(arrival, &refusal.greeting(), why).await)
+            turn_away(arrival, &refusal).await;
+            Err(Ended::Refused(format!("server `{}` cannot be reached: {cause}", route.server.name)))
         }
     }
 }
@@ -147,13 +163,17 @@ pub(super) async fn from_server(upstream: &mut Link) -> Result<(Vec<u8>, u8), En
 }
 
 /// Reads the server's greeting, mirrors it, and takes the client's login.
-async fn greet(arrival: &mut Arrival, upstream: &mut Link, route: &Route<'_>) -> Result<(Server, Client), Ended> {
+async fn greet(
+    arrival: &mut Arrival,
+    upstream: &mut Link,
+    route: &Route<'_>,
+) -> Result<(Server, ServerLogin, Client), Ended> {
     let name = &route.server.name;
     let hello = match from_server(upstream).await {
         Ok((hello, _)) => hello,
         Err(ended) => {
             let refusal = Refusal::unreachable(name, "it closed the connection before its greeting", &arrival.id);
-            let _ = arrival.client.send(&refusal.greeting()).await;
+            turn_away(arrival, &refusal).await;
             return Err(ended);
         }
     };
@@ -168,7 +188,7 @@ async fn greet(arrival: &mut Arrival, upstream: &mut Link, route: &Route<'_>) ->
         }
         Err(error) => {
             let refusal = Refusal::unreachable(name, "what answered does not speak MySQL's protocol", &arrival.id);
-            let _ = arrival.client.send(&refusal.greeting()).await;
+            turn_away(arrival, &refusal).await;
             return Err(server_fault(error));
         }
     };
@@ -177,13 +197,10 @@ async fn greet(arrival: &mut Arrival, upstream: &mut Link, route: &Route<'_>) ->
         Flavour::MySql => ClientPlugin::CachingSha2,
     });
     let client = greet_client(arrival, &greeting, plugin).await?;
-    let server = Server {
-        version: greeting.version.to_vec(),
-        connection_id: greeting.connection_id,
-        flavour: greeting.flavour,
-        login: ServerLogin::new(&greeting, route.password, random::<SEED_LEN>()?),
-    };
-    Ok((server, client))
+    let server =
+        Server { version: greeting.version.to_vec(), connection_id: greeting.connection_id, flavour: greeting.flavour };
+    let login = ServerLogin::new(&greeting, route.password, random::<SEED_LEN>()?);
+    Ok((server, login, client))
 }
 
 async fn greet_client(arrival: &mut Arrival, greeting: &Greeting<'_>, plugin: ClientPlugin) -> Result<Client, Ended> {
@@ -273,7 +290,8 @@ async fn deny_login(arrival: &mut Arrival, client: &Client, server: &Server, ref
 async fn authenticate(
     arrival: &mut Arrival,
     upstream: &mut Link,
-    server: &mut Server,
+    mut login: ServerLogin,
+    server: &Server,
     client: &Client,
     workload: &Workload,
     route: &Route<'_>,
@@ -293,7 +311,7 @@ async fn authenticate(
         ],
     };
     let mut payload = Vec::new();
-    server.login.handshake_response(&request, &mut payload).map_err(server_fault)?;
+    login.handshake_response(&request, &mut payload).map_err(server_fault)?;
     let mut sequence_id = 1;
     loop {
         let mut wire = Vec::with_capacity(payload.len());
@@ -302,7 +320,7 @@ async fn authenticate(
         let (packet, step) = loop {
             let (packet, last_sequence_id) = from_server(upstream).await?;
             sequence_id = last_sequence_id.wrapping_add(1);
-            match server.login.answer(&packet) {
+            match login.answer(&packet) {
                 Ok(ServerStep::Wait) => {}
                 Ok(ServerStep::Send(next)) => break (packet, Some(next)),
                 Ok(ServerStep::Done) => break (packet, None),

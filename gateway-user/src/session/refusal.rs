@@ -1,6 +1,7 @@
 //! What a client reads when the gateway says no: MySQL code, SQLSTATE and a text without secrets.
 
 use portreeve_mysql::{outcome, packet};
+use portreeve_policy::Verdict;
 
 /// An error of the gateway's own, for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +13,10 @@ pub(super) struct Refusal {
 
 impl Refusal {
     /// `ER_TABLEACCESS_DENIED_ERROR`: policy denied a statement. The session goes on.
-    pub(super) fn denied(reason: &str, session: &str) -> Self {
-        Self::new(1142, b"42000", format!("denied by policy: {reason} (session {session})"))
+    pub(super) fn denied(verdict: &Verdict, session: &str) -> Self {
+        let by = if verdict.policies.is_empty() { "" } else { " " };
+        let policies = verdict.policies.join(", ");
+        Self::new(1142, b"42000", format!("denied by policy{by}{policies}: {} (session {session})", verdict.reason))
     }
 
     /// `ER_ACCESS_DENIED_ERROR`: this connection may not be.
@@ -76,17 +79,9 @@ impl Refusal {
 
     /// The ERR packet, as the answer to a packet with the sequence id before `sequence_id`.
     pub(super) fn packet(&self, sequence_id: u8) -> Vec<u8> {
-        self.encode(sequence_id, true)
-    }
-
-    /// The ERR packet in place of a greeting: no capabilities are known yet, so that it has no SQLSTATE.
-    pub(super) fn greeting(&self) -> Vec<u8> {
-        self.encode(0, false)
-    }
-
-    fn encode(&self, mut sequence_id: u8, protocol_41: bool) -> Vec<u8> {
+        let mut sequence_id = sequence_id;
         let mut payload = Vec::new();
-        outcome::error_payload(self.code, self.sqlstate, &self.message, protocol_41, &mut payload);
+        outcome::error_payload(self.code, self.sqlstate, &self.message, true, &mut payload);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, &payload);
         wire

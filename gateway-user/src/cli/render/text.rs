@@ -134,9 +134,13 @@ fn login(login: &Login<'_>) -> String {
 fn verdict(verdict: &Verdict<'_>, asked: Option<&Pending>) -> String {
     let class = shown(&verdict.class);
     let asked = asked.map_or(format!("#{}", verdict.number), |asked| asked.sql.clone());
+    let policies = match verdict.policies.is_empty() {
+        true => String::new(),
+        false => format!("  [{}]", shown(&verdict.policies.join(", "))),
+    };
     match verdict.decision {
-        Decision::Allow => format!("allow  {class:<8} {asked}  [{}]", shown(&verdict.policies.join(", "))),
-        Decision::Deny => format!("deny   {class:<8} {asked}  ({})", shown(&verdict.reason)),
+        Decision::Allow => format!("allow  {class:<8} {asked}{policies}"),
+        Decision::Deny => format!("deny   {class:<8} {asked}  ({}){policies}", shown(&verdict.reason)),
     }
 }
 

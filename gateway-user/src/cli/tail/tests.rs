@@ -86,7 +86,7 @@ fn verdict(number: u64, decision: Decision) -> Record<'static> {
         decision,
         class: "select".into(),
         policies: vec!["reporting-read".to_owned()].into(),
-        reason: "forbidden by `no-orders`".into(),
+        reason: "`drop` on `orders/shop.orders` is forbidden".into(),
     })
 }
 
@@ -143,7 +143,7 @@ fn sessions_are_merged_by_time_and_a_statement_stands_with_its_verdict() {
     let expected = [
         "2026-11-21T03:25:55.000Z  01010101  reporting     opened orders as orders_ro, 10.0.0.9:50000 -> 10.0.0.5:3306, mysql (pid 4242, uid 1000)",
         "2026-11-21T03:25:56.000Z  02020202  ingest        opened orders as orders_ro, 10.0.0.9:50000 -> 10.0.0.5:3306, mysql (pid 4242, uid 1000)",
-        "2026-11-21T03:25:57.001Z  02020202  ingest        deny   select   DROP TABLE orders  (forbidden by `no-orders`)",
+        "2026-11-21T03:25:57.001Z  02020202  ingest        deny   select   DROP TABLE orders  (`drop` on `orders/shop.orders` is forbidden)  [reporting-read]",
         r"2026-11-21T03:25:58.001Z  01010101  reporting     allow  select   SELECT id\nFROM orders -- \u{1b}[2J  [reporting-read]",
         "2026-11-21T03:25:58.002Z  01010101  reporting            rows=2 400 µs",
         "2026-11-21T03:25:59.000Z  01010101  reporting     closed client quit; 1 statement, 7 bytes to client, 8 to server",
