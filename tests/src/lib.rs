@@ -17,10 +17,12 @@
 
 pub mod cgroup;
 pub mod client;
+pub mod dial;
 pub mod gateway;
 pub mod host;
 pub mod limits;
 pub mod process;
+pub mod relay;
 pub mod scene;
 pub mod servers;
 pub mod wire;
