@@ -28,12 +28,6 @@ impl Dialled {
         Some((self.line.get("greeting")?.as_str()?.to_owned(), peer))
     }
 
-    /// Code and text of an error packet in place of the greeting.
-    pub fn error(&self) -> Option<(u64, String)> {
-        let error = self.line.get("error")?;
-        Some((error.get(0)?.as_u64()?, error.get(1)?.as_str()?.to_owned()))
-    }
-
     /// Bytes that came before the end of the stream, when no whole packet did.
     pub fn closed_after(&self) -> Option<u64> {
         self.line.get("closed")?.as_u64()

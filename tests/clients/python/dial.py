@@ -3,7 +3,6 @@
 usage: dial.py WAY ADDRESS PORT [ARGUMENT...]
 Each line has `pid`, and one of
   "greeting": the server's version (and `peer`, what getpeername says)
-  "error": [code, message], an ERR packet in place of the greeting
   "closed": the number of bytes that came before the end of the stream
   "errno": the name of the error that the system call gave
 """
@@ -37,8 +36,6 @@ def said(sock):
             return {"closed": len(data)}
         data += more
     payload = data[4:]
-    if payload[0] == 0xFF:
-        return {"error": [int.from_bytes(payload[1:3], "little"), payload[3:].decode()]}
     peer = sock.getpeername()
     return {"greeting": payload[1 : payload.index(b"\0", 1)].decode(), "peer": list(peer[:2])}
 
