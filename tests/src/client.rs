@@ -6,7 +6,7 @@ use std::{
     ffi::OsString,
     net::Ipv4Addr,
     path::PathBuf,
-    process::{Command, ExitStatus},
+    process::{Child, Command, ExitStatus, Stdio},
     time::{Duration, Instant},
 };
 
@@ -84,6 +84,14 @@ pub fn python(cgroup: Option<&Cgroup>, login: &Login, program: &str, arguments: 
 /// The Python that has PyMySQL.
 pub(crate) fn python_program() -> Result<PathBuf> {
     installed("clients/python/bin/python")
+}
+
+/// Starts such a program, which goes on until it is killed; what it prints goes nowhere.
+pub fn start_python(cgroup: &Cgroup, login: &Login, program: &str, arguments: &[&str]) -> Result<Child> {
+    let mut command = cgroup.command(python_program()?)?;
+    command.arg(host::repo_root().join("tests/clients/python").join(program)).args(script_args(login)).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    process::spawn(command)
 }
 
 /// A program of `tests/clients/node`, run with `mysql2` at hand; arguments as for [`python`].

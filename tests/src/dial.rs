@@ -1,9 +1,9 @@
 //! Connections made by a process of its own, in ways that a driver does not: `tests/clients/python/dial.py`.
 
-use crate::{cgroup::Cgroup, client, gateway::Gateway, host, limits::CLIENT_RUN_MAX, process};
+use crate::{cgroup::Cgroup, client, gateway::Gateway, host, limits::CLIENT_RUN_MAX};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 
 /// What came of one connection.
 #[derive(Clone, Debug)]
@@ -36,6 +36,11 @@ impl Dialled {
     /// The name of the error that the system call gave, as `EPERM`.
     pub fn errno(&self) -> Option<&str> {
         self.line.get("errno")?.as_str()
+    }
+
+    /// Milliseconds from the connect to the outcome.
+    pub fn elapsed_ms(&self) -> Option<u64> {
+        self.line.get("elapsed_ms")?.as_u64()
     }
 
     /// The destinations that the daemon recorded for the process that connected, oldest first: empty when its connections were
@@ -91,14 +96,6 @@ fn only(way: &str, mut all: Vec<Dialled>) -> Result<Dialled> {
         (Some(one), true) => Ok(one),
         _ => bail!("`{way}` did not make one connection"),
     }
-}
-
-/// Starts a way of dialling that goes on until it is killed; its lines go to nobody.
-pub fn dial_on(cgroup: &Cgroup, way: &str, address: &str, port: u16) -> Result<Child> {
-    let mut command = command(way, address, port, &[])?;
-    process::enter_cgroup(&mut command, &cgroup.path().join("cgroup.procs"), None)?;
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    process::spawn(command)
 }
 
 fn command(way: &str, address: &str, port: u16, more: &[&str]) -> Result<Command> {

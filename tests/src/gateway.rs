@@ -31,11 +31,17 @@ impl Gateway {
     /// Writes configuration, policies and secrets, starts the daemon, and returns when `portreeve status` answers.
     /// Errors carry what the daemon printed.
     pub fn start(config: &GatewayConfig) -> Result<Self> {
+        let mut gateway = Self::prepare(config)?;
+        gateway.restart()?;
+        Ok(gateway)
+    }
+
+    /// Writes the same files and starts nothing: [`Gateway::restart`] does, or [`Gateway::cli`] with `run`.
+    pub fn prepare(config: &GatewayConfig) -> Result<Self> {
         host::require_root()?;
         host::ensure_bpffs()?;
-        let mut gateway = Self { dir: host::run_dir("gateway")?, child: None };
+        let gateway = Self { dir: host::run_dir("gateway")?, child: None };
         config.write(&gateway.dir)?;
-        gateway.restart()?;
         Ok(gateway)
     }
 
@@ -130,10 +136,20 @@ impl Gateway {
         text.lines().map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: `{line}`"))).collect()
     }
 
+    /// The folders of kernel programs and maps that this instance has pinned, one per build that left some.
+    pub fn pins(&self) -> Result<Vec<PathBuf>> {
+        let run_dir = self.dir.join("run");
+        // On the keeper: the pins are in its mount namespace.
+        let folders = process::on_keeper(move || {
+            let instances = instance_pins(&run_dir)?;
+            instances.iter().map(|path| entries(path)).collect::<Result<Vec<_>>>()
+        });
+        Ok(folders??.concat())
+    }
+
     fn remove(&mut self) -> Result<()> {
         self.terminate()?;
         let run_dir = self.dir.join("run");
-        // On the keeper: the pins are in its mount namespace.
         process::on_keeper(move || remove_pins(&run_dir))??;
         if thread::panicking() {
             eprintln!("the daemon's files stay for a look: {}\n{}", self.dir.display(), self.log());
@@ -151,20 +167,31 @@ impl Drop for Gateway {
     }
 }
 
-/// An instance's pins lie in `portreeve/<run_dir>/` below the bpffs, with `/` written `-` and other signs as `_xx` (two
-/// hexadecimal digits). Only the part of the path that no other run of the harness has is compared.
 fn remove_pins(run_dir: &Path) -> Result<()> {
-    let pins = Path::new(host::BPFFS).join("portreeve");
-    let folder = run_dir.parent().and_then(Path::file_name).context("a run folder has a name")?;
-    let unique = format!("-{}-run", folder.to_string_lossy().replace('-', "_2d"));
-    let Ok(entries) = fs::read_dir(&pins) else { return Ok(()) };
-    for entry in entries {
-        let path = entry.context("cannot read the pins")?.path();
-        if path.to_string_lossy().ends_with(&unique) {
-            fs::remove_dir_all(&path).with_context(|| format!("cannot remove the pins `{}`", path.display()))?;
-        }
+    for path in instance_pins(run_dir)? {
+        fs::remove_dir_all(&path).with_context(|| format!("cannot remove the pins `{}`", path.display()))?;
     }
     // Fails while another instance has pins, as it should.
-    let _ = fs::remove_dir(&pins);
+    let _ = fs::remove_dir(pins_root());
     Ok(())
+}
+
+/// An instance's pins lie in `portreeve/<run_dir>/` below the bpffs, with `/` written `-` and other signs as `_xx` (two
+/// hexadecimal digits). Only the part of the path that no other run of the harness has is compared.
+fn instance_pins(run_dir: &Path) -> Result<Vec<PathBuf>> {
+    let folder = run_dir.parent().and_then(Path::file_name).context("a run folder has a name")?;
+    let unique = format!("-{}-run", folder.to_string_lossy().replace('-', "_2d"));
+    let mut paths = entries(&pins_root())?;
+    paths.retain(|path| path.to_string_lossy().ends_with(&unique));
+    Ok(paths)
+}
+
+fn pins_root() -> PathBuf {
+    Path::new(host::BPFFS).join("portreeve")
+}
+
+/// What is in a folder of pins; nothing when it is not there.
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let Ok(entries) = fs::read_dir(folder) else { return Ok(vec![]) };
+    entries.map(|entry| Ok(entry.context("cannot read the pins")?.path())).collect()
 }

@@ -4,6 +4,7 @@ usage: bridge.py HOST
 Each piece of input is a length (4 bytes, big endian) and so many bytes, sent by one call with Nagle off: the parent
 decides what a segment holds. Standard output ends when the peer closes. A connection that cannot be made: exit 1.
 """
+import os
 import socket
 import struct
 import sys
@@ -17,7 +18,7 @@ def print_what_arrives(connection):
             sys.stdout.buffer.flush()
     except OSError:
         pass  # a reset ends the connection as well
-    sys.stdout.buffer.close()
+    os.close(1)  # closing `sys.stdout` leaves the descriptor open
 
 
 connection = socket.create_connection((sys.argv[1], 3306))

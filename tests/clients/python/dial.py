@@ -1,7 +1,7 @@
 """Opens TCP connections in ways that a driver does not, and prints what came of each, one JSON line per connection.
 
 usage: dial.py WAY ADDRESS PORT [ARGUMENT...]
-Each line has `pid`, and one of
+Each line has `pid`, `elapsed_ms` (of the connection), and one of
   "greeting": the server's version (and `peer`, what getpeername says)
   "closed": the number of bytes that came before the end of the stream
   "errno": the name of the error that the system call gave
@@ -13,6 +13,7 @@ import os
 import select
 import socket
 import sys
+import time
 
 PATIENCE_S = 10
 
@@ -42,11 +43,13 @@ def said(sock):
 
 def tell(act, *arguments):
     """Does one connection and prints its line."""
+    start = time.monotonic()
     try:
         outcome = act(*arguments)
     except OSError as error:
         outcome = {"errno": errno.errorcode.get(error.errno, str(error))}
-    print(json.dumps({"pid": os.getpid(), **outcome}), flush=True)
+    elapsed_ms = int((time.monotonic() - start) * 1000)
+    print(json.dumps({"pid": os.getpid(), "elapsed_ms": elapsed_ms, **outcome}), flush=True)
 
 
 def plain(address, port):
@@ -164,21 +167,6 @@ def datagram(address, port):
         sock.connect((address, port))
         sock.send(b"ping")
         return {"greeting": sock.recv(16).decode(), "peer": list(sock.getpeername())}
-
-
-def hold(address, port):
-    """Says what came, then holds the connection and says what ended it."""
-    with open_socket(address) as sock:
-        sock.connect((address, port))
-        tell(said, sock)
-        sock.settimeout(60)
-        return said(sock)
-
-
-def forever(address, port):
-    """Dials again and again until it is killed."""
-    while True:
-        tell(plain, address, port)
 
 
 way, address, port, *arguments = sys.argv[1:]
