@@ -38,7 +38,9 @@ const SHOP: &str = "
     CREATE TABLE shop.orders (id INT PRIMARY KEY AUTO_INCREMENT, customer INT, item VARCHAR(40), amount DECIMAL(8,2));
     INSERT INTO shop.customers (name, card) VALUES ('Ada', '4111 1111 1111 1111'), ('Grace', '5500 0000 0000 0004');
     INSERT INTO shop.orders (customer, item, amount) VALUES (1, 'teapot', 19.90), (2, 'cup', 4.50), (2, 'tray', 12.00);
-    CREATE PROCEDURE shop.two_results() SELECT 1 AS one UNION ALL SELECT 2;
+    DELIMITER //
+    CREATE PROCEDURE shop.two_results() BEGIN SELECT 1 AS one UNION ALL SELECT 2; SELECT 'b' AS two; END//
+    DELIMITER ;
     CREATE USER shop_reporting@'127.%' IDENTIFIED BY 'held-by-portreeve-1';
     CREATE USER shop_ingest@'127.%' IDENTIFIED BY 'held-by-portreeve-2';
     GRANT ALL ON *.* TO shop_reporting@'127.%', shop_ingest@'127.%';

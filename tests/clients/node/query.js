@@ -32,4 +32,5 @@ async function main() {
   return failed;
 }
 
-main().then((code) => process.exit(code));
+// process.exit() would lose what a pipe has not taken yet.
+main().then((code) => (process.exitCode = code));

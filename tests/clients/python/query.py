@@ -23,7 +23,7 @@ def main():
             sql, *parameters = statement.split("\t")
             try:
                 cursor.execute(sql, parameters or None)
-                print(json.dumps({"rows": cursor.fetchall()}, default=str))
+                print(json.dumps({"rows": cursor.fetchall()}, default=str, ensure_ascii=False))
             except pymysql.MySQLError as error:
                 failed = True
                 print(json.dumps({"error": list(error.args)}))
