@@ -19,7 +19,8 @@ mod tests {
     #[test]
     fn ids_have_the_character_sets_of_the_servers() {
         // SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS
-        for (id, name) in [(8, "latin1"), (28, "gbk"), (33, "utf8mb3"), (45, "utf8mb4"), (63, "binary"), (255, "utf8mb4")]
+        for (id, name) in
+            [(8, "latin1"), (28, "gbk"), (33, "utf8mb3"), (45, "utf8mb4"), (63, "binary"), (255, "utf8mb4")]
         {
             let found = character_set(id);
             assert!(found == Some(name) || (name == "utf8mb3" && found == Some("utf8")), "{id}: {found:?}");

@@ -121,13 +121,12 @@ fn a_file_grows_over_many_windows_and_past_the_longest_record() {
     fs::remove_dir_all(state_dir).unwrap();
 }
 
-/// What the next test starts as a process of its own.
-#[test]
-#[ignore = "a part of `records_survive_kill_9`"]
-fn writer_to_be_killed() {
-    let Ok(state_dir) = std::env::var(CHILD_DIR) else { panic!("{CHILD_DIR} is not set") };
+/// What `records_survive_kill_9` is when it was started by itself: a writer that goes on until it is killed.
+fn write_until_killed(state_dir: &str) -> ! {
     let mut file = Recorder::new(state_dir).create(Uuid::from_u128(1), DAY_START_NS).unwrap();
-    for number in 1.. {
+    let mut number = 0;
+    loop {
+        number += 1;
         file.append(&statement(number, "SELECT 'recorded before it is acknowledged'")).unwrap();
         println!("appended {number}");
     }
@@ -135,10 +134,13 @@ fn writer_to_be_killed() {
 
 #[test]
 fn records_survive_kill_9() {
+    if let Ok(state_dir) = std::env::var(CHILD_DIR) {
+        write_until_killed(&state_dir);
+    }
     for round in 0..10_u64 {
         let state_dir = directory(&format!("kill-{round}"));
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "recorder::tests::writer_to_be_killed", "--ignored", "--nocapture"])
+            .args(["--exact", "recorder::tests::records_survive_kill_9", "--nocapture"])
             .env(CHILD_DIR, &state_dir)
             .stdout(Stdio::piped())
             .spawn()
