@@ -124,8 +124,12 @@ pub fn wait(child: &mut Child, patience: Duration) -> Result<Option<ExitStatus>>
     }
 }
 
-/// SIGTERM, some patience, then SIGKILL. The child is reaped when this returns.
+/// SIGTERM, some patience, then SIGKILL. The child is reaped when this returns; one that has ended already is no error.
 pub fn terminate(child: &mut Child) -> Result<ExitStatus> {
+    // The pid of a reaped child may be another process's by now.
+    if let Some(status) = child.try_wait().context("cannot wait for a child")? {
+        return Ok(status);
+    }
     signal(child, Signal::SIGTERM)?;
     let start = Instant::now();
     while start.elapsed() < END_WAIT_MAX {

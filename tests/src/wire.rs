@@ -19,6 +19,9 @@ pub const CAPABILITIES: u32 = 0x000F_A28D;
 /// `utf8mb4_general_ci`
 pub const COLLATION: u8 = 45;
 
+/// Bytes of a `mysql_native_password` answer; any will do.
+const NATIVE_RESPONSE_LEN: usize = 20;
+
 /// One packet as it stands on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -86,10 +89,32 @@ impl Wire {
     pub fn login(cgroup: &Cgroup, host: Ipv4Addr, schema: &str) -> Result<Self> {
         let mut wire = Self::connect(cgroup, host)?;
         wire.packet()?;
-        wire.send_packet(1, &handshake_response(CAPABILITIES, COLLATION, schema))?;
-        let answer = wire.packet()?;
+        let answer = wire.answer_greeting(&handshake_response(CAPABILITIES, COLLATION, schema))?;
         ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
         Ok(wire)
+    }
+
+    /// Connects, logs in as `agent`, and returns what the connection was refused with. Being let in is an error.
+    pub fn refusal(cgroup: &Cgroup, host: Ipv4Addr) -> Result<Packet> {
+        let mut wire = Self::connect(cgroup, host)?;
+        let mut answer = wire.packet()?;
+        if answer.error_code().is_none() {
+            answer = wire.answer_greeting(&handshake_response(CAPABILITIES, COLLATION, ""))?;
+        }
+        ensure!(answer.error_code().is_some(), "it was let in");
+        ensure!(wire.rest()?.is_empty(), "more follows the refusal");
+        Ok(answer)
+    }
+
+    /// Sends a login, follows a switch to the plugin that it names, and returns the packet that ends the login.
+    pub fn answer_greeting(&mut self, response: &[u8]) -> Result<Packet> {
+        self.send_packet(1, response)?;
+        let answer = self.packet()?;
+        if answer.payload.first() != Some(&0xFE) {
+            return Ok(answer);
+        }
+        self.send_packet(answer.id.wrapping_add(1), &[7; NATIVE_RESPONSE_LEN])?;
+        self.packet()
     }
 
     /// Sends bytes in one segment, as far as they fit into one.
@@ -220,7 +245,7 @@ pub fn handshake_response(capabilities: u32, collation: u8, schema: &str) -> Vec
     payload.extend([0; 23]);
     payload.extend(b"agent\0");
     payload.push(20);
-    payload.extend([7; 20]);
+    payload.extend([7; NATIVE_RESPONSE_LEN]);
     payload.extend(schema.as_bytes());
     payload.push(0);
     payload.extend(b"mysql_native_password\0");

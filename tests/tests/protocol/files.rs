@@ -1,0 +1,37 @@
+//! `LOAD DATA LOCAL INFILE`: the client's file is asked for only when policy permits the statement.
+
+use super::{QUERY, check_error, check_usable, records, scene, session};
+use portreeve_tests::scene::{REPORTING_WORKS, Scene};
+
+const LOADS: &str = r#"
+@id("reporting-loads") permit (principal in Group::"reporting", action == Action::"local_infile", resource);
+"#;
+const LOAD: &[u8] = b"LOAD DATA LOCAL INFILE '/the/agents/file' INTO TABLE loaded";
+
+#[test]
+fn without_a_permit_no_file_is_asked_for() {
+    let scene = scene();
+    scene.server.sql("CREATE TABLE shop.loaded_never (word VARCHAR(40))").unwrap();
+    let mut wire = session(&scene);
+    wire.command(QUERY, b"LOAD DATA LOCAL INFILE '/etc/passwd' INTO TABLE loaded_never").unwrap();
+    check_error(&mut wire, 1142, "no policy permits `local_infile` on `shop-db`");
+    check_usable(&mut wire);
+}
+
+#[test]
+fn with_a_permit_the_file_arrives() {
+    let scene = Scene::mariadb(&format!("{REPORTING_WORKS}{LOADS}")).unwrap();
+    scene.server.sql("CREATE TABLE shop.loaded (word VARCHAR(40))").unwrap();
+    let mut wire = session(&scene);
+    wire.command(QUERY, LOAD).unwrap();
+    let request = wire.packet().unwrap();
+    assert_eq!((request.id, request.payload.as_slice()), (1, &b"\xFB/the/agents/file"[..]));
+    wire.send_packet(2, b"first\nsec").unwrap();
+    wire.send_packet(3, b"ond\nthird\n").unwrap();
+    wire.send_packet(4, b"").unwrap();
+    let answer = wire.packet().unwrap();
+    assert!(answer.is_ok() && answer.payload[1] == 3, "{answer:?}");
+    assert_eq!(scene.server.sql("SELECT GROUP_CONCAT(word) FROM shop.loaded").unwrap(), "first,second,third\n");
+    check_usable(&mut wire);
+    assert_eq!(records(&scene, "response")[0]["affected_rows"], 3);
+}
