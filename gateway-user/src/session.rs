@@ -67,10 +67,7 @@ pub(crate) async fn serve(
         Ok(client) => client,
         Err(error) => return tracing::warn!("accepted connection failed: {error}"),
     };
-    let arrived = match arrival::Arrival::open(gateway, client, peer, &origin) {
-        Ok(arrived) => arrived,
-        Err(error) => return tracing::error!("a connection was closed unserved: {error:#}"),
-    };
+    let Some(arrived) = arrival::Arrival::open(gateway, client, peer, &origin).await else { return };
     let id = arrived.id.clone();
     let span_workload = arrived.workload_name();
     let reason = arrived.run(gateway, verdicts).await;

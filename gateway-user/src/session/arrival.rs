@@ -41,9 +41,26 @@ pub(super) struct Route<'g> {
 }
 
 impl Arrival {
-    /// Opens the recording. What cannot be recorded is not served.
-    pub(super) fn open(gateway: &Gateway, client: Link, peer: SocketAddr, origin: &Origin) -> Result<Self> {
+    /// Opens the recording. What cannot be recorded is not served: the client is told, and none is returned.
+    pub(super) async fn open(gateway: &Gateway, mut client: Link, peer: SocketAddr, origin: &Origin) -> Option<Self> {
         let id = Uuid::now_v7();
+        match Self::record(gateway, id, peer, origin) {
+            Ok((journal, workload)) => {
+                let destination = interception::destination(origin);
+                Some(Self { id: id.to_string(), client, journal, workload, destination })
+            }
+            Err(error) => {
+                tracing::error!(session = %id, %peer, "a connection was closed unserved: {error:#}");
+                let id = id.to_string();
+                let refusal = Refusal::failed("this session cannot be recorded", &id);
+                login::turn_away_unrecorded(&mut client, &id, &refusal).await;
+                client.finish().await;
+                None
+            }
+        }
+    }
+
+    fn record(gateway: &Gateway, id: Uuid, peer: SocketAddr, origin: &Origin) -> Result<(Journal, Option<Presence>)> {
         let destination = interception::destination(origin);
         let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id).map(Workload::enter);
         let server = gateway.config.server_for(destination.ip(), destination.port());
@@ -63,8 +80,7 @@ impl Arrival {
             credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        let journal = Journal::open(file, opened)?;
-        Ok(Self { id: id.to_string(), client, journal, workload, destination })
+        Ok((Journal::open(file, opened)?, workload))
     }
 
     pub(super) fn workload_name(&self) -> String {

@@ -103,6 +103,21 @@ pub(super) async fn log_in<'a>(
 /// Tells a client that cannot be served why not, after a login of its own: most clients print an error in place of a
 /// greeting only as part of a longer complaint of theirs.
 pub(super) async fn turn_away(arrival: &mut Arrival, refusal: &Refusal) {
+    let Ok(client) = receive_alone(&mut arrival.client, &arrival.id).await else { return };
+    let server = Server { version: Vec::new(), connection_id: 0, flavour: Flavour::MySql };
+    // Whatever went wrong is said in the recording's last line as well.
+    let _ = record(arrival, &client, &server, Some(refusal));
+    let _ = arrival.client.send(&refusal.packet(client.next_sequence_id)).await;
+}
+
+/// [`turn_away`] where there is no recording, for want of space or the like.
+pub(super) async fn turn_away_unrecorded(link: &mut Link, id: &str, refusal: &Refusal) {
+    let Ok(client) = receive_alone(link, id).await else { return };
+    let _ = link.send(&refusal.packet(client.next_sequence_id)).await;
+}
+
+/// Greets a client in the gateway's own name, and takes its login.
+async fn receive_alone(link: &mut Link, id: &str) -> Result<Client, Ended> {
     /// What no server is there to be mirrored for. Drivers read a version's numbers, so that it has some.
     const GREETING: Greeting<'_> = Greeting {
         version: concat!("8.0.0-portreeve-", env!("CARGO_PKG_VERSION")).as_bytes(),
@@ -114,11 +129,7 @@ pub(super) async fn turn_away(arrival: &mut Arrival, refusal: &Refusal) {
         auth_plugin: b"mysql_native_password",
         flavour: Flavour::MySql,
     };
-    let Ok(client) = greet_client(arrival, &GREETING, ClientPlugin::Native).await else { return };
-    let server = Server { version: Vec::new(), connection_id: 0, flavour: Flavour::MySql };
-    // Whatever went wrong is said in the recording's last line as well.
-    let _ = record(arrival, &client, &server, Some(refusal));
-    let _ = arrival.client.send(&refusal.packet(client.next_sequence_id)).await;
+    greet_client(link, id, &GREETING, ClientPlugin::Native).await
 }
 
 /// Tells the client and ends.
@@ -153,8 +164,8 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     Ok(Some(received))
 }
 
-async fn from_client(arrival: &mut Arrival) -> Result<(Vec<u8>, u8), Ended> {
-    receive(&mut arrival.client, CLIENT_LOGIN_MAX).await.map_err(Ended::Client)?.ok_or(Ended::LoginTimeout)
+async fn from_client(link: &mut Link) -> Result<(Vec<u8>, u8), Ended> {
+    receive(link, CLIENT_LOGIN_MAX).await.map_err(Ended::Client)?.ok_or(Ended::LoginTimeout)
 }
 
 pub(super) async fn from_server(upstream: &mut Link) -> Result<(Vec<u8>, u8), Ended> {
@@ -196,29 +207,34 @@ async fn greet(
         Flavour::MariaDb => ClientPlugin::Native,
         Flavour::MySql => ClientPlugin::CachingSha2,
     });
-    let client = greet_client(arrival, &greeting, plugin).await?;
+    let client = greet_client(&mut arrival.client, &arrival.id, &greeting, plugin).await?;
     let server =
         Server { version: greeting.version.to_vec(), connection_id: greeting.connection_id, flavour: greeting.flavour };
     let login = ServerLogin::new(&greeting, route.password, random::<SEED_LEN>()?);
     Ok((server, login, client))
 }
 
-async fn greet_client(arrival: &mut Arrival, greeting: &Greeting<'_>, plugin: ClientPlugin) -> Result<Client, Ended> {
+async fn greet_client(
+    link: &mut Link,
+    id: &str,
+    greeting: &Greeting<'_>,
+    plugin: ClientPlugin,
+) -> Result<Client, Ended> {
     let offer = offered(greeting.capabilities);
     let nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
     let mut payload = Vec::new();
     greeting::mirror(greeting, offer, plugin, &nonce, &mut payload);
     let mut wire = Vec::new();
     packet::write_packet(&mut wire, &mut 0, &payload);
-    arrival.client.send(&wire).await.map_err(Ended::Client)?;
+    link.send(&wire).await.map_err(Ended::Client)?;
 
-    let (response, sequence_id) = from_client(arrival).await?;
+    let (response, sequence_id) = from_client(link).await?;
     let mut next_sequence_id = sequence_id.wrapping_add(1);
     let login = match HandshakeResponse::parse(&response, offer) {
         Ok(login) => login,
         Err(error) => {
-            let refusal = Refusal::failed(&error.to_string(), &arrival.id);
-            let _ = arrival.client.send(&refusal.packet(next_sequence_id)).await;
+            let refusal = Refusal::failed(&error.to_string(), id);
+            let _ = link.send(&refusal.packet(next_sequence_id)).await;
             return Err(client_fault(error));
         }
     };
@@ -232,12 +248,12 @@ async fn greet_client(arrival: &mut Arrival, greeting: &Greeting<'_>, plugin: Cl
         if let Some(payload) = payload {
             let mut wire = Vec::new();
             packet::write_packet(&mut wire, &mut next_sequence_id, &payload);
-            arrival.client.send(&wire).await.map_err(Ended::Client)?;
+            link.send(&wire).await.map_err(Ended::Client)?;
         }
         if last {
             break;
         }
-        let (answer, sequence_id) = from_client(arrival).await?;
+        let (answer, sequence_id) = from_client(link).await?;
         next_sequence_id = sequence_id.wrapping_add(1);
         step = exchange.answer(&answer).map_err(client_fault)?;
     }

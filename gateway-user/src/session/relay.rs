@@ -160,8 +160,11 @@ impl<'a> Session<'a> {
         let mut first_byte = None;
         let ended = self.pass(&mut response, &mut first_byte, sent).await;
         let first_byte = first_byte.unwrap_or_default();
-        self.arrival.journal.answered(forwarded.number, response.summary(), first_byte, sent.elapsed())?;
+        let recorded = self.arrival.journal.answered(forwarded.number, response.summary(), first_byte, sent.elapsed());
         ended?;
+        if let Err(error) = recorded {
+            return Err(self.end_unrecorded(error.into()).await);
+        }
         self.commands.settle(forwarded, response.summary());
         Ok(())
     }
@@ -201,6 +204,18 @@ impl<'a> Session<'a> {
         let refusal = commands::unreadable(&error, &self.arrival.id);
         let _ = self.arrival.client.send(&refusal.packet(sequence_id)).await;
         client_fault(error)
+    }
+
+    /// The answer is with the client, and what it was cannot be recorded: the next command is where the client can be
+    /// told, and that one is not forwarded, for the recording would have a gap before it.
+    async fn end_unrecorded(&mut self, ended: Ended) -> Ended {
+        if self.next_command().await.is_err() {
+            return ended;
+        }
+        let command = packet::frame(self.arrival.client.unread(), COMMAND_MAX);
+        let Ok(Framed::Packet(packet)) = command else { return ended };
+        let next_sequence_id = packet.last_sequence_id.wrapping_add(1);
+        self.end_untold(ended, next_sequence_id).await
     }
 
     /// A command that could not be recorded was not forwarded: the client is told, and that is the end.
