@@ -147,9 +147,9 @@ pub fn free_address() -> Result<Ipv4Addr> {
     for _ in 0..256 {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let [_, _, high, low] = (std::process::id().wrapping_mul(16).wrapping_add(number)).to_be_bytes();
-        // 127.77.x.y, never .0 or .255, which some tools take for network addresses.
-        let address = Ipv4Addr::new(127, 77, high, low.clamp(1, 254));
-        if is_free(address) {
+        let address = Ipv4Addr::new(127, 77, high, low);
+        // Some tools take .0 and .255 for addresses of networks.
+        if !matches!(low, 0 | 255) && is_free(address) {
             return Ok(address);
         }
     }
