@@ -186,11 +186,16 @@ async fn administer(
     Ok(())
 }
 
-/// Follows cgroups, and logs what the kernel programs refused.
+/// Follows cgroups, and logs what the kernel programs refused and what they say themselves.
 async fn keep_house(gateway: &Gateway, mut events: Events) {
+    let kernel_log = gateway.workloads.interception().kernel_log();
+    let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
     loop {
         tokio::time::sleep(HOUSE_EVERY).await;
         gateway.workloads.follow_cgroups();
+        if let Some(flush) = &mut kernel_log {
+            flush();
+        }
         while let Some(event) = events.next() {
             let workload = gateway.workloads.by_cgroup_id(event.origin.tagged_cgroup_id);
             tracing::warn!(

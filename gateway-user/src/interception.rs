@@ -162,6 +162,11 @@ impl Interception {
         Events::open(&self.pins)
     }
 
+    /// Hands the kernel programs' own log to the daemon's, each time it is called.
+    pub(crate) fn kernel_log(&self) -> Result<impl FnMut() + Send + use<>> {
+        programs::log_reader(&self.pins)
+    }
+
     /// Refused connects so far, by reason.
     pub(crate) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
         self.maps.refusals()

@@ -5,13 +5,19 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
-    programs::{CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps, links::FdLink},
+    programs::{
+        CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps,
+        links::{FdLink, PinnedLink},
+    },
 };
 
 use super::{maps, open_dir, pins};
 
 /// The kernel programs, as built by `build.rs`.
 pub(super) const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portreeve-ebpf"));
+
+/// A program that logs; all of them share one ring.
+const LOGGING: &str = "connect4";
 
 /// The order matters on attaching: what publishes and forgets records is there before what redirects.
 const PROGRAMS: [&str; 6] = ["release", "publish_record", "getpeername4", "getpeername6", "connect4", "connect6"];
@@ -82,4 +88,16 @@ fn explain_load(error: aya::EbpfError) -> anyhow::Error {
     anyhow!(error).context(
         "the kernel maps cannot be created: CAP_BPF and CAP_NET_ADMIN (or root) are needed; `portreeve doctor` says more",
     )
+}
+
+/// Reads what the kernel programs log (`aya-log`, level debug) and hands it to the daemon's log. Call it now and then.
+///
+/// # Errors
+/// The pinned programs cannot be found; the log is a help, not a need.
+pub(super) fn log_reader(version_dir: &Path) -> Result<impl FnMut() + Send + use<>> {
+    let link = PinnedLink::from_pin(version_dir.join(format!("link_{LOGGING}")))?;
+    let program_id = FdLink::from(link).info()?.program_id();
+    // By the program's id, so that pins taken over from an earlier daemon are heard as well.
+    let mut logger = aya_log::EbpfLogger::init_from_id(program_id)?;
+    Ok(move || logger.flush())
 }
