@@ -8,7 +8,7 @@ use std::{
 };
 
 use portreeve_mysql::{
-    ProtocolError,
+    Misbehaviour, ProtocolError,
     command::Command,
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
@@ -370,5 +370,8 @@ impl Commands {
 
 /// The answer to a packet that is no command the gateway can read; the session ends with it.
 pub(super) fn unreadable(error: &ProtocolError, session: &str) -> Refusal {
+    if let ProtocolError::Misbehaved(Misbehaviour::PacketTooLarge { max, .. }) = error {
+        return Refusal::too_large(*max, session);
+    }
     Refusal::failed(&format!("the command cannot be read: {error}"), session)
 }

@@ -14,6 +14,9 @@ use portreeve_recording::{
 
 use crate::recorder::SessionFile;
 
+/// In place of an error message that may hold secrets; the same words as in a statement.
+const REDACTED: &str = "<redacted>";
+
 /// The recording could not be written: nothing more may be forwarded.
 #[derive(Debug, thiserror::Error)]
 #[error("the session cannot be recorded: {0}")]
@@ -35,6 +38,8 @@ pub(super) struct Journal {
     file: SessionFile,
     /// Number of the last statement.
     statements: u64,
+    /// Whether secrets were replaced in the last statement.
+    redacted: bool,
 }
 
 /// Nanoseconds since 1970 UTC; a clock before that reads 0.
@@ -45,7 +50,7 @@ pub(super) fn now_unix_ns() -> u64 {
 
 impl Journal {
     pub(super) fn open(file: SessionFile, opened: Opened<'_>) -> Result<Self, JournalError> {
-        let mut journal = Self { file, statements: 0 };
+        let mut journal = Self { file, statements: 0, redacted: false };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -97,6 +102,7 @@ impl Journal {
     pub(super) fn arrived(&mut self, arrived: Arrived<'_>) -> Result<u64, JournalError> {
         self.statements = self.statements.saturating_add(1);
         let number = self.statements;
+        self.redacted = arrived.text.redacted;
         self.write(Record::Statement(Statement {
             number,
             command: arrived.command,
@@ -108,7 +114,7 @@ impl Journal {
         Ok(number)
     }
 
-    /// Records the server's answer.
+    /// Records the server's answer to the last statement.
     pub(super) fn answered(
         &mut self,
         number: u64,
@@ -121,7 +127,8 @@ impl Journal {
             sqlstate: error
                 .sqlstate
                 .map_or(Cow::Borrowed("HY000"), |state| String::from_utf8_lossy(&state).into_owned().into()),
-            message: clip(error.message.as_bytes()),
+            // A syntax error quotes the statement from the error on, its secrets in the clear.
+            message: if self.redacted { Cow::Borrowed(REDACTED) } else { clip(error.message.as_bytes()) },
         });
         self.write(Record::Response(Response {
             number,

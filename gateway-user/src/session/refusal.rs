@@ -50,6 +50,12 @@ impl Refusal {
         Self::new(1461, b"42000", format!("portreeve keeps at most {max} prepared statements per session: close some"))
     }
 
+    /// `ER_NET_PACKET_TOO_LARGE`
+    pub(super) fn too_large(max: usize, session: &str) -> Self {
+        let what = format!("Got a packet bigger than the {max} bytes that portreeve takes: send less at once");
+        Self::new(1153, b"08S01", format!("{what} (session {session})"))
+    }
+
     /// `ER_UNKNOWN_CHARACTER_SET`: text in it could be read otherwise than the server reads it.
     pub(super) fn character_set(collation: u8, session: &str) -> Self {
         let what = format!("collation {collation} is not one that portreeve reads: use utf8mb4");

@@ -10,7 +10,7 @@ use portreeve_mysql::{
     Misbehaviour, ProtocolError,
     capabilities::Capabilities,
     command::Command,
-    limits::HEADER_LEN,
+    limits::{HEADER_LEN, PACKET_PAYLOAD_MAX},
     outcome::ErrorPacket,
     packet::{self, Framed, Packet},
     response::{Response, State},
@@ -69,7 +69,17 @@ impl<'a> Session<'a> {
 
     /// One command and its answer.
     async fn turn(&mut self, gateway: &Gateway) -> Result<(), Ended> {
-        let wire_len = self.next_command().await?;
+        let wire_len = match self.next_command().await {
+            Ok(wire_len) => wire_len,
+            // Most likely a command over the bound, judged by its header: the client is still sending it.
+            Err(Ended::Client(LinkError::Protocol(error))) => {
+                let full_packets = self.arrival.client.unread().len() / (HEADER_LEN + PACKET_PAYLOAD_MAX);
+                // Sequence ids wrap.
+                let next_sequence_id = (full_packets as u8).wrapping_add(1);
+                return Err(self.end_unreadable(error, next_sequence_id).await);
+            }
+            Err(ended) => return Err(ended),
+        };
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
             return Err(Ended::Client(LinkError::ClosedWithin));
