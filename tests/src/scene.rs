@@ -4,10 +4,16 @@ use crate::{
     cgroup::Cgroup,
     client::{self, Answer, Login},
     gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
+    limits::{CLIENT_RUN_MAX, POLL_EVERY},
     servers::{Flavour, Server},
 };
 use anyhow::{Context as _, Result, bail};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use serde_json::Value;
+use std::{
+    sync::{Arc, Mutex, PoisonError, Weak},
+    thread,
+    time::Instant,
+};
 
 /// The name of the server in the daemon's configuration.
 pub const SERVER: &str = "shop-db";
@@ -128,6 +134,23 @@ impl Scene {
     /// The `mariadb` client of the workload `ingest`, with the schema `shop`.
     pub fn ingest(&self, sql: &str) -> Result<Answer> {
         client::mariadb(Some(&self.ingest), &self.login().schema("shop"), sql)
+    }
+
+    /// Every record so far, once this many sessions are closed: the daemon learns of a client's end after the client.
+    pub fn records_when_closed(&self, sessions: usize) -> Result<Vec<Value>> {
+        let start = Instant::now();
+        loop {
+            let records = self.gateway.records(&[])?;
+            let closed =
+                records.iter().filter(|record| record.get("record").is_some_and(|kind| kind == "closed")).count();
+            if closed == sessions {
+                return Ok(records);
+            }
+            if start.elapsed() > CLIENT_RUN_MAX {
+                bail!("{closed} sessions were closed within {CLIENT_RUN_MAX:?}, not {sessions}: {records:?}");
+            }
+            thread::sleep(POLL_EVERY * 4);
+        }
     }
 
     /// What `portreeve <args>` prints. An exit status other than 0 is an error.

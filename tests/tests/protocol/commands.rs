@@ -1,6 +1,6 @@
 //! Every command of the protocol: passed, judged, or refused, and never passed unread.
 
-use super::{PING, check_error, check_usable, records, scene, session};
+use super::{PING, check_error, check_usable, reasons, records, scene, session};
 use portreeve_tests::{
     scene::{REPORTING_WORKS, Scene},
     wire::Wire,
@@ -60,7 +60,7 @@ fn statistics_and_quit_pass() {
     check_usable(&mut wire);
     wire.command(0x01, b"").unwrap();
     assert!(wire.rest().unwrap().is_empty());
-    assert_eq!(records(&scene, "closed")[0]["reason"], "client quit");
+    assert_eq!(reasons(&scene, 1), ["client quit"]);
 }
 
 #[test]

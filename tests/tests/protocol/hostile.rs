@@ -1,6 +1,6 @@
 //! Servers that mean harm, or die: one session ends, the client is told nothing false, and no file of it is read.
 
-use super::{QUERY, check_usable, records, session};
+use super::{QUERY, check_usable, reasons, session};
 use portreeve_tests::{
     gateway::{Credential, Upstream},
     host,
@@ -11,6 +11,7 @@ use portreeve_tests::{
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpListener, TcpStream},
+    sync::Arc,
     thread::{self, JoinHandle},
     time::Duration,
 };
@@ -150,10 +151,9 @@ fn an_answer_that_was_not_asked_for_ends_the_session_and_reads_no_file() {
         assert!(!after.windows(4).any(|part| part == b"root"), "{case}: {after:?}");
         check_usable(&mut other);
     }
-    let closed = records(&scene, "closed");
-    assert_eq!(closed.len(), cases.len());
-    for ((case, _), closed) in cases.iter().zip(&closed) {
-        assert!(closed["reason"].as_str().unwrap().starts_with("server "), "{case}: {closed}");
+    let reasons = reasons(&scene, cases.len());
+    for ((case, _), reason) in cases.iter().zip(&reasons) {
+        assert!(reason.starts_with("server "), "{case}: {reason}");
     }
 }
 
@@ -188,22 +188,16 @@ fn a_greeting_that_is_none_is_an_error_that_names_the_server() {
 
 #[test]
 fn a_server_that_dies_ends_its_sessions_cleanly() {
-    let scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), REPORTING_WORKS, |_| ()).unwrap();
+    let mut scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), REPORTING_WORKS, |_| ()).unwrap();
     let (mut idle, mut busy) = (session(&scene), session(&scene));
     busy.command(QUERY, b"SELECT item FROM orders WHERE id IN (SELECT o.id FROM orders o, orders p)").unwrap();
     busy.result().unwrap();
-    let Scene { gateway, server, reporting, ingest, .. } = scene;
-    let _keep = ingest;
-    let mut server = std::sync::Arc::into_inner(server).unwrap();
-    server.kill9().unwrap();
+    Arc::get_mut(&mut scene.server).unwrap().kill9().unwrap();
     assert_eq!(idle.rest().unwrap(), []);
     assert_eq!(busy.rest().unwrap(), []);
     // And the next is told.
-    let refusal = Wire::refusal(&reporting, server.address()).unwrap();
+    let refusal = Wire::refusal(&scene.reporting, scene.server.address()).unwrap();
     assert_eq!(refusal.error_code(), Some(1429), "{}", refusal.text());
-    let records = gateway.records(&[]).unwrap();
-    let reasons: Vec<_> =
-        records.iter().filter(|record| record["record"] == "closed").map(|record| &record["reason"]).collect();
-    assert_eq!(reasons.len(), 3);
-    assert!(reasons.iter().all(|reason| reason.as_str().unwrap().contains("server")), "{reasons:?}");
+    let reasons = reasons(&scene, 3);
+    assert!(reasons.iter().all(|reason| reason.contains("server")), "{reasons:?}");
 }

@@ -1,6 +1,6 @@
 //! The client's login, well and badly said.
 
-use super::{check_usable, records, scene, session};
+use super::{check_usable, reasons, scene, session};
 use portreeve_tests::{
     scene::{REPORTING_WORKS, Scene},
     wire::{CAPABILITIES, COLLATION, Wire, handshake_response},
@@ -54,8 +54,7 @@ fn a_login_that_cannot_be_honoured_is_refused_with_its_reason() {
     check_refused(&scene, &handshake_response(CAPABILITIES, 28, "shop"), 1115, "collation 28");
     check_refused(&scene, &good[..20], 1105, "handshake response");
     check_usable(&mut other);
-    let closed = records(&scene, "closed");
-    assert_eq!(closed.len(), 4);
+    assert_eq!(reasons(&scene, 4).len(), 4);
 }
 
 #[test]
@@ -71,5 +70,5 @@ fn garbage_in_place_of_a_login_ends_that_connection_only() {
         assert!(rest.iter().all(|packet| packet.error_code().is_some()), "{rest:?}");
         check_usable(&mut other);
     }
-    assert_eq!(records(&scene, "closed").len(), 4);
+    assert_eq!(reasons(&scene, 4).len(), 4);
 }

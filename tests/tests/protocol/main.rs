@@ -50,3 +50,10 @@ fn check_error(wire: &mut Wire, code: u16, text: &str) {
 fn records(scene: &Scene, kind: &str) -> Vec<Value> {
     scene.gateway.records(&[]).unwrap().into_iter().filter(|record| record["record"] == kind).collect()
 }
+
+/// Why sessions were closed, in order, once there are so many.
+fn reasons(scene: &Scene, sessions: usize) -> Vec<String> {
+    let records = scene.records_when_closed(sessions).unwrap();
+    let closed = records.iter().filter(|record| record["record"] == "closed");
+    closed.map(|closed| closed["reason"].as_str().unwrap().to_owned()).collect()
+}

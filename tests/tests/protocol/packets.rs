@@ -1,6 +1,6 @@
 //! Framing: how bytes are cut into segments and packets means nothing.
 
-use super::{PING, QUERY, check_error, check_usable, records, scene, session};
+use super::{PING, QUERY, check_error, check_usable, reasons, records, scene, session};
 use portreeve_tests::wire::{PACKET_MAX, framed};
 use std::{thread, time::Duration};
 
@@ -110,9 +110,8 @@ fn a_packet_that_is_no_command_ends_its_session_only() {
         assert!(rest[0].text().contains(why), "no `{why}` in {}", rest[0].text());
         check_usable(&mut other);
     }
-    let closed = records(&scene, "closed");
-    assert_eq!(closed.len(), 4);
-    assert!(closed.iter().all(|closed| closed["reason"].as_str().unwrap().starts_with("client ")), "{closed:?}");
+    let reasons = reasons(&scene, 4);
+    assert!(reasons.iter().all(|reason| reason.starts_with("client ")), "{reasons:?}");
 }
 
 #[test]
