@@ -1,38 +1,20 @@
-//! What goes wrong, and what is then said and done: at the start, at the disk, at the server.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    reason = "a test that panics has failed"
-)]
+//! A start that cannot be: one message, its exit code, and nothing half-started.
 
 use portreeve_tests::{
     cgroup::Cgroup,
-    client::{self, Answer, Login},
-    dial::dial_once,
     gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
     host,
-    limits::{CLIENT_RUN_MAX, POLL_EVERY},
+    limits::CLIENT_RUN_MAX,
     process,
-    relay::Relay,
-    scene::{REPORTING_WORKS, Scene, server, shop},
-    servers::{Flavour, PORT},
-    wire::Wire,
+    scene::REPORTING_WORKS,
 };
-use serde_json::Value;
 use std::{
     fs::{self, Permissions},
     net::{Ipv4Addr, TcpListener},
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::{Command, Output},
-    sync::Arc,
-    thread,
-    time::Instant,
 };
-
-// ---- The start -------------------------------------------------------------------------------------------------------
 
 /// A configuration that would start, for a server that nobody asks.
 fn prepared(cgroup: &Cgroup) -> Gateway {
@@ -246,168 +228,4 @@ fn a_user_who_is_not_root_is_told() {
     let said = String::from_utf8(ended.stderr).unwrap();
     assert_eq!(ended.status.code(), Some(1), "{said}");
     assert!(said.contains("portreeve: run portreeve as root: it needs CAP_SYS_ADMIN and CAP_NET_ADMIN"), "{said}");
-}
-
-// ---- The disk --------------------------------------------------------------------------------------------------------
-
-/// A small disk at a folder, and what fills it. It goes with its value.
-struct SmallDisk(PathBuf);
-
-impl SmallDisk {
-    fn mount(at: PathBuf) -> Self {
-        shell(&format!("mount -t tmpfs -o size=1m,mode=700 portreeve-test '{}'", at.display()));
-        Self(at)
-    }
-
-    fn fill(&self) {
-        shell(&format!("cat /dev/zero > '{}/filler' 2> /dev/null || true", self.0.display()));
-    }
-
-    fn free(&self) {
-        shell(&format!("rm '{}/filler'", self.0.display()));
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        shell(&format!("umount --lazy '{}'", self.0.display()));
-    }
-}
-
-/// In the mount namespace that the daemon is in.
-fn shell(script: &str) {
-    let mut command = Command::new("sh");
-    command.args(["-c", script]);
-    let ended = process::output(command, CLIENT_RUN_MAX).unwrap();
-    assert!(ended.status.success(), "{script}: {ended:?}");
-}
-
-#[test]
-fn on_a_full_disk_nothing_is_forwarded() {
-    let server = Arc::new(shop(Flavour::MariaDb).unwrap());
-    server.log_statements().unwrap();
-    let mut scene = Scene::with(server, REPORTING_WORKS, |_| ()).unwrap();
-    scene.gateway.terminate().unwrap();
-    let disk = SmallDisk::mount(scene.gateway.dir().join("state"));
-    scene.gateway.restart().unwrap();
-
-    let mut open = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
-    assert!(open.query("SELECT 1").is_ok());
-    disk.fill();
-    // The session's file has some room left; a kilobyte at a time uses it up.
-    let statement = |number: u32| format!("SELECT 'full-{number}.' /* {} */", "x".repeat(1024));
-    let refused = (0..1000).find_map(|number| Some((number, open.query(&statement(number)).err()?)));
-    let (number, error) = refused.expect("a full disk");
-    let error = error.to_string();
-    assert!(error.contains("nothing was forwarded") && error.contains("cannot be recorded"), "{error}");
-    assert_eq!(open.rest().unwrap(), [], "that was the session's end");
-    let reached = scene.server.general_log();
-    assert!(reached.contains(&format!("full-{}.", number - 1)), "the statement before was forwarded");
-    assert!(!reached.contains(&format!("full-{number}.")), "a statement was forwarded without a record");
-
-    let turned_away = scene.report("SELECT 'new-session'").unwrap();
-    assert!(!turned_away.ok() && turned_away.stderr.contains("cannot be recorded"), "{turned_away:?}");
-    assert!(!scene.server.general_log().contains("new-session"));
-
-    disk.free();
-    let answer = scene.report("SELECT 'space-again'").unwrap();
-    assert!(answer.ok() && answer.stdout.contains("space-again"), "{answer:?}");
-    scene.gateway.terminate().unwrap();
-    drop(disk);
-}
-
-// ---- The way to the server -------------------------------------------------------------------------------------------
-
-/// The records of the session to a destination, once it is closed: the client may be gone a moment before that.
-fn records_of(scene: &Scene, answer: &Answer, destination: &str) -> Vec<Value> {
-    let start = Instant::now();
-    loop {
-        let records = scene.gateway.records(&[]).unwrap();
-        let opened = records.iter().find(|record| record["original_destination"] == destination);
-        let session = opened.unwrap_or_else(|| panic!("no session to {destination}: {answer:?}"))["session"].clone();
-        let of_session: Vec<_> = records.into_iter().filter(|record| record["session"] == session).collect();
-        if of_session.last().unwrap()["record"] == "closed" {
-            return of_session;
-        }
-        assert!(start.elapsed() < CLIENT_RUN_MAX, "not closed: {of_session:?}");
-        thread::sleep(POLL_EVERY);
-    }
-}
-
-/// The client reads every part of the message, and the recording's end holds the reason.
-fn check_turned_away(scene: &Scene, cgroup: &Cgroup, address: Ipv4Addr, says: &[&str], reason: &str) {
-    let answer = client::mariadb(Some(cgroup), &Login::agent(address), "SELECT 1").unwrap();
-    assert!(!answer.ok(), "{answer:?}");
-    for part in says {
-        assert!(answer.stderr.contains(part), "no `{part}` in {answer:?}");
-    }
-    let records = records_of(scene, &answer, &format!("{address}:{PORT}"));
-    let closed = records.last().unwrap();
-    assert!(closed["reason"].as_str().unwrap().contains(reason), "{closed}");
-    assert!(records.iter().all(|record| record["record"] != "statement"), "{records:?}");
-}
-
-#[test]
-fn who_cannot_go_on_is_told_why_and_recorded() {
-    let (unreachable, unknown) = (host::free_address().unwrap(), host::free_address().unwrap());
-    let strangers = Cgroup::create("strangers").unwrap();
-    let scene = Scene::with(server(Flavour::MariaDb).unwrap(), REPORTING_WORKS, |config| {
-        config.servers[0].matches.push(format!("{unreachable}:{PORT}"));
-        let cgroup = strangers.relative().into();
-        config.workloads.push(Workload { name: "stranger".into(), cgroup, groups: vec![] });
-    })
-    .unwrap();
-    check_turned_away(
-        &scene,
-        &scene.reporting,
-        unreachable,
-        &["1429", "Can't connect to MySQL server `shop-db`", "refused"],
-        "server `shop-db` cannot be reached",
-    );
-    check_turned_away(
-        &scene,
-        &scene.reporting,
-        unknown,
-        &["1045", &format!("no server is configured for {unknown}:{PORT}")],
-        "no server is configured for",
-    );
-    check_turned_away(
-        &scene,
-        &strangers,
-        scene.server.address(),
-        &["1045", "workload `stranger` has no credential for server `shop-db`"],
-        "has no credential",
-    );
-}
-
-#[test]
-fn garbage_from_a_server_ends_that_session_only() {
-    let (first, later) = (host::free_address().unwrap(), host::free_address().unwrap());
-    let scene = Scene::with(server(Flavour::MariaDb).unwrap(), REPORTING_WORKS, |config| {
-        config.servers[0].matches.extend([first, later].map(|address| format!("{address}:{PORT}")));
-    })
-    .unwrap();
-    let to = (scene.server.address(), PORT).into();
-    let mut bystander = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
-
-    let _greets_with_garbage = Relay::start((first, PORT).into(), to, Some("")).unwrap();
-    check_turned_away(&scene, &scene.reporting, first, &["shop-db"], "server");
-    assert!(bystander.query("SELECT 1").is_ok());
-
-    let _answers_with_garbage = Relay::start((later, PORT).into(), to, Some("'spoil'")).unwrap();
-    let answer =
-        client::mariadb(Some(&scene.reporting), &Login::agent(later), "SELECT 'fine'; SELECT 'spoil'").unwrap();
-    assert!(!answer.ok() && answer.stdout.contains("fine") && !answer.stdout.contains("spoil"), "{answer:?}");
-    let records = records_of(&scene, &answer, &format!("{later}:{PORT}"));
-    let closed = records.last().unwrap();
-    assert!(closed["reason"].as_str().unwrap().starts_with("server "), "{closed}");
-    assert!(bystander.query("SELECT 1").is_ok());
-
-    // Garbage from a client, too.
-    let mut other = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
-    other.send(b"\x05\x00\x00\x2aGET / HTTP/1.1\r\n\r\n").unwrap();
-    assert!(other.rest().unwrap().iter().all(|packet| !packet.is_ok()));
-    assert!(bystander.query("SELECT 1").is_ok());
-    let dialled = dial_once(Some(&scene.reporting), "plain", &scene.server.address().to_string(), PORT, &[]).unwrap();
-    assert!(dialled.greeting().is_some());
 }

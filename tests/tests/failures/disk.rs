@@ -1,0 +1,76 @@
+//! A disk that takes no more recordings.
+
+use portreeve_tests::{
+    limits::CLIENT_RUN_MAX,
+    process,
+    scene::{REPORTING_WORKS, Scene, shop},
+    servers::Flavour,
+    wire::Wire,
+};
+use std::{path::PathBuf, process::Command, sync::Arc};
+
+/// A small disk at a folder, and what fills it. It goes with its value.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    fn mount(at: PathBuf) -> Self {
+        shell(&format!("mount -t tmpfs -o size=1m,mode=700 portreeve-test '{}'", at.display()));
+        Self(at)
+    }
+
+    fn fill(&self) {
+        shell(&format!("cat /dev/zero > '{}/filler' 2> /dev/null || true", self.0.display()));
+    }
+
+    fn free(&self) {
+        shell(&format!("rm '{}/filler'", self.0.display()));
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        shell(&format!("umount --lazy '{}'", self.0.display()));
+    }
+}
+
+/// In the mount namespace that the daemon is in.
+fn shell(script: &str) {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    let ended = process::output(command, CLIENT_RUN_MAX).unwrap();
+    assert!(ended.status.success(), "{script}: {ended:?}");
+}
+
+#[test]
+fn on_a_full_disk_nothing_is_forwarded() {
+    let server = Arc::new(shop(Flavour::MariaDb).unwrap());
+    server.log_statements().unwrap();
+    let mut scene = Scene::with(server, REPORTING_WORKS, |_| ()).unwrap();
+    scene.gateway.terminate().unwrap();
+    let disk = SmallDisk::mount(scene.gateway.dir().join("state"));
+    scene.gateway.restart().unwrap();
+
+    let mut open = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
+    assert!(open.query("SELECT 1").is_ok());
+    disk.fill();
+    // The session's file has some room left; a kilobyte at a time uses it up.
+    let statement = |number: u32| format!("SELECT 'full-{number}.' /* {} */", "x".repeat(1024));
+    let refused = (0..1000).find_map(|number| Some((number, open.query(&statement(number)).err()?)));
+    let (number, error) = refused.expect("a full disk");
+    let error = error.to_string();
+    assert!(error.contains("nothing was forwarded") && error.contains("cannot be recorded"), "{error}");
+    assert_eq!(open.rest().unwrap(), [], "that was the session's end");
+    let reached = scene.server.general_log();
+    assert!(reached.contains(&format!("full-{}.", number - 1)), "the statement before was forwarded");
+    assert!(!reached.contains(&format!("full-{number}.")), "a statement was forwarded without a record");
+
+    let turned_away = scene.report("SELECT 'new-session'").unwrap();
+    assert!(!turned_away.ok() && turned_away.stderr.contains("cannot be recorded"), "{turned_away:?}");
+    assert!(!scene.server.general_log().contains("new-session"));
+
+    disk.free();
+    let answer = scene.report("SELECT 'space-again'").unwrap();
+    assert!(answer.ok() && answer.stdout.contains("space-again"), "{answer:?}");
+    scene.gateway.terminate().unwrap();
+    drop(disk);
+}
