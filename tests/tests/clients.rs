@@ -130,6 +130,9 @@ fn check_prepared(scene: &Scene) {
         "SELECT item, amount, ? AS given FROM shop.orders WHERE id = ?\tanother\t1",
         "INSERT INTO shop.prepared_only_here VALUES (?)\t1",
         "SELECT * FROM shop.not_there WHERE id = ?\t1",
+        "SELECT id, amount, 18446744073709551615 AS big, 1e300 AS wide, 0x00ff AS raw, NULL AS nothing, \
+         CAST('2026-02-28 23:59:59.000001' AS DATETIME(6)) AS at, CAST('-838:59:59' AS TIME) AS span, \
+         REPEAT('long', 70000) AS words FROM shop.orders WHERE id > ?\t0",
     ];
     let answer = check_same_as_direct(scene, Client::Mysql2, &statements);
     assert!(answer.stdout.contains(r#"{"rows":[["cup","4.50","word"]]}"#), "{answer:?}");
