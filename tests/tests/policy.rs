@@ -178,6 +178,19 @@ fn use_decides_what_a_name_without_schema_means() {
 }
 
 #[test]
+fn after_a_failure_among_several_statements_no_schema_is_assumed() {
+    let scene = Scene::mariadb(POLICY).unwrap();
+    let count = "SELECT COUNT(*) AS n FROM orders";
+    // Nobody but the server knows whether its USE ran.
+    let texts = ["SELECT 1 AS n; USE shop; SELECT * FROM not_there", count, "SELECT 2 AS n; USE shop", count];
+    let answer = ask(&scene, "reporting", "", &texts);
+    let errors: Vec<_> = answer.stderr.lines().collect();
+    assert!(errors[0].contains("ERROR 1146 (42S02) at line 1"), "{errors:?}");
+    assert!(errors[1].contains("line 2: denied by policy: no policy permits `unparsed`"), "{errors:?}");
+    assert_eq!((errors.len(), answer.stdout.ends_with("n\n2\nn\n3\n")), (2, true), "{answer:?}");
+}
+
+#[test]
 fn what_is_not_read_with_certainty_is_denied() {
     let scene = Scene::mariadb(POLICY).unwrap();
     for text in [

@@ -16,6 +16,8 @@ use std::{
     time::Duration,
 };
 
+/// The password that the gateway would prove to a fake.
+const HELD: &str = "the-held-secret";
 /// After this a fake server stops waiting for the gateway.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,7 @@ impl Fake {
     }
 }
 
-fn log_in(stream: &mut TcpStream) {
+fn greet(stream: &mut TcpStream) {
     let [low, second, third, high] = CAPABILITIES.to_le_bytes();
     let mut greeting = b"\x0A8.0.36-fake\0\x07\0\0\0abcdefgh\0".to_vec();
     greeting.extend([low, second, 45, 2, 0, third, high, 21]);
@@ -66,6 +68,10 @@ fn log_in(stream: &mut TcpStream) {
     greeting.extend(b"ijklmnopqrst\0mysql_native_password\0");
     stream.write_all(&framed(0, &greeting)).unwrap();
     read_packet(stream);
+}
+
+fn log_in(stream: &mut TcpStream) {
+    greet(stream);
     stream.write_all(&framed(2, b"\0\0\0\x02\0\0\0")).unwrap();
 }
 
@@ -101,7 +107,7 @@ fn stage(fakes: &[&Fake]) -> Scene {
         config.servers.push(Upstream {
             name: "fake".into(),
             matches: fakes.iter().map(|fake| format!("{}:3306", fake.address)).collect(),
-            credentials: vec![Credential { for_: vec!["*".into()], user: "held".into(), password: "held".into() }],
+            credentials: vec![Credential { for_: vec!["*".into()], user: "held".into(), password: HELD.into() }],
         });
     })
     .unwrap()
@@ -155,6 +161,30 @@ fn an_answer_that_was_not_asked_for_ends_the_session_and_reads_no_file() {
     for ((case, _), reason) in cases.iter().zip(&reasons) {
         assert!(reason.starts_with("server "), "{case}: {reason}");
     }
+}
+
+#[test]
+fn a_server_that_asks_for_more_than_a_proof_does_not_get_the_held_password() {
+    let answers: [&[u8]; 5] =
+        [b"\xFEmysql_clear_password\0", b"\xFEdialog\0Password: ", b"\xFE", b"\x01\x04", b"\xFB/etc/passwd"];
+    let fakes: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let answer = framed(2, answer);
+            Fake::start(move |stream| {
+                greet(stream);
+                stream.write_all(&answer).unwrap();
+            })
+        })
+        .collect();
+    let scene = stage(&fakes.iter().collect::<Vec<_>>());
+    for (fake, answer) in fakes.into_iter().zip(answers) {
+        let refusal = Wire::refusal(&scene.reporting, fake.address).unwrap();
+        assert_eq!(refusal.error_code(), Some(1045), "{answer:?}: {}", refusal.text());
+        let after = fake.thread.join().unwrap();
+        assert!(!after.windows(HELD.len()).any(|part| part == HELD.as_bytes()), "{answer:?}: {after:?}");
+    }
+    check_usable(&mut session(&scene));
 }
 
 #[test]

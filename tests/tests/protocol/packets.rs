@@ -1,8 +1,14 @@
 //! Framing: how bytes are cut into segments and packets means nothing.
 
 use super::{PING, QUERY, check_error, check_usable, reasons, records, scene, session};
-use portreeve_tests::wire::{PACKET_MAX, framed};
-use std::{thread, time::Duration};
+use portreeve_tests::{
+    limits::CLIENT_RUN_MAX,
+    wire::{PACKET_MAX, framed},
+};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 /// Long enough for the daemon to read what was sent before.
 const PAUSE: Duration = Duration::from_millis(2);
@@ -128,4 +134,22 @@ fn garbage_ends_its_session_only() {
         check_usable(&mut other);
     }
     assert!(scene.portreeve(&["status"]).is_ok());
+}
+
+#[test]
+fn a_client_that_leaves_within_an_answer_leaves_nothing_at_the_server() {
+    let scene = scene();
+    let mut wire = session(&scene);
+    let id = String::from_utf8(wire.query("SELECT CONNECTION_ID()").unwrap()[0][0].clone().unwrap()).unwrap();
+    let count = format!("SELECT COUNT(*) FROM information_schema.processlist WHERE id = {id}");
+    assert_eq!(scene.server.sql(&count).unwrap(), "1\n");
+    wire.command(QUERY, b"SELECT REPEAT('much ', 10000000), REPEAT('more ', 10000000)").unwrap();
+    wire.packet().unwrap();
+    drop(wire);
+    assert_eq!(reasons(&scene, 1).len(), 1);
+    let start = Instant::now();
+    while scene.server.sql(&count).unwrap() != "0\n" {
+        assert!(start.elapsed() < CLIENT_RUN_MAX, "the server still has the session");
+        thread::sleep(PAUSE);
+    }
 }
