@@ -1,0 +1,194 @@
+//! What an auditor finds: everything that happened, nothing secret, and nothing at the server that is not recorded.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that panics has failed"
+    )
+)]
+
+mod reached;
+mod watching;
+
+use portreeve_tests::{
+    client::{self, Login},
+    host,
+    limits::CLIENT_RUN_MAX,
+    process,
+    scene::{INGEST_PASSWORD, REPORTING_PASSWORD, REPORTING_WORKS, Scene, shop},
+    servers::Flavour,
+};
+use serde_json::{Value, json};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Stdio,
+};
+
+/// `nobody`, who may run clients but no daemon.
+const NOBODY: u32 = 65534;
+fn of_kind<'a>(records: &'a [Value], kind: &str) -> Vec<&'a Value> {
+    records.iter().filter(|record| record["record"] == kind).collect()
+}
+
+#[test]
+fn a_session_is_recorded_from_its_opening_to_its_end() {
+    let scene = Scene::mariadb(REPORTING_WORKS).unwrap();
+    let inner = scene.reporting.child("inner").unwrap();
+    let mut command = inner.command_as(NOBODY, "mariadb").unwrap();
+    let sql = "SELECT item FROM orders WHERE id < 3;\nSELECT card FROM customers;\nSELECT * FROM not_there;\n\
+               CREATE TEMPORARY TABLE seen (id INT);\nINSERT INTO seen VALUES (1), (2)";
+    command.args(["--no-defaults", &format!("-h{}", scene.server.address()), "-usomebody", "-psecret", "shop"]);
+    command.args(["-e", sql, "--force"]).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = process::spawn(command).unwrap();
+    let pid = child.id();
+    assert!(process::wait(&mut child, CLIENT_RUN_MAX).unwrap().is_some());
+
+    let records = scene.records_when_closed(1).unwrap();
+    let kinds: Vec<_> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
+    let (judged, denied) = (["statement", "verdict", "response"], ["statement", "verdict"]);
+    assert_eq!(kinds, [&["opened", "login"], &judged[..], &denied, &judged, &judged, &judged, &["closed"]].concat());
+    let session = records[0]["session"].as_str().unwrap();
+    for record in &records {
+        assert_eq!(record["session"], session);
+        assert_eq!(record["workload"], "spiffe://example.org/reporting");
+    }
+    let times: Vec<_> = records.iter().map(|record| record["at"].as_str().unwrap()).collect();
+    assert!(times.is_sorted(), "{times:?}");
+
+    let opened = &records[0];
+    assert_eq!((&opened["server"], &opened["credential"]), (&json!("shop-db"), &json!("shop_reporting")));
+    assert_eq!(opened["groups"], json!(["reporting"]));
+    assert_eq!(opened["original_destination"], format!("{}:3306", scene.server.address()));
+    let evidence = &opened["evidence"];
+    assert_eq!((&evidence["uid"], &evidence["gid"]), (&json!(NOBODY), &json!(NOBODY)));
+    assert_eq!((&evidence["pid"], &evidence["comm"]), (&json!(pid), &json!("mariadb")));
+    let path = evidence["cgroup_path"].as_str().unwrap();
+    assert_eq!(Path::new(path.trim_start_matches('/')), inner.relative());
+    assert_ne!(evidence["cgroup_id"], evidence["tagged_cgroup_id"]);
+
+    let login = &records[1];
+    assert_eq!(
+        (&login["user"], &login["schema"], &login["accepted"]),
+        (&json!("somebody"), &json!("shop"), &json!(true))
+    );
+    let attributes = login["client_attributes"].as_array().unwrap();
+    assert!(attributes.contains(&json!({"name": "_client_name", "value": "libmariadb"})), "{attributes:?}");
+
+    let statements = of_kind(&records, "statement");
+    let texts: Vec<_> = statements.iter().map(|statement| statement["sql"]["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, sql.split(";\n").collect::<Vec<_>>());
+    let verdicts: Vec<_> = of_kind(&records, "verdict")
+        .iter()
+        .map(|verdict| (verdict["number"].clone(), verdict["decision"].clone(), verdict["class"].clone()))
+        .collect();
+    let expected = [
+        (1, "allow", "select"),
+        (2, "deny", "select"),
+        (3, "allow", "select"),
+        (4, "allow", "create"),
+        (5, "allow", "insert"),
+    ];
+    assert_eq!(verdicts, expected.map(|(number, decision, class)| (json!(number), json!(decision), json!(class))));
+    assert_eq!(of_kind(&records, "verdict")[0]["policies"], json!(["reporting-works"]));
+    assert_eq!(of_kind(&records, "verdict")[1]["policies"], json!(["no-customers"]));
+    let responses = of_kind(&records, "response");
+    assert_eq!((&responses[0]["rows"], &responses[0]["result_sets"]), (&json!(2), &json!(1)));
+    assert_eq!((&responses[1]["error"]["code"], &responses[1]["error"]["sqlstate"]), (&json!(1146), &json!("42S02")));
+    assert_eq!((&responses[3]["number"], &responses[3]["affected_rows"]), (&json!(5), &json!(2)));
+    let closed = records.last().unwrap();
+    assert_eq!((&closed["reason"], &closed["statements"]), (&json!("client quit"), &json!(5)));
+}
+
+#[test]
+fn a_refused_connection_is_recorded_with_its_reason() {
+    let scene = Scene::mariadb(REPORTING_WORKS).unwrap();
+    let nobody = host::free_address().unwrap();
+    let answer = client::mariadb(Some(&scene.ingest), &Login::agent(nobody), "SELECT 1").unwrap();
+    assert!(!answer.ok(), "{answer:?}");
+    let records = scene.records_when_closed(1).unwrap();
+    let opened = of_kind(&records, "opened")[0];
+    assert_eq!(opened["workload"], "spiffe://example.org/ingest");
+    assert_eq!((&opened["server"], &opened["credential"]), (&Value::Null, &Value::Null));
+    assert_eq!(opened["original_destination"], format!("{nobody}:3306"));
+    let reason = of_kind(&records, "closed")[0]["reason"].as_str().unwrap();
+    assert!(reason.contains(&format!("no server is configured for {nobody}:3306")), "{reason}");
+    let session: Value = serde_json::from_str(&scene.portreeve(&["sessions", "--json"]).unwrap()).unwrap();
+    assert_eq!(session["state"], "refused");
+}
+
+#[test]
+fn secrets_are_in_no_recording_and_no_log() {
+    let permit_all = "@id(\"everything\") permit (principal in Group::\"reporting\", action, resource);";
+    // Of its own: accounts are the whole server's.
+    let scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), permit_all, |_| ()).unwrap();
+    let statements = [
+        "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
+        "ALTER USER one IDENTIFIED BY 'hidden-word-2'",
+        "SET PASSWORD FOR one = PASSWORD('hidden-word-3')",
+        "GRANT USAGE ON *.* TO two IDENTIFIED BY \"hidden-word-4\"",
+        "CREATE USER three IDENTIFIED VIA mysql_native_password USING PASSWORD('hidden-word-5')",
+        "CHANGE MASTER TO MASTER_HOST = 'x', MASTER_PASSWORD = 'hidden-word-6'",
+        "PREPARE p FROM 'CREATE USER four IDENTIFIED BY ''hidden-word-7'''",
+        "CREATE USER five IDENTIFIED /* hidden-word? no */ BY\n  'hidden-word-8'",
+        "CREATE USER nonsense IDENTIFIED BY 'hidden-word-9' WITH NONSENSE",
+        "SELECT 1; CREATE USER six IDENTIFIED BY 'hidden-word-10'",
+        // The server's error repeats what it cannot read.
+        "CREATE USER IDENTIFIED BY 'hidden-word-11'",
+        "SET PASSWORD FOR one = = 'hidden-word-12'",
+        "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
+    ];
+    let own = Login { password: "hidden-word-of-the-agent".into(), ..scene.login() };
+    let mut command = Flavour::MariaDb.client().unwrap();
+    command.args([
+        "--delimiter=//",
+        "--comments",
+        &format!("-h{}", own.host),
+        "-uagent",
+        &format!("-p{}", own.password),
+    ]);
+    command.args(["-e", &statements.join("//\n"), "--force"]);
+    client::run(Some(&scene.reporting), command).unwrap();
+    // The same by a workload that may not.
+    let mut command = Flavour::MariaDb.client().unwrap();
+    command.args([
+        "--delimiter=//",
+        "--comments",
+        &format!("-h{}", own.host),
+        "-uagent",
+        &format!("-p{}", own.password),
+    ]);
+    command.args(["-e", &statements.join("//\n"), "--force"]);
+    client::run(Some(&scene.ingest), command).unwrap();
+
+    let records = scene.records_when_closed(2).unwrap();
+    let recorded = of_kind(&records, "statement");
+    assert_eq!(recorded.len(), 2 * statements.len());
+    assert!(recorded.iter().all(|statement| statement["sql"]["redacted"] == true), "{recorded:#?}");
+    // They did arrive: what is hidden from the recording is not hidden from the server.
+    assert_eq!(
+        scene.server.sql("SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')").unwrap(),
+        "4\n"
+    );
+
+    let mut files = vec![scene.gateway.dir().join("log")];
+    find_files(&scene.gateway.dir().join("state"), &mut files);
+    assert!(files.len() >= 3, "{files:?}");
+    for file in files {
+        let bytes = fs::read(&file).unwrap();
+        for secret in ["hidden-word-", REPORTING_PASSWORD, INGEST_PASSWORD] {
+            let found = bytes.windows(secret.len()).any(|part| part == secret.as_bytes());
+            assert!(!found, "{secret} is in {}", file.display());
+        }
+    }
+}
+
+fn find_files(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { find_files(&path, files) } else { files.push(path) }
+    }
+}
