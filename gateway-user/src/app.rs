@@ -152,7 +152,11 @@ fn make_state_dir(config: &Config) -> Result<()> {
         .recursive(true)
         .mode(0o700)
         .create(dir)
-        .with_context(|| format!("state_dir `{}` cannot be made", dir.display()))
+        .with_context(|| format!("state_dir `{}` cannot be made", dir.display()))?;
+    // A read-only file system says so now, not to the first session. (Root passes any mode.)
+    let writable = nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK);
+    writable
+        .with_context(|| format!("state_dir `{}` cannot be written, so that nothing could be recorded", dir.display()))
 }
 
 fn admin_runtime() -> Result<tokio::runtime::Runtime> {

@@ -271,6 +271,14 @@ fn documented(path: &Path) -> Vec<String> {
     commands.filter(|line| line.starts_with("portreeve ")).filter_map(typed).collect()
 }
 
+/// The examples of a help text: what comes after two spaces explains.
+fn examples(help: &str) -> Vec<String> {
+    let Some((_, examples)) = help.split_once("Examples:\n") else { return vec![] };
+    let joined = examples.split("\\\n").map(str::trim_start).collect::<Vec<_>>().join("");
+    let lines = joined.lines().map(str::trim_start).filter(|line| line.starts_with("portreeve "));
+    lines.filter_map(|line| typed(line.split("  ").next().unwrap_or_default())).collect()
+}
+
 /// A command without the programs behind it; none for a synopsis, and for the daemon itself.
 fn typed(line: &str) -> Option<String> {
     let command = line.split(" | ").next()?.replace(" --follow", "");
@@ -285,9 +293,11 @@ fn what_the_documents_say_to_type_is_understood() {
     let guides = fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path());
     let guides = guides.filter(|path| path.extension().is_some_and(|extension| extension == "md"));
     let mut commands: Vec<String> = guides.chain([root.join("README.md")]).flat_map(|path| documented(&path)).collect();
+    assert!(commands.len() > 8, "{commands:?}");
+    commands.extend(helps(&[]).iter().flat_map(|(_, help)| examples(help)));
     commands.sort();
     commands.dedup();
-    assert!(commands.len() > 8, "{commands:?}");
+    assert!(commands.len() > 25, "{commands:?}");
 
     let binary = host::portreeve_binary().unwrap();
     let mut path = OsString::from(binary.parent().unwrap());

@@ -24,8 +24,8 @@ pub(super) enum PolicyCommand {
     /// Show what a statement would do, what is asked of the policies, and their answer; exit code 0 allow, 1 deny
     #[command(after_help = "Examples:
   portreeve policy explain --workload reporting --server orders 'SELECT * FROM shop.orders'
-  portreeve policy explain --workload spiffe://example.org/etl --group ingest --server orders --schema shop \\
-      'INSERT INTO orders VALUES (1)' --json")]
+  portreeve policy explain --workload spiffe://example.org/etl --group ingest \\
+      --server orders --schema shop --json 'INSERT INTO orders VALUES (1)'")]
     Explain(ExplainArgs),
 }
 

@@ -72,7 +72,13 @@ pub(super) fn read(path: &Path, depth: Depth) -> Result<Config, ConfigProblems> 
 pub(super) fn parse(path: &Path, text: &str, depth: Depth) -> Result<Config, ConfigProblems> {
     let mut findings = Findings::new(path, text);
     let (document, broken) = DeTable::parse_recoverable(text);
+    let mut syntax_errors = 0;
     for error in &broken {
+        // Behind the first syntax error the parser guesses, line after line. A key given twice is no guess.
+        syntax_errors += u32::from(!error.message().starts_with("duplicate key"));
+        if syntax_errors > 1 {
+            break;
+        }
         let spot = Spot { key: String::new(), offset: error.span().map_or(0, |span| span.start) };
         findings.error(&spot, format!("is not TOML: {}", error.message().replace('\n', ", ")));
     }
