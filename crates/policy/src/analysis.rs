@@ -77,6 +77,10 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unre
         let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
         reader.statement(part);
         let Reader { facts: statement, schema_used, local_infile, .. } = reader;
+        if schema_used.is_some() && context.prepared {
+            // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
+            return Err(Unread::new("`USE` in a prepared statement"));
+        }
         facts.statements.push(statement);
         facts.local_infile |= local_infile;
         if schema_used.is_some() {

@@ -293,6 +293,7 @@ fn statements_of_one_text_follow_each_other() {
         ("SELECT * FROM a; HELP 'x'", "select: select shop.a; unparsed"),
     ]);
     assert_eq!(facts("USE x; SELECT 1").schema_after(), Some("x"));
+    assert!(analyse(b"USE x", &Context { prepared: true, ..context() }).has_unparsed());
     assert_eq!(facts("SELECT 1").schema_after(), Some("shop"));
     let none = Context { default_schema: None, ..context() };
     assert_eq!(line(&analyse(b"SELECT * FROM a", &none)), "unparsed");
