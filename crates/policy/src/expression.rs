@@ -41,6 +41,9 @@ impl Reader<'_> {
             Expr::Identifier(name) => self.name(name, None),
             Expr::CompoundIdentifier(names) => match names.as_slice() {
                 [scope, name] => self.name(scope, Some(name)),
+                [scope, ..] if scope.value.starts_with("@@") && scope.quote_style.is_none() => {
+                    Err(Unread::new("a system variable's name with more than two parts"))
+                }
                 _ => Ok(()),
             },
             Expr::Value(_) | Expr::TypedString(TypedString { .. }) => Ok(()),
