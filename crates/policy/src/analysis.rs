@@ -2,9 +2,10 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
+use crate::action::Action;
 use crate::bulk;
 use crate::context::{Context, Names};
-use crate::facts::{Facts, StatementFacts};
+use crate::facts::{Facts, Resource, StatementFacts};
 use crate::lexer::Lexer;
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
@@ -19,7 +20,7 @@ pub fn analyse(sql: &[u8], context: &Context<'_>) -> Facts {
     read.unwrap_or_else(|_| Err(Unread::new("analysis failed"))).unwrap_or_else(|Unread(reason)| Facts {
         statements: vec![StatementFacts::unread(reason)],
         schema_after: context.default_schema.map(str::to_owned),
-        local_infile: false,
+        local_files: Vec::new(),
     })
 }
 
@@ -34,17 +35,27 @@ fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
     // Some clients count the terminating zero of a C string.
     let sql = sql.strip_suffix(b"\0").unwrap_or(sql);
     let text = std::str::from_utf8(sql).map_err(|_| Unread::new("the text is not UTF-8"))?;
-    if let Some(facts) = read_bulk(text, context) {
+    if let Some(facts) = read_bulk(text, context).or_else(|| dollar_question(text)) {
         return Ok(Facts {
             statements: vec![facts],
             schema_after: context.default_schema.map(str::to_owned),
-            local_infile: false,
+            local_files: Vec::new(),
         });
     }
     if text.len() > PARSED_BYTES_MAX {
         return Err(Unread::new(format!("longer than {PARSED_BYTES_MAX} bytes, and not an INSERT of plain values")));
     }
     statements(&tokens(text, context)?, context)
+}
+
+/// What MySQL's own client asks at connect, to learn whether the server takes `$$` for a name (`client/mysql.cc`). The
+/// server answers with an error, whichever.
+fn dollar_question(text: &str) -> Option<StatementFacts> {
+    text.eq_ignore_ascii_case("select $$").then(|| {
+        let mut facts = StatementFacts::new(Action::Inspect);
+        facts.request(Action::Inspect, Resource::Server);
+        facts
+    })
 }
 
 fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
@@ -68,21 +79,24 @@ fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Un
 
 fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unread> {
     let parts = tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty());
-    let mut facts =
-        Facts { statements: Vec::new(), schema_after: context.default_schema.map(str::to_owned), local_infile: false };
+    let mut facts = Facts {
+        statements: Vec::new(),
+        schema_after: context.default_schema.map(str::to_owned),
+        local_files: Vec::new(),
+    };
     for part in parts {
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
         let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
         reader.statement(part);
-        let Reader { facts: statement, schema_used, local_infile, .. } = reader;
+        let Reader { facts: statement, schema_used, local_file, .. } = reader;
         if schema_used.is_some() && context.prepared {
             // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
             return Err(Unread::new("`USE` in a prepared statement"));
         }
         facts.statements.push(statement);
-        facts.local_infile |= local_infile;
+        facts.local_files.extend(local_file);
         if schema_used.is_some() {
             facts.schema_after = schema_used;
         }

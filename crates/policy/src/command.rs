@@ -169,12 +169,11 @@ impl Reader<'_> {
         if !cursor.word("INFILE") {
             return Err(cursor.unexpected("`INFILE`"));
         }
-        self.local_infile = local;
-        let file = if local { Action::LocalInfile } else { Action::Infile };
-        self.facts.request(file, Resource::Server);
-        cursor
-            .next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString))
-            .ok_or_else(|| Unread::new("`INFILE` without a file's name"))?;
+        let action = if local { Action::LocalInfile } else { Action::Infile };
+        self.facts.request(action, Resource::Server);
+        // Without escapes, so that it is the name that the server will ask for.
+        let file = cursor.string()?;
+        self.local_file = local.then(|| file.to_owned());
         let replaces = cursor.one_of(&["REPLACE", "IGNORE"]) == Some("REPLACE");
         if !cursor.words(&["INTO", "TABLE"]) {
             return Err(cursor.unexpected("`INTO TABLE`"));

@@ -15,8 +15,8 @@ pub struct Facts {
     pub statements: Vec<StatementFacts>,
     /// The default schema after the text ran: what a `USE` in it changed it to, else what it was.
     pub schema_after: Option<String>,
-    /// Whether a `LOAD DATA LOCAL` is in it: the server will ask the client for a file.
-    pub local_infile: bool,
+    /// The files that `LOAD DATA LOCAL` in it names: the server will ask the client for these, and for no other.
+    pub local_files: Vec<String>,
 }
 
 impl Facts {

@@ -70,7 +70,7 @@ impl Policies {
             Err(reason) => StatementFacts::unread(reason),
         };
         let schema_after = context.default_schema.map(str::to_owned);
-        self.judge(subject, &Facts { statements: vec![statement], schema_after, local_infile: false }, context)
+        self.judge(subject, &Facts { statements: vec![statement], schema_after, local_files: Vec::new() }, context)
     }
 
     fn answers(&self, subject: &Subject, server: &str, asked: &Asked<'_>) -> Vec<Answer> {

@@ -23,7 +23,8 @@ pub(crate) struct Reader<'n> {
     pub(crate) tables_walked: usize,
     /// What `USE` changed the default schema to.
     pub(crate) schema_used: Option<String>,
-    pub(crate) local_infile: bool,
+    /// The file that `LOAD DATA LOCAL` names.
+    pub(crate) local_file: Option<String>,
 }
 
 impl<'n> Reader<'n> {
@@ -36,7 +37,7 @@ impl<'n> Reader<'n> {
             selects_walked: 0,
             tables_walked: 0,
             schema_used: None,
-            local_infile: false,
+            local_file: None,
         }
     }
 

@@ -57,6 +57,7 @@ fn check(cases: &[(&str, &str)]) {
 fn what_clients_ask_at_connect_is_read() {
     check(&[
         ("select @@version_comment limit 1", "inspect: inspect"),
+        ("select $$", "inspect: inspect"),
         ("SELECT DATABASE()", "inspect: inspect"),
         ("SELECT USER()", "inspect: inspect"),
         ("SELECT 1", "inspect: inspect"),
@@ -281,8 +282,9 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("DESCRIBE a", "show: show shop.a"),
         ("desc x.a b", "show: show x.a"),
     ]);
-    assert!(facts("LOAD DATA LOCAL INFILE 'x' INTO TABLE a").local_infile);
-    assert!(!facts("LOAD DATA INFILE 'x' INTO TABLE a").local_infile);
+    assert_eq!(facts("LOAD DATA LOCAL INFILE 'x' INTO TABLE a").local_files, ["x"]);
+    assert!(facts("LOAD DATA INFILE 'x' INTO TABLE a").local_files.is_empty());
+    assert!(facts(r"LOAD DATA LOCAL INFILE 'a\tb' INTO TABLE a").has_unparsed());
 }
 
 #[test]

@@ -71,7 +71,7 @@ fn records() -> Vec<Record<'static>> {
             decision: Decision::Deny,
             class: "select".into(),
             policies: vec!["no-orders".to_owned()].into(),
-            reason: "`drop` on `orders/shop.orders` is forbidden".into(),
+            reason: "forbidden by `no-orders`".into(),
         }),
         Record::Statement(Statement {
             number: 2,

@@ -2,7 +2,11 @@
 
 use crate::config::Config;
 use clap::{Args, ValueEnum};
-use std::{io, path::Path, process::ExitCode};
+use std::{
+    io::{self, IsTerminal as _},
+    path::Path,
+    process::ExitCode,
+};
 use tracing_subscriber::EnvFilter;
 
 #[derive(Debug, Args)]
@@ -21,7 +25,8 @@ enum LogFormat {
 pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
     let filter = filter()?;
     let config = Config::load(path)?;
-    let log = tracing_subscriber::fmt().with_writer(io::stderr).with_env_filter(filter);
+    let log =
+        tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_env_filter(filter);
     match args.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),

@@ -212,7 +212,7 @@ fn broken_toml_is_reported_with_its_line_and_nothing_is_guessed_from_it() {
     let found = shown("trust_domain = \"example.org\nrun_dir = 7\n[policy\n");
     assert!(found.iter().all(|problem| problem.contains(": is not TOML: ")), "{found:#?}");
     assert!(found[0].starts_with("1:"), "{found:#?}");
-    let unclosed = shown(&GOOD.replace("ports = [3306]", "ports = [3306"));
+    let unclosed = shown(&GOOD.replace("match = [", "match = [["));
     assert_eq!(unclosed.len(), 1, "{unclosed:#?}");
     let twice = shown(&GOOD.replace("ports = [3306]", "ports = [3306]\nports = [3307]"));
     assert!(twice[0].starts_with("7:1: is not TOML: duplicate key"), "{twice:#?}");

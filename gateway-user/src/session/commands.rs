@@ -13,7 +13,7 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Verdict};
+use portreeve_policy::{Decision, Facts, StatementClass, Verdict};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
@@ -52,7 +52,8 @@ pub(super) enum Action {
 pub(super) struct Forwarded {
     pub(super) number: u64,
     pub(super) expect: Expect,
-    pub(super) local_infile: bool,
+    /// Whose text it is; none for commands without one.
+    judgement: Option<Rc<Judgement>>,
     effect: Effect,
 }
 
@@ -67,6 +68,31 @@ enum Effect {
         number: u64,
         judgement: Rc<Judgement>,
     },
+}
+
+impl Effect {
+    fn of_query(facts: &Facts) -> Self {
+        let has_use = facts.statements.iter().any(|statement| statement.class == StatementClass::Use);
+        match facts.schema_after() {
+            Some(schema) if has_use && facts.statements.len() == 1 => Self::Schema(schema.to_owned()),
+            Some(schema) if has_use => Self::SchemaOfSeveral(schema.to_owned()),
+            _ => Self::None,
+        }
+    }
+}
+
+impl Forwarded {
+    /// Whether the server may ask the client for a file.
+    pub(super) fn may_ask_for_a_file(&self) -> bool {
+        self.judgement.as_ref().is_some_and(|judgement| !judgement.facts.local_files.is_empty())
+    }
+
+    /// Whether the file is one that the judged text names.
+    pub(super) fn names_file(&self, file: &[u8]) -> bool {
+        self.judgement
+            .as_ref()
+            .is_some_and(|judgement| judgement.facts.local_files.iter().any(|name| name.as_bytes() == file))
+    }
 }
 
 #[derive(Debug)]
@@ -137,12 +163,8 @@ impl Commands {
         let arrived = self.arrived(Recorded::Query, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || {
-            let effect = match judgement.facts.schema_after() {
-                Some(schema) if judgement.facts.statements.len() == 1 => Effect::Schema(schema.to_owned()),
-                Some(schema) => Effect::SchemaOfSeveral(schema.to_owned()),
-                None => Effect::None,
-            };
-            Forwarded { number, expect: Expect::Query, local_infile: judgement.facts.local_infile, effect }
+            let effect = Effect::of_query(&judgement.facts);
+            Forwarded { number, expect: Expect::Query, judgement: Some(Rc::clone(&judgement)), effect }
         }))
     }
 
@@ -156,7 +178,7 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             number,
             expect: Expect::Prepare,
-            local_infile: false,
+            judgement: None,
             effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
         }))
     }
@@ -190,7 +212,7 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             number,
             expect: Expect::Execute,
-            local_infile: judgement.facts.local_infile,
+            judgement: Some(Rc::clone(&judgement)),
             effect: Effect::None,
         }))
     }
@@ -206,7 +228,7 @@ impl Commands {
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
             number,
             expect: Expect::Simple,
-            local_infile: false,
+            judgement: None,
             effect: Effect::Schema(name.to_owned()),
         }))
     }
@@ -222,7 +244,7 @@ impl Commands {
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
             number,
             expect: Expect::FieldList,
-            local_infile: false,
+            judgement: None,
             effect: Effect::None,
         }))
     }
@@ -237,7 +259,7 @@ impl Commands {
     ) -> Result<Action, Ended> {
         gateway.counters.statement(false);
         let number = journal.arrived(self.arrived(command, Text::empty()))?;
-        Ok(Action::Forward(Forwarded { number, expect, local_infile: false, effect: Effect::None }))
+        Ok(Action::Forward(Forwarded { number, expect, judgement: None, effect: Effect::None }))
     }
 
     fn send_long_data(

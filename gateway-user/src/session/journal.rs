@@ -114,6 +114,13 @@ impl Journal {
         Ok(number)
     }
 
+    /// Records that the server asks the client for a file, one that the statement before names.
+    pub(super) fn asked_for_file(&mut self, name: &[u8]) -> Result<(), JournalError> {
+        let text = Text::of_bytes(name);
+        self.arrived(Arrived { command: Command::LocalInfile, prepared: None, text, schema: None, parameters: &[] })?;
+        Ok(())
+    }
+
     /// Records the server's answer to the last statement.
     pub(super) fn answered(
         &mut self,

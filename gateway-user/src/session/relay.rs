@@ -164,11 +164,11 @@ impl<'a> Session<'a> {
         let mut response = Response::with_first_sequence_id(
             forwarded.expect,
             self.capabilities,
-            forwarded.local_infile,
+            forwarded.may_ask_for_a_file(),
             first_sequence_id,
         );
         let mut first_byte = None;
-        let ended = self.pass(&mut response, &mut first_byte, sent).await;
+        let ended = self.pass(&forwarded, &mut response, &mut first_byte, sent).await;
         let first_byte = first_byte.unwrap_or_default();
         let recorded = self.arrival.journal.answered(forwarded.number, response.summary(), first_byte, sent.elapsed());
         ended?;
@@ -181,11 +181,12 @@ impl<'a> Session<'a> {
 
     async fn pass(
         &mut self,
+        forwarded: &Forwarded,
         response: &mut Response,
         first_byte: &mut Option<Duration>,
         sent: Instant,
     ) -> Result<(), Ended> {
-        let Arrival { client, id, .. } = &mut *self.arrival;
+        let Arrival { client, journal, id, .. } = &mut *self.arrival;
         loop {
             if self.upstream.fill().await.map_err(|error| Ended::Server(error.into()))? == 0 {
                 if first_byte.is_none() {
@@ -196,6 +197,14 @@ impl<'a> Session<'a> {
             }
             first_byte.get_or_insert_with(|| sent.elapsed());
             let progress = response.feed(self.upstream.unread()).map_err(server_fault)?;
+            if progress.state == State::LocalInfile {
+                // Before the client reads the whole of the request: a hostile server may ask for any file.
+                let file = response.local_infile_name().unwrap_or_default();
+                if !forwarded.names_file(file) {
+                    return Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into()));
+                }
+                journal.asked_for_file(file)?;
+            }
             let wrote = self.upstream.forward(progress.consumed, client).await;
             wrote.map_err(Ended::Client)?;
             match progress.state {

@@ -31,5 +31,8 @@ while head := sys.stdin.buffer.read(4):
     except OSError:
         break
 else:
-    connection.shutdown(socket.SHUT_WR)
+    try:
+        connection.shutdown(socket.SHUT_WR)
+    except OSError:
+        pass  # The peer ended it first.
 reader.join(timeout=10)

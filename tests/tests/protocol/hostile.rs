@@ -47,6 +47,10 @@ impl Fake {
 
     /// One that logs anybody in, and then answers the first query with `answer`, byte for byte.
     fn answering(answer: Vec<u8>) -> Self {
+        Self::answering_to("SELECT item", answer)
+    }
+
+    fn answering_to(query: &'static str, answer: Vec<u8>) -> Self {
         Self::start(move |stream| {
             log_in(stream);
             let mut command = read_packet(stream);
@@ -54,7 +58,10 @@ impl Fake {
                 stream.write_all(&reading()).unwrap();
                 command = read_packet(stream);
             }
-            assert!(command.starts_with(b"\x03SELECT item"), "{command:?}");
+            assert!(
+                command.strip_prefix(b"\x03").is_some_and(|text| text.starts_with(query.as_bytes())),
+                "{command:?}"
+            );
             stream.write_all(&answer).unwrap();
         })
     }
@@ -103,7 +110,11 @@ fn stage(fakes: &[&Fake]) -> Scene {
     let policy = format!(
         r#"{REPORTING_WORKS} @id("fakes") permit (principal, action in [Action::"read", Action::"session"], resource in Server::"fake");"#
     );
-    Scene::with(server(Flavour::MariaDb).unwrap(), &policy, |config| {
+    stage_with(fakes, &policy)
+}
+
+fn stage_with(fakes: &[&Fake], policy: &str) -> Scene {
+    Scene::with(server(Flavour::MariaDb).unwrap(), policy, |config| {
         config.servers.push(Upstream {
             name: "fake".into(),
             matches: fakes.iter().map(|fake| format!("{}:3306", fake.address)).collect(),
@@ -160,6 +171,25 @@ fn an_answer_that_was_not_asked_for_ends_the_session_and_reads_no_file() {
     let reasons = reasons(&scene, cases.len());
     for ((case, _), reason) in cases.iter().zip(&reasons) {
         assert!(reason.starts_with("server "), "{case}: {reason}");
+    }
+}
+
+#[test]
+fn a_server_may_ask_for_the_file_that_the_statement_names_and_for_no_other() {
+    let policy = r#"@id("all") permit (principal, action, resource in Server::"fake");"#;
+    for (asked, served) in
+        [("/the/agents/file", true), ("/etc/passwd", false), ("/the/agents/file2", false), ("", false)]
+    {
+        let fake = Fake::answering_to("LOAD", framed(1, &[b"\xFB", asked.as_bytes()].concat()));
+        let scene = stage_with(&[&fake], policy);
+        let mut wire = Wire::login(&scene.reporting, fake.address, "shop").unwrap();
+        wire.command(QUERY, b"LOAD DATA LOCAL INFILE '/the/agents/file' INTO TABLE loaded").unwrap();
+        wire.send_packet(2, b"content").unwrap();
+        wire.finish();
+        let request = wire.rest().unwrap().into_iter().find(|packet| packet.payload.first() == Some(&0xFB));
+        assert_eq!(request.is_some(), served, "{asked}: {request:?}");
+        let after = fake.thread.join().unwrap();
+        assert_eq!(after.windows(7).any(|part| part == b"content"), served, "{asked}: {after:?}");
     }
 }
 
