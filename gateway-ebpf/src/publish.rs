@@ -31,7 +31,8 @@ pub fn before_syn(ctx: &SockOpsContext) {
     let (cookie, netns_cookie) = unsafe { (bpf_get_socket_cookie(ctx.as_ptr()), bpf_get_netns_cookie(ctx.as_ptr())) };
     let flow = flow(ctx, netns_cookie, remote_port);
     match ORIGINS.get_ptr_mut(cookie) {
-        Some(state) => {
+        // SAFETY: a map value checked for null; only this socket's own calls write it, under its lock.
+        Some(state) if unsafe { !(*state).is_published() } => {
             // A full map drops the record, and the gateway closes what has none.
             // SAFETY: a map value checked for null; only this socket's own calls write it, under its lock.
             unsafe {
@@ -39,8 +40,9 @@ pub fn before_syn(ctx: &SockOpsContext) {
                 let _ = RECORDS.insert(&(*state).published, &(*state).origin, 0);
             }
         }
-        // Somebody dials the gateway directly: whatever an earlier socket left under this four-tuple is not theirs.
-        None => {
+        // Somebody dials the gateway directly: whatever an earlier socket left under this four-tuple is not theirs, nor
+        // is what the same socket's earlier connect left: each redirected connect starts unpublished.
+        _ => {
             let _ = RECORDS.remove(&flow);
         }
     }
