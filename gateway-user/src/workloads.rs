@@ -192,10 +192,12 @@ impl Workloads {
         Ok(workload)
     }
 
-    /// Tags again every cgroup that was removed and made anew (a service restarted, say): it has another id then.
+    /// Tags again every cgroup that was removed and made anew (a service restarted, say): it has another id then. Sessions
+    /// that the removed one left open end.
     pub(crate) fn follow_cgroups(&self) {
+        // Held throughout, as `tag` and `untag` hold it: what was untagged meanwhile must not be tagged again.
+        let mut interception = lock(&self.interception);
         for workload in self.list() {
-            let mut interception = lock(&self.interception);
             // A cgroup that is not there has nobody to intercept; it is looked for again.
             let Ok(id) = interception.tag(&workload.cgroup) else { continue };
             if id == workload.cgroup_id {
@@ -207,6 +209,8 @@ impl Workloads {
             map.remove(&workload.cgroup_id);
             map.insert(id, Arc::new(Workload::new(&tag, id, workload.configured)));
             drop(map);
+            // Whoever still holds one has left the cgroup, and `untag` would no longer find it.
+            workload.ended.send_replace(Some("the workload's cgroup was removed"));
             if let Err(error) = interception.untag(workload.cgroup_id) {
                 tracing::warn!("tag of a removed cgroup remains: {error:#}");
             }
