@@ -31,8 +31,6 @@ use crate::{
     workloads::{Store, Tag, Workloads},
 };
 
-/// Lowest kernel: Debian 12's. `portreeve doctor` says what each version brings.
-const KERNEL_MIN: (u32, u32) = (6, 1);
 /// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
 const HOUSE_EVERY: Duration = Duration::from_millis(200);
 
@@ -103,9 +101,8 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
 /// Kernel, cgroup v2 root, bpffs.
 fn check_host() -> Result<(PathBuf, PathBuf)> {
     let kernel = host::kernel_version()?;
-    if (kernel.major, kernel.minor) < KERNEL_MIN {
-        let (major, minor) = KERNEL_MIN;
-        bail!("this kernel is {}.{}; portreeve needs {major}.{minor} or newer", kernel.major, kernel.minor);
+    if kernel < host::KERNEL_MIN {
+        bail!("this kernel is {kernel}; portreeve needs {} or newer", host::KERNEL_MIN);
     }
     let capabilities = host::capabilities()?;
     if !(capabilities.sys_admin() && capabilities.net_admin()) {

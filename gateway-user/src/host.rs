@@ -51,6 +51,9 @@ pub(crate) fn capabilities() -> anyhow::Result<Capabilities> {
     Capabilities::parse(&status).context("no line `CapEff:` in /proc/self/status")
 }
 
+/// The oldest kernel that will do: Debian 12's.
+pub(crate) const KERNEL_MIN: KernelVersion = KernelVersion { major: 6, minor: 1 };
+
 /// `major.minor` of a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct KernelVersion {

@@ -1,11 +1,8 @@
 //! What the kernel programs need: kernel, mounts, privileges.
 
 use super::Finding;
-use crate::host::{self, KernelVersion};
+use crate::host::{self, KERNEL_MIN};
 use std::{fs, path::Path};
-
-/// Debian 12's kernel; design §5.
-const KERNEL_MIN: KernelVersion = KernelVersion { major: 6, minor: 1 };
 
 pub(super) fn findings() -> Vec<Finding> {
     vec![kernel(), cgroup2(), btf(), bpffs(), privileges(), unprivileged_bpf(), ipv6_loopback()]
