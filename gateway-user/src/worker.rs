@@ -73,6 +73,10 @@ async fn accept(
             }
         };
         let Ok(local) = stream.local_addr() else { continue };
+        // A connection that was reset while it waited has no peer any more, and its four-tuple may be another's by now.
+        if stream.peer_addr().is_err() {
+            continue;
+        }
         let origin = match records.take(interception::flow(gateway.netns_cookie, peer, local)) {
             Ok(Some(origin)) => origin,
             Ok(None) => {

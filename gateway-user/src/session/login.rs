@@ -71,7 +71,12 @@ pub(super) async fn log_in<'a>(
         let refusal = Refusal::access(why, &arrival.id);
         return Err(deny(arrival, &client, &server, &refusal).await);
     }
-    let key = ScopeKey { no_backslash_escapes: reading.no_backslash_escapes, ansi_quotes: reading.ansi_quotes, ..key };
+    let key = ScopeKey {
+        schema: reading.schema,
+        no_backslash_escapes: reading.no_backslash_escapes,
+        ansi_quotes: reading.ansi_quotes,
+        ..key
+    };
     record(arrival, &client, &server, None)?;
     let mut wire = Vec::with_capacity(ok.len());
     packet::write_packet(&mut wire, &mut client.next_sequence_id, &ok);

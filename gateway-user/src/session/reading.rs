@@ -13,8 +13,8 @@ use portreeve_mysql::{
 use super::{Ended, link::Link, login::from_server, server_fault};
 
 const COM_QUERY: u8 = 0x03;
-const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client";
-const COLUMNS: usize = 2;
+const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client, DATABASE()";
+const COLUMNS: usize = 3;
 /// Modes whose grammar is not the one that analysis knows.
 const FOREIGN_MODES: [&str; 6] = ["ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "ANSI"];
 
@@ -23,22 +23,31 @@ const FOREIGN_MODES: [&str; 6] = ["ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL
 pub(super) struct Reading {
     pub(super) no_backslash_escapes: bool,
     pub(super) ansi_quotes: bool,
+    /// The default schema: `init_connect` may have chosen another than the login.
+    pub(super) schema: Option<String>,
     /// What analysis cannot follow at all: the session may not be.
     pub(super) unreadable: Option<String>,
 }
 
 impl Reading {
-    fn of(sql_mode: &str, character_set: &str) -> Self {
+    fn of(sql_mode: &str, character_set: &str, schema: Option<&[u8]>) -> Self {
         let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
         let foreign = FOREIGN_MODES.into_iter().find(|mode| has(mode));
+        let schema = schema.map(|name| std::str::from_utf8(name).map(str::to_owned));
         let unreadable = match foreign {
+            None if matches!(schema, Some(Err(_))) => Some("the default schema's name is not UTF-8".to_owned()),
             Some(mode) => Some(format!("the server's sql_mode is `{mode}`, whose grammar portreeve does not read")),
             None if !portreeve_policy::is_known_charset(character_set) => {
                 Some(format!("the server reads statements as `{character_set}`, which portreeve does not"))
             }
             None => None,
         };
-        Self { no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"), ansi_quotes: has("ANSI_QUOTES"), unreadable }
+        Self {
+            no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
+            ansi_quotes: has("ANSI_QUOTES"),
+            schema: schema.and_then(Result::ok),
+            unreadable,
+        }
     }
 }
 
@@ -62,8 +71,8 @@ pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Resu
     }
     let (values, _) = from_server(upstream).await?;
     let reading = match row::text(&values, COLUMNS).map_err(server_fault)?.as_slice() {
-        [Some(sql_mode), Some(character_set)] => {
-            Reading::of(&String::from_utf8_lossy(sql_mode), &String::from_utf8_lossy(character_set))
+        [Some(sql_mode), Some(character_set), schema] => {
+            Reading::of(&String::from_utf8_lossy(sql_mode), &String::from_utf8_lossy(character_set), *schema)
         }
         _ => return Err(unexpected()),
     };
@@ -80,7 +89,8 @@ mod tests {
     use super::*;
 
     fn check(sql_mode: &str, character_set: &str, no_backslash_escapes: bool, ansi_quotes: bool, readable: bool) {
-        let reading = Reading::of(sql_mode, character_set);
+        let reading = Reading::of(sql_mode, character_set, Some(b"shop"));
+        assert_eq!(reading.schema.as_deref(), Some("shop"));
         assert_eq!(reading.no_backslash_escapes, no_backslash_escapes, "{sql_mode}");
         assert_eq!(reading.ansi_quotes, ansi_quotes, "{sql_mode}");
         assert_eq!(reading.unreadable.is_none(), readable, "{sql_mode} {character_set}");

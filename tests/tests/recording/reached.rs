@@ -11,7 +11,7 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// What the gateway asks every server itself, before the client's first statement.
-const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_client";
+const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_client, DATABASE()";
 
 /// Command and text of everything in a server's general log that came from the accounts that Portreeve holds.
 fn reached(server: &Server) -> Vec<(String, String)> {

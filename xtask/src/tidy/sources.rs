@@ -3,11 +3,11 @@
 use super::{Problem, Tree};
 use crate::limits::{FILE_LINES_MAX, MAIN_LINES_MAX};
 
-/// No Rust file is longer than a reader's patience, `main.rs` least of all.
+/// No Rust file is longer than a reader's patience, a program's `main.rs` least of all.
 pub(super) fn size(tree: &Tree) -> Vec<Problem> {
     let too_long = |(path, text): (&str, &str)| {
         let lines = text.lines().count();
-        let most = if path.ends_with("/main.rs") { MAIN_LINES_MAX } else { FILE_LINES_MAX };
+        let most = if path.ends_with("/src/main.rs") { MAIN_LINES_MAX } else { FILE_LINES_MAX };
         (lines > most)
             .then(|| Problem::file(path, format!("{lines} lines, at most {most}: it holds more than one noun")))
     };
