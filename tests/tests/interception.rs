@@ -171,6 +171,18 @@ fn a_socket_that_is_connected_again_is_a_session_of_its_own() {
 }
 
 #[test]
+fn a_redirected_socket_that_dials_the_gateway_itself_has_no_identity_left() {
+    let scene = scene();
+    let (host, gateway) = (scene.server.address().to_string(), listener(&scene.gateway));
+    let first = [host.as_str(), &PORT.to_string()];
+    let all = dial(Some(&scene.reporting), "redial", &gateway.ip().to_string(), gateway.port(), &first).unwrap();
+    assert_eq!(all[0].greeting().unwrap_or_else(|| panic!("{all:?}")).1, format!("{host} {PORT}"));
+    assert_eq!(all[1].closed_after(), Some(0), "{all:?}");
+    assert_eq!(all[1].recorded_destinations(&scene.gateway).unwrap(), [format!("{host}:{PORT}")]);
+    assert_eq!(refused(&scene.gateway, "no-record"), 1);
+}
+
+#[test]
 fn dialling_the_gateway_itself_ends_without_a_byte() {
     let scene = scene();
     let gateway = listener(&scene.gateway);

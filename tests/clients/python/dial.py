@@ -92,10 +92,10 @@ def after_failure(address, port):
         return said(sock)
 
 
-def redial(address, port, first):
-    """Connects to `first`, dissolves the association (connect(2): AF_UNSPEC), and connects the same socket again."""
+def redial(address, port, first, first_port=None):
+    """Connects to `first` (at the same port unless another is given), dissolves the association (connect(2): AF_UNSPEC), and connects the same socket again."""
     with open_socket(address) as sock:
-        tell(lambda: sock.connect((first, port)) or said(sock))
+        tell(lambda: sock.connect((first, int(first_port or port))) or said(sock))
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.connect(sock.fileno(), bytes(16), 16):
             raise OSError(ctypes.get_errno(), "cannot dissolve the association")
