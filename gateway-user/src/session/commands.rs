@@ -13,7 +13,7 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, StatementClass, Verdict};
+use portreeve_policy::{Decision, Facts, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
@@ -25,6 +25,8 @@ use super::{
 };
 use crate::gateway::Gateway;
 
+/// Bytes of the longest text that is analysed on the session's own thread.
+const ANALYSED_HERE_MAX: usize = 64 * 1024;
 /// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
 const PREPARED_MAX: usize = 4096;
 /// `SERVER_STATUS_NO_BACKSLASH_ESCAPES`: strings are read otherwise.
@@ -125,7 +127,22 @@ impl Commands {
         self.scope.key.schema.as_deref()
     }
 
-    /// Judges and records one command.
+    /// Finds the facts of a long text on a thread of its own: a megabyte takes milliseconds, in which no other session of
+    /// this thread would go on. `None` for the rest, which are analysed where they are.
+    pub(super) async fn analyse_aside(&self, command: &Command<'_>) -> Option<Facts> {
+        let (sql, prepared) = match *command {
+            Command::Query { sql } => (sql, false),
+            Command::StmtPrepare { sql } => (sql, true),
+            _ => return None,
+        };
+        if sql.len() <= ANALYSED_HERE_MAX {
+            return None;
+        }
+        let (sql, key) = (sql.to_vec(), self.scope.key.clone());
+        tokio::task::spawn_blocking(move || analyse(&sql, &key.context(prepared))).await.ok()
+    }
+
+    /// Judges and records one command; `facts` are those of its text where they were found aside.
     ///
     /// # Errors
     /// It cannot be recorded, or is malformed.
@@ -134,10 +151,11 @@ impl Commands {
         gateway: &Gateway,
         journal: &mut Journal,
         command: &Command<'_>,
+        facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         match *command {
-            Command::Query { sql } => self.query(gateway, journal, sql),
-            Command::StmtPrepare { sql } => self.prepare(gateway, journal, sql),
+            Command::Query { sql } => self.query(gateway, journal, sql, facts),
+            Command::StmtPrepare { sql } => self.prepare(gateway, journal, sql, facts),
             Command::StmtExecute(execute) => self.execute(gateway, journal, &execute),
             Command::InitDb { schema } => self.init_db(gateway, journal, schema),
             Command::FieldList { table, .. } => self.field_list(gateway, journal, table),
@@ -158,8 +176,14 @@ impl Commands {
         Arrived { command, prepared: None, text, schema: self.schema(), parameters: &[] }
     }
 
-    fn query(&mut self, gateway: &Gateway, journal: &mut Journal, sql: &[u8]) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, false);
+    fn query(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        sql: &[u8],
+        facts: Option<Facts>,
+    ) -> Result<Action, Ended> {
+        let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
         let arrived = self.arrived(Recorded::Query, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || {
@@ -168,8 +192,14 @@ impl Commands {
         }))
     }
 
-    fn prepare(&mut self, gateway: &Gateway, journal: &mut Journal, sql: &[u8]) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, true);
+    fn prepare(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        sql: &[u8],
+        facts: Option<Facts>,
+    ) -> Result<Action, Ended> {
+        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         if self.prepared.len() >= PREPARED_MAX {

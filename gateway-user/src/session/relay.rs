@@ -89,7 +89,8 @@ impl<'a> Session<'a> {
             Ok(command) => command,
             Err(error) => return Err(self.end_unreadable(error, next_sequence_id).await),
         };
-        let action = match self.commands.decide(gateway, journal, &command) {
+        let facts = self.commands.analyse_aside(&command).await;
+        let action = match self.commands.decide(gateway, journal, &command, facts) {
             Ok(action) => action,
             Err(ended) => return Err(self.end_untold(ended, next_sequence_id).await),
         };

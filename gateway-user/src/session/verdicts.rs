@@ -63,14 +63,14 @@ pub(super) struct Scope {
 }
 
 impl Scope {
-    /// The judgement of a text, found or made.
-    pub(super) fn judge(&self, policies: &Policies, sql: &[u8], prepared: bool) -> Rc<Judgement> {
+    /// The judgement of a text, found or made; `facts` are its facts where they were found aside.
+    pub(super) fn judge(&self, policies: &Policies, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
         let known = if prepared { &self.prepared } else { &self.asked };
         if let Some(judgement) = known.borrow().get(sql) {
             return Rc::clone(judgement);
         }
         let context = self.key.context(prepared);
-        let facts = analyse(sql, &context);
+        let facts = facts.unwrap_or_else(|| analyse(sql, &context));
         let verdict = policies.judge(&self.subject, &facts, &context);
         let class = class_of(&facts);
         let judgement = Rc::new(Judgement { facts, verdict, class });
