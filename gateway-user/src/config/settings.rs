@@ -72,13 +72,11 @@ pub(super) fn read(path: &Path, depth: Depth) -> Result<Config, ConfigProblems> 
 pub(super) fn parse(path: &Path, text: &str, depth: Depth) -> Result<Config, ConfigProblems> {
     let mut findings = Findings::new(path, text);
     let (document, broken) = DeTable::parse_recoverable(text);
-    let mut syntax_errors = 0;
-    for error in &broken {
-        // Behind the first syntax error the parser guesses, line after line. A key given twice is no guess.
-        syntax_errors += u32::from(!error.message().starts_with("duplicate key"));
-        if syntax_errors > 1 {
-            break;
-        }
+    // Behind the first syntax error the parser guesses, line after line. A key given twice is no guess.
+    let (twice, syntax): (Vec<_>, Vec<_>) =
+        broken.iter().partition(|error| error.message().starts_with("duplicate key"));
+    let first = syntax.into_iter().min_by_key(|error| error.span().map_or(0, |span| span.start));
+    for error in first.into_iter().chain(twice) {
         let spot = Spot { key: String::new(), offset: error.span().map_or(0, |span| span.start) };
         findings.error(&spot, format!("is not TOML: {}", error.message().replace('\n', ", ")));
     }
