@@ -10,6 +10,7 @@ use crate::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::{
+    net::Ipv4Addr,
     sync::{Arc, Mutex, PoisonError, Weak},
     thread,
     time::Instant,
@@ -115,7 +116,8 @@ impl Scene {
     pub fn with(server: Arc<Server>, policy: &str, change: impl FnOnce(&mut GatewayConfig)) -> Result<Self> {
         let agents = Cgroup::create("scene")?;
         let (reporting, ingest) = (agents.child("reporting")?, agents.child("ingest")?);
-        let mut config = config(&server, &reporting, &ingest, policy);
+        let policies = vec![Policy { file: "scene.cedar".into(), text: policy.into() }];
+        let mut config = config(server.address(), &reporting, &ingest, policies);
         change(&mut config);
         let gateway = Gateway::start(&config)?;
         Ok(Self { gateway, server, reporting, ingest, _agents: agents })
@@ -163,7 +165,9 @@ impl Scene {
     }
 }
 
-fn config(server: &Server, reporting: &Cgroup, ingest: &Cgroup, policy: &str) -> GatewayConfig {
+/// A daemon that knows the server at `address` as [`SERVER`] and the two cgroups as the workloads `reporting` and `ingest`,
+/// each with an account of its own, `shop_<workload>`.
+pub fn config(address: Ipv4Addr, reporting: &Cgroup, ingest: &Cgroup, policies: Vec<Policy>) -> GatewayConfig {
     let workload = |name: &str, cgroup: &Cgroup| Workload {
         name: name.into(),
         cgroup: cgroup.relative().into(),
@@ -178,10 +182,10 @@ fn config(server: &Server, reporting: &Cgroup, ingest: &Cgroup, policy: &str) ->
         workloads: vec![workload("reporting", reporting), workload("ingest", ingest)],
         servers: vec![Upstream {
             name: SERVER.into(),
-            matches: vec![format!("{}:3306", server.address())],
+            matches: vec![format!("{address}:3306")],
             credentials: vec![credential("reporting", REPORTING_PASSWORD), credential("ingest", INGEST_PASSWORD)],
         }],
-        policies: vec![Policy { file: "scene.cedar".into(), text: policy.into() }],
+        policies,
         ..GatewayConfig::default()
     }
 }

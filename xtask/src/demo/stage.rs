@@ -3,8 +3,8 @@
 use anyhow::{Context as _, Result, bail};
 use portreeve_tests::{
     cgroup::Cgroup,
-    gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
-    host,
+    gateway::{Gateway, Policy},
+    host, scene,
     servers::{Flavour, Server},
 };
 use std::{net::Ipv4Addr, path::PathBuf};
@@ -60,7 +60,11 @@ impl Stage {
         server.sql(SHOP)?;
         let agents = Cgroup::create("demo")?;
         let (reporting, ingest) = (agents.child("reporting")?, agents.child("ingest")?);
-        let gateway = Gateway::start(&config(address, &reporting, &ingest))?;
+        let policies = vec![
+            Policy { file: "reporting.cedar".into(), text: REPORTING.into() },
+            Policy { file: "ingest.cedar".into(), text: INGEST.into() },
+        ];
+        let gateway = Gateway::start(&scene::config(address, &reporting, &ingest, policies))?;
         Ok(Self { gateway, server, reporting, ingest, agents })
     }
 
@@ -79,34 +83,5 @@ impl Stage {
             bail!("`portreeve {}` failed: {}", args.join(" "), String::from_utf8_lossy(&output.stderr));
         }
         String::from_utf8(output.stdout).context("portreeve printed no UTF-8")
-    }
-}
-
-fn config(address: Ipv4Addr, reporting: &Cgroup, ingest: &Cgroup) -> GatewayConfig {
-    let workload = |name: &str, cgroup: &Cgroup| Workload {
-        name: name.into(),
-        cgroup: cgroup.relative().into(),
-        groups: vec![name.into()],
-    };
-    let credential = |name: &str, password: &str| Credential {
-        for_: vec![format!("group:{name}")],
-        user: format!("shop_{name}"),
-        password: password.into(),
-    };
-    GatewayConfig {
-        workloads: vec![workload("reporting", reporting), workload("ingest", ingest)],
-        servers: vec![Upstream {
-            name: "shop-db".into(),
-            matches: vec![format!("{address}:3306")],
-            credentials: vec![
-                credential("reporting", "held-by-portreeve-1"),
-                credential("ingest", "held-by-portreeve-2"),
-            ],
-        }],
-        policies: vec![
-            Policy { file: "reporting.cedar".into(), text: REPORTING.into() },
-            Policy { file: "ingest.cedar".into(), text: INGEST.into() },
-        ],
-        ..GatewayConfig::default()
     }
 }
