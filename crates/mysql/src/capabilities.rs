@@ -1,6 +1,44 @@
 //! Capability bits, and which of them the gateway honours.
 
-pub use mysql_common::constants::{CapabilityFlags as Capabilities, StatusFlags};
+pub use mysql_common::constants::{CapabilityFlags as Capabilities, MariadbCapabilities as MariaDbCapabilities, StatusFlags};
+
+/// What is in force on a leg: the protocol's capabilities and MariaDB's extended ones, which only MariaDB's greeting and
+/// its clients' logins carry (in bytes that are reserved elsewhere).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Negotiated {
+    pub standard: Capabilities,
+    pub mariadb: MariaDbCapabilities,
+}
+
+impl Negotiated {
+    /// Whether all of `flags` are in force.
+    #[must_use]
+    pub const fn has(self, flags: Capabilities) -> bool {
+        self.standard.contains(flags)
+    }
+
+    /// Whether all of MariaDB's `flags` are in force.
+    #[must_use]
+    pub const fn has_mariadb(self, flags: MariaDbCapabilities) -> bool {
+        self.mariadb.contains(flags)
+    }
+
+    /// What both have.
+    #[must_use]
+    pub const fn intersection(self, other: Self) -> Self {
+        Self {
+            standard: self.standard.intersection(other.standard),
+            mariadb: self.mariadb.intersection(other.mariadb),
+        }
+    }
+}
+
+/// Without any of MariaDB's.
+impl From<Capabilities> for Negotiated {
+    fn from(standard: Capabilities) -> Self {
+        Self { standard, mariadb: MariaDbCapabilities::empty() }
+    }
+}
 
 /// The capabilities that the gateway understands on both legs; everything else is masked.
 ///
