@@ -13,6 +13,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use portreeve_abi::PortRule;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -48,7 +49,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     make_state_dir(&config)?;
     let listeners = Listeners::bind(config.interception.listen_port)?;
 
-    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &config.interception.ports)?;
+    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);
     let events = interception.events()?;
     let pins = interception.pins().to_owned();
@@ -96,6 +97,13 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         }
     }
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// What the kernel programs do with each port.
+fn port_rules(config: &Config) -> Vec<(u16, PortRule)> {
+    let redirected = config.interception.ports.iter().map(|port| (*port, PortRule::Redirect));
+    let refused = config.interception.refused_ports.iter().map(|port| (*port, PortRule::Refuse));
+    redirected.chain(refused).collect()
 }
 
 /// Kernel, cgroup v2 root, bpffs.
