@@ -55,6 +55,31 @@ fn ending_a_session_of_ones_own_workload_is_a_permission_of_its_own() {
 }
 
 #[test]
+fn a_workload_is_permitted_everything_by_one_policy_without_a_condition_and_no_forbid() {
+    let everything = |text: &str| load(text).permits_everything(&subject(), "orders");
+    for text in [
+        "permit (principal, action, resource);",
+        "permit (principal in Group::\"g\", action, resource in Server::\"orders\");",
+        "permit (principal == Workload::\"spiffe://example.org/a\", action, resource);",
+    ] {
+        assert!(everything(&format!("@id(\"a\") {text}")), "{text}");
+    }
+    for text in [
+        "permit (principal, action, resource) when { context.has_where };",
+        "permit (principal, action, resource) unless { context.multi_statement };",
+        "permit (principal in Group::\"h\", action, resource);",
+        "permit (principal, action in Action::\"session\", resource);",
+        "permit (principal, action, resource in Server::\"other\");",
+        "permit (principal, action, resource in Schema::\"orders/shop\");",
+        "permit (principal, action, resource is Table);",
+        "permit (principal, action, resource);\n@id(\"b\") forbid (principal in Group::\"h\", action, resource);",
+    ] {
+        assert!(!everything(&format!("@id(\"a\") {text}")), "{text}");
+    }
+    assert!(!Policies::load(&[]).unwrap().permits_everything(&subject(), "orders"));
+}
+
+#[test]
 fn commands_without_a_statement_are_judged_by_their_action() {
     let policies =
         load("@id(\"drop\")\npermit (principal, action == Action::\"drop\", resource == Schema::\"orders/old\");");
