@@ -7,8 +7,8 @@ use mysql_common::collations::{Collation, CollationId};
 ///
 /// It decides how the server reads the bytes of every statement (`character_set_client`).
 #[must_use]
-pub fn character_set(collation: u8) -> Option<&'static str> {
-    let found = Collation::resolve(CollationId::from(u16::from(collation)));
+pub fn character_set(collation: impl Into<u16>) -> Option<&'static str> {
+    let found = Collation::resolve(CollationId::from(collation.into()));
     (found.id() != CollationId::UNKNOWN_COLLATION_ID).then_some(found.charset)
 }
 
@@ -20,11 +20,11 @@ mod tests {
     fn ids_have_the_character_sets_of_the_servers() {
         // SELECT ID, CHARACTER_SET_NAME FROM information_schema.COLLATIONS
         for (id, name) in
-            [(8, "latin1"), (28, "gbk"), (33, "utf8mb3"), (45, "utf8mb4"), (63, "binary"), (255, "utf8mb4")]
+            [(8_u16, "latin1"), (28, "gbk"), (33, "utf8mb3"), (45, "utf8mb4"), (63, "binary"), (255, "utf8mb4")]
         {
             let found = character_set(id);
             assert!(found == Some(name) || (name == "utf8mb3" && found == Some("utf8")), "{id}: {found:?}");
         }
-        assert_eq!(character_set(0), None);
+        assert_eq!(character_set(0_u16), None);
     }
 }

@@ -12,6 +12,12 @@ pub const LOGICAL_PACKET_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes of a login nonce, on both legs and for both plugins (`SCRAMBLE_LENGTH` in the server).
 pub const NONCE_LEN: usize = 20;
 
+/// Bytes of the nonces of `client_ed25519` and `parsec`, and of the one that a `parsec` client adds.
+pub const LONG_NONCE_LEN: usize = 32;
+
+/// Bytes of chance that one login at a server may need: an OAEP seed, and the client's nonce of `parsec`.
+pub const LOGIN_SEED_LEN: usize = 20 + LONG_NONCE_LEN;
+
 /// Bytes of connection attributes accepted from a client, lengths included; the server's own ceiling is the same.
 pub const CONNECT_ATTRS_LEN_MAX: usize = 64 * 1024;
 

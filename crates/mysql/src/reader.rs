@@ -15,6 +15,11 @@ impl<'a> Reader<'a> {
         Self { packet, rest: payload }
     }
 
+    /// The packet's name, as failures say it.
+    pub(crate) const fn packet(&self) -> &'static str {
+        self.packet
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
