@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -28,12 +28,16 @@ use crate::{
     interception::{self, Events, Interception, Listeners},
     policies,
     recorder::Recorder,
+    tls::{Authority, Certificates, ServersTls},
     worker,
     workloads::{Store, Tag, Workloads},
 };
 
 /// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
 const HOUSE_EVERY: Duration = Duration::from_millis(200);
+
+/// How long before its CA expires the daemon says so: time enough to bring a new one to every client.
+const CA_WARNING: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
@@ -46,7 +50,9 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     raise_descriptor_limit();
     let policies = policies::load(&config.policy_paths)?;
     let secrets = Secrets::read(&config)?;
+    let servers_tls = ServersTls::load(&config)?;
     make_state_dir(&config)?;
+    let certificates = Certificates::new(open_authority(&config)?)?;
     let listeners = Listeners::bind(config.interception.listen_port)?;
 
     let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
@@ -65,6 +71,8 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         recorder: Recorder::new(&config.state_dir),
         policies,
         secrets,
+        certificates,
+        servers_tls,
         workloads,
         counters: Counters::default(),
         cgroup_mount,
@@ -162,6 +170,18 @@ fn make_state_dir(config: &Config) -> Result<()> {
     let writable = nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK);
     writable
         .with_context(|| format!("state_dir `{}` cannot be written, so that nothing could be recorded", dir.display()))
+}
+
+/// The CA that clients trust, made at the first start.
+fn open_authority(config: &Config) -> Result<Authority> {
+    let authority = Authority::open(&config.state_dir, SystemTime::now())?;
+    if authority.not_after()? < SystemTime::now() + CA_WARNING {
+        let until = authority.describe()?.not_after;
+        tracing::warn!(
+            "clients trust the gateway's CA until {until} only: `portreeve ca renew`, and give them the new one"
+        );
+    }
+    Ok(authority)
 }
 
 fn admin_runtime() -> Result<tokio::runtime::Runtime> {

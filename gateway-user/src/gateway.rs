@@ -13,6 +13,7 @@ use crate::{
     config::{Config, Credential, secret},
     counters::Counters,
     recorder::Recorder,
+    tls::{Certificates, ServersTls},
     workloads::Workloads,
 };
 
@@ -53,6 +54,10 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) policies: Policies,
     pub(crate) secrets: Secrets,
+    /// What clients are shown.
+    pub(crate) certificates: Certificates,
+    /// How servers are spoken to.
+    pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,

@@ -22,6 +22,7 @@ mod limits;
 mod policies;
 mod recorder;
 mod session;
+mod tls;
 mod worker;
 mod workloads;
 

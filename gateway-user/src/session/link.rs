@@ -1,18 +1,26 @@
-//! One TCP connection with the bytes read from it and not yet used.
+//! One TCP connection, in clear text or under TLS, with the bytes read from it and not yet used.
 
-use std::io;
+mod stream;
+#[cfg(test)]
+mod tests;
+
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
 use portreeve_mysql::packet::{self, Framed};
 use portreeve_mysql::{ProtocolError, limits::HEADER_LEN};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use rustls::ServerConfig;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_rustls::{TlsAcceptor, TlsConnector};
+
+use crate::tls::{self, Facts, HANDSHAKE_MAX, HandshakeError, ServerTls};
+use stream::{Rewound, Stream};
 
 /// Bytes of buffer while little flows.
 const BUFFER_IDLE: usize = 4 * 1024;
 /// Bytes of buffer once a read has filled the smaller one: large results and loads go in fewer calls.
 const BUFFER_BUSY: usize = 64 * 1024;
+/// How long a peer may keep us from saying the end of TLS, when it takes nothing any more.
+const FAREWELL_MAX: Duration = Duration::from_secs(1);
 
 /// Why nothing more can be read from or written to a peer.
 #[derive(Debug, thiserror::Error)]
@@ -27,12 +35,15 @@ pub(super) enum LinkError {
     Io(#[from] io::Error),
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
+    /// There is no connection any more.
+    #[error("TLS failed: {0}")]
+    Tls(#[from] HandshakeError),
 }
 
 /// A peer's connection.
 #[derive(Debug)]
 pub(super) struct Link {
-    stream: TcpStream,
+    stream: Stream,
     inbox: Vec<u8>,
     /// Bytes at the front of `inbox` that were used.
     used: usize,
@@ -44,7 +55,58 @@ impl Link {
     /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream, inbox: Vec::new(), used: 0, sent: 0 })
+        Ok(Self { stream: Stream::Plain(stream), inbox: Vec::new(), used: 0, sent: 0 })
+    }
+
+    /// Answers a client's TLS handshake, after its request for TLS (`SSLRequest`) was consumed.
+    ///
+    /// Whatever was read behind the request is the beginning of the handshake, whoever sent it: nothing of it is ever a
+    /// packet (a command in clear text behind the request would otherwise count as sent under TLS).
+    ///
+    /// # Errors
+    /// The handshake failed; the link is then closed.
+    pub(super) async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> Result<Facts, LinkError> {
+        let early = self.unread().to_vec();
+        let socket = self.give_up_plain()?;
+        // Boxed: it would be most of every session's size, for as long as the session lasts.
+        let handshake = Box::pin(TlsAcceptor::from(config).accept(Rewound::new(early, socket)));
+        let accepted = timeout(HANDSHAKE_MAX, handshake).await.map_err(|_| HandshakeError::Late)?;
+        let stream = accepted.map_err(|error| tls::client_failure(&error))?;
+        let facts = tls::facts_of_client(stream.get_ref().1);
+        self.stream = Stream::Tls(Box::new(stream.into()));
+        Ok(facts)
+    }
+
+    /// Begins TLS with a server that was sent the request for it. `destination` is verified where the configuration has
+    /// no name.
+    ///
+    /// # Errors
+    /// The handshake failed, the server is not who it should be, or something came in clear text behind its greeting; the
+    /// link is then closed.
+    pub(super) async fn connect_tls(&mut self, tls: &ServerTls, destination: IpAddr) -> Result<Facts, LinkError> {
+        let early = self.unread().len();
+        let socket = self.give_up_plain()?;
+        if early > 0 {
+            return Err(HandshakeError::ClearText(early).into());
+        }
+        let name = tls.name_at(destination);
+        let shown = name.to_str().into_owned();
+        let handshake = Box::pin(TlsConnector::from(tls.config()).connect(name, Rewound::new(Vec::new(), socket)));
+        let connected = timeout(HANDSHAKE_MAX, handshake).await.map_err(|_| HandshakeError::Late)?;
+        let stream = connected.map_err(|error| tls.failure(&error))?;
+        let facts = tls::facts_of_server(stream.get_ref().1, shown, tls.mode());
+        self.stream = Stream::Tls(Box::new(stream.into()));
+        Ok(facts)
+    }
+
+    /// The socket in clear text. Until a handshake puts another stream in its place, the link is closed.
+    fn give_up_plain(&mut self) -> Result<TcpStream, LinkError> {
+        self.inbox = Vec::new();
+        self.used = 0;
+        match std::mem::replace(&mut self.stream, Stream::Closed) {
+            Stream::Plain(socket) => Ok(socket),
+            Stream::Tls(_) | Stream::Closed => Err(LinkError::Closed),
+        }
     }
 
     /// The bytes read and not yet used.
@@ -135,6 +197,6 @@ impl Link {
     /// Ends our side, so that what was sent is still delivered.
     pub(super) async fn finish(&mut self) {
         // The peer may be gone already; there is nothing left to tell it.
-        let _ = self.stream.shutdown().await;
+        let _ = timeout(FAREWELL_MAX, self.stream.shutdown()).await;
     }
 }
