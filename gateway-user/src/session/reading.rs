@@ -5,12 +5,12 @@
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
-    capabilities::Capabilities,
+    capabilities::{Capabilities, Negotiated},
     outcome::{ERR, ErrorPacket},
     packet, row,
 };
 
-use super::{Ended, link::Link, login::from_server, server_fault};
+use super::{Ended, link::Link, login::from_server, server_fault, verdicts::ScopeKey};
 
 const COM_QUERY: u8 = 0x03;
 const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client, DATABASE()";
@@ -30,6 +30,17 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// The key with what the server said. What cannot be read for another reason stays so.
+    pub(super) fn applied_to(self, key: ScopeKey) -> ScopeKey {
+        ScopeKey {
+            schema: self.schema,
+            no_backslash_escapes: self.no_backslash_escapes,
+            ansi_quotes: self.ansi_quotes,
+            unreadable: self.unreadable.or(key.unreadable),
+            ..key
+        }
+    }
+
     fn of(sql_mode: &str, character_set: &str, schema: Option<&[u8]>) -> Self {
         let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
         let foreign = FOREIGN_MODES.into_iter().find(|mode| has(mode));
@@ -52,7 +63,7 @@ impl Reading {
 }
 
 /// Asks the server, on a session that is logged in and idle.
-pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Result<Reading, Ended> {
+pub(super) async fn ask(upstream: &mut Link, capabilities: Negotiated) -> Result<Reading, Ended> {
     let mut wire = Vec::new();
     packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], QUESTION].concat());
     upstream.send(&wire).await.map_err(Ended::Server)?;
@@ -65,7 +76,7 @@ pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Resu
         return Err(unexpected());
     }
     // Column definitions, and the EOF behind them where the session still has it.
-    let eof = usize::from(!capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF));
+    let eof = usize::from(!capabilities.has(Capabilities::CLIENT_DEPRECATE_EOF));
     for _ in 0..COLUMNS + eof {
         from_server(upstream).await?;
     }
