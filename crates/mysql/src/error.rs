@@ -84,8 +84,9 @@ pub enum Unsupported {
     OldPassword,
     #[error("the server's account needs a second factor: use one that does not")]
     SecondFactor,
-    #[error("statement id 4294967295 (the last one prepared): name the statement by its own id")]
-    LastPreparedStatement,
+    /// Which of a row's values are to be concealed cannot be known.
+    #[error("a result without column names may hold what portreeve conceals: ask for metadata, or not for variables")]
+    ConcealingWithoutMetadata,
 }
 
 impl ProtocolError {
