@@ -69,7 +69,8 @@ fn guarded(ctx: &SockAddrContext) -> Option<u32> {
     if context::socket_type(ctx) != SOCK_STREAM {
         return None;
     }
-    PORTS.get(u32::from(context::port(ctx))).copied()
+    // SAFETY: an aligned u32 in the map, read at once; the daemon only ever stores whole values.
+    PORTS.get_ptr(u32::from(context::port(ctx))).map(|rule| unsafe { rule.read_volatile() })
 }
 
 #[inline(always)]

@@ -22,6 +22,7 @@ use tokio::{
 use crate::{
     admin::{self, Lock},
     config::Config,
+    connections::Connections,
     counters::Counters,
     gateway::{Gateway, Secrets},
     host,
@@ -75,6 +76,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         servers_tls,
         workloads,
         counters: Counters::default(),
+        connections: Connections::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
         config,

@@ -40,6 +40,13 @@ impl Connections {
     }
 }
 
+impl Connection<'_> {
+    /// What `CONNECTION_ID()` gives.
+    pub(crate) fn id(&self) -> u32 {
+        self.key.1
+    }
+}
+
 impl Drop for Connection<'_> {
     fn drop(&mut self) {
         self.all.lock().remove(&self.key);

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, Credential, secret},
+    connections::Connections,
     counters::Counters,
     recorder::Recorder,
     tls::{Certificates, ServersTls},
@@ -61,6 +62,7 @@ pub(crate) struct Gateway {
     pub(crate) workloads: Workloads,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
+    pub(crate) connections: Connections,
     pub(crate) cgroup_mount: PathBuf,
     /// Cookie of the network namespace the listeners are in.
     pub(crate) netns_cookie: u64,

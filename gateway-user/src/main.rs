@@ -14,6 +14,7 @@ mod admin;
 mod app;
 mod cli;
 mod config;
+mod connections;
 mod counters;
 mod gateway;
 mod host;

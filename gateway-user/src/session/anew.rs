@@ -81,7 +81,7 @@ impl Session<'_> {
             Err(failure) => return Err(self.fail_change(failure, next_sequence_id).await),
         };
         self.read_anew(gateway, key).await?;
-        let ok = outcome::without_redirect(&ok, negotiated);
+        let ok = outcome::without_redirect(&ok, negotiated).map_err(server_fault)?;
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
         self.arrival.client.send(&wire).await.map_err(Ended::Client)

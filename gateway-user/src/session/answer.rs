@@ -51,13 +51,13 @@ impl Session<'_> {
         first_sequence_id: u8,
         sent: Instant,
     ) -> Result<(), Ended> {
-        let response = Response::with_first_sequence_id(
-            forwarded.expect,
-            self.negotiated(),
-            forwarded.may_ask_for_a_file(),
-            first_sequence_id,
-        );
-        let response = response.concealing(forwarded.conceals());
+        let response = Response::new(forwarded.expect, self.negotiated())
+            .with_first_sequence_id(first_sequence_id)
+            .with_local_infile(forwarded.may_ask_for_a_file());
+        let response = match forwarded.conceals() {
+            true => response.with_concealing(forwarded.plan()),
+            false => response,
+        };
         let mut answering = Answering { response, sent, first_byte: None, abandoned: false };
         let ended = self.pass(gateway, &forwarded, &mut answering).await;
         let Answering { response, first_byte, abandoned, .. } = answering;
@@ -72,7 +72,7 @@ impl Session<'_> {
             return Err(self.end_unrecorded(error.into()).await);
         }
         let anew = forwarded.begins_anew() && summary.error.is_none();
-        self.commands.settle(forwarded, summary);
+        self.commands.settle(forwarded, summary, response.plan());
         if anew {
             self.begin_anew(gateway).await?;
         }
@@ -126,7 +126,7 @@ impl Session<'_> {
         match heard {
             Heard::ClientGone => Ok(false),
             Heard::Server(0) => {
-                if answering.first_byte.is_none() {
+                if !answering.response.is_within_packet() && self.upstream.unread().is_empty() {
                     let refusal = Refusal::server_gone("the server closed the connection before it answered", id);
                     let _ = client.send(&refusal.packet(answering.response.next_sequence_id())).await;
                 }
@@ -155,7 +155,7 @@ impl Session<'_> {
                 self.arrival.journal.asked_for_file(file)?;
                 let first_sequence_id = answering.response.next_sequence_id();
                 let Arrival { client, .. } = &mut *self.arrival;
-                client.expect_exchange(first_sequence_id);
+                client.expect_ids(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
                 answering.response.local_infile_sent(last).map_err(client_fault)
@@ -170,7 +170,7 @@ impl Session<'_> {
         self.upstream.consume(request_len);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.continue_exchange(sequence_id);
+        self.upstream.expect_ids(sequence_id);
         self.upstream.send(&wire).await.map_err(Ended::Server)?;
         answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;
         // Nothing of what follows is for the client: an error ends a chain of results.
@@ -215,18 +215,18 @@ async fn gone(client: &mut Link) {
 
 /// Forwards the client's file as it comes, up to the empty packet. Returns that one's sequence id.
 async fn pass_file(client: &mut Link, upstream: &mut Link, first_sequence_id: u8) -> Result<u8, Ended> {
-    let mut passage = Passage::of_file(first_sequence_id);
+    let mut passage = Passage::up_to_empty(first_sequence_id);
     loop {
-        if client.unread().is_empty() && client.fill().await.map_err(|error| Ended::Client(error.into()))? == 0 {
+        let passed = passage.feed(client.unread()).map_err(client_fault)?;
+        if passed.ended {
+            upstream.expect_ids(passage.last_sequence_id().wrapping_add(1));
+        }
+        client.forward(passed.consumed, upstream).await.map_err(Ended::Server)?;
+        if passed.ended {
+            return Ok(passage.last_sequence_id());
+        }
+        if client.fill().await.map_err(|error| Ended::Client(error.into()))? == 0 {
             return Err(Ended::Client(LinkError::ClosedWithin));
-        }
-        let progress = passage.feed(client.unread()).map_err(client_fault)?;
-        if let Some(last) = progress.ended {
-            upstream.continue_exchange(last.wrapping_add(1));
-        }
-        client.forward(progress.consumed, upstream).await.map_err(Ended::Server)?;
-        if let Some(last) = progress.ended {
-            return Ok(last);
         }
     }
 }

@@ -12,6 +12,7 @@ use portreeve_mysql::{
     Misbehaviour, ProtocolError,
     attributes::Attributes,
     command::Command,
+    conceal::Plan,
     response::{Expect, Summary},
 };
 use portreeve_policy::{Decision, Facts, StatementClass, Verdict, analyse};
@@ -69,6 +70,8 @@ pub(super) struct Forwarded {
     effect: Effect,
     /// The text where it was not read and may ask for a file: the name that the server asks for must be in it.
     text: Option<Box<[u8]>>,
+    /// Of the statement prepared, where its answers are looked through: what was concealed in its definitions.
+    plan: Option<Plan>,
     /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
     pub(super) statement_id: Option<u32>,
 }
@@ -102,7 +105,17 @@ impl Effect {
 impl Forwarded {
     /// A command that is no more than its answer's layout.
     const fn plain(number: u64, expect: Expect) -> Self {
-        Self { number, expect, judgement: None, effect: Effect::None, text: None, statement_id: None }
+        Self { number, expect, judgement: None, effect: Effect::None, text: None, plan: None, statement_id: None }
+    }
+
+    /// Whether the session begins anew when the server agrees.
+    pub(super) const fn begins_anew(&self) -> bool {
+        matches!(self.effect, Effect::Reset)
+    }
+
+    /// What is known of the columns that are concealed.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        self.plan.clone()
     }
 
     /// Whether the text names what a server may tell of ways round the gateway.
@@ -293,6 +306,20 @@ impl Commands {
         Ok(Action::Answer(Refusal::unknown_command()))
     }
 
+    /// A command with fields missing, or with what no field can hold: as servers do, it is answered, and that is all.
+    pub(super) fn malformed(
+        &self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        byte: u8,
+        error: &ProtocolError,
+    ) -> Result<Action, Ended> {
+        gateway.counters.statement(true);
+        let arrived = self.arrived(Recorded::Refused { code: byte }, Text::empty());
+        journal.refused(arrived, &error.to_string())?;
+        Ok(Action::Answer(Refusal::malformed(&error.to_string(), &self.session)))
+    }
+
     fn refuse_with(
         &self,
         gateway: &Gateway,
@@ -325,13 +352,13 @@ impl Commands {
     }
 
     /// Takes over what the server's whole answer means for the commands after it.
-    pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary) {
+    pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary, plan: Option<&Plan>) {
         let failed = summary.error.is_some();
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
             Effect::Prepared { number, judgement } => {
-                self.settle_prepared(number, judgement, summary);
+                self.settle_prepared(number, judgement, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => None,
@@ -365,14 +392,20 @@ impl Commands {
 const fn has_status(expect: Expect) -> bool {
     match expect {
         Expect::Query | Expect::Execute { .. } | Expect::Simple => true,
-        Expect::Prepare | Expect::Fetch | Expect::BulkExecute | Expect::FieldList | Expect::Statistics => false,
+        Expect::Prepare
+        | Expect::Fetch
+        | Expect::BulkExecute
+        | Expect::FieldList
+        | Expect::Statistics
+        | Expect::BinlogDump => false,
     }
 }
 
 /// The answer to a packet that is no command the gateway can read; the session ends with it.
 pub(super) fn unreadable(error: &ProtocolError, session: &str) -> Refusal {
-    if let ProtocolError::Misbehaved(Misbehaviour::PacketTooLarge { max, .. }) = error {
-        return Refusal::too_large(*max, session);
+    match error {
+        ProtocolError::Misbehaved(Misbehaviour::PacketTooLarge { max, .. }) => Refusal::too_large(*max, session),
+        ProtocolError::Misbehaved(Misbehaviour::SequenceId { .. }) => Refusal::out_of_order(),
+        other => Refusal::failed(&format!("the command cannot be read: {other}"), session),
     }
-    Refusal::failed(&format!("the command cannot be read: {error}"), session)
 }

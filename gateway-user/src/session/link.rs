@@ -4,7 +4,12 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::{io, net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use portreeve_mysql::packet::{self, Framed};
 use portreeve_mysql::{ProtocolError, limits::HEADER_LEN};
@@ -47,6 +52,8 @@ pub(super) struct Link {
     inbox: Vec<u8>,
     /// Bytes at the front of `inbox` that were used.
     used: usize,
+    /// Whether the peer sends no more.
+    ended: bool,
     /// Bytes written to the peer.
     pub(super) sent: u64,
 }
@@ -55,7 +62,7 @@ impl Link {
     /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), inbox: Vec::new(), used: 0, sent: 0 })
+        Ok(Self { stream: Stream::Plain(stream), inbox: Vec::new(), used: 0, ended: false, sent: 0 })
     }
 
     /// Answers a client's TLS handshake, after its request for TLS (`SSLRequest`) was consumed.
@@ -126,7 +133,42 @@ impl Link {
     /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         self.make_room(1);
-        self.stream.read_buf(&mut self.inbox).await
+        let read = self.stream.read_buf(&mut self.inbox).await?;
+        self.ended = read == 0;
+        Ok(read)
+    }
+
+    /// Reads on until that many bytes are unread, at least.
+    pub(super) async fn at_least(&mut self, count: usize) -> Result<(), LinkError> {
+        while self.unread().len() < count {
+            self.make_room(count.saturating_sub(self.unread().len()).min(BUFFER_BUSY));
+            if self.fill().await? == 0 {
+                return Err(if self.unread().is_empty() { LinkError::Closed } else { LinkError::ClosedWithin });
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the peer has said that it sends no more.
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended
+    }
+
+    /// The peer's address, and ours.
+    ///
+    /// # Errors
+    /// There is no connection any more.
+    pub(super) fn addresses(&self) -> io::Result<(SocketAddr, SocketAddr)> {
+        let socket = self.stream.socket().ok_or(io::ErrorKind::NotConnected)?;
+        Ok((socket.peer_addr()?, socket.local_addr()?))
+    }
+
+    /// Overwrites bytes of `unread`, which must hold them.
+    pub(super) fn overwrite(&mut self, at: usize, bytes: &[u8]) {
+        let unread = self.inbox.get_mut(self.used..).unwrap_or_default();
+        for (to, from) in unread.iter_mut().skip(at).zip(bytes) {
+            *to = *from;
+        }
     }
 
     /// Room for at least `wanted` more bytes; more of it when the last read left none.
@@ -167,17 +209,24 @@ impl Link {
         }
     }
 
+    /// Payload bytes that the header at the front announces; 0 where there is no whole header.
+    pub(super) fn announced(&self) -> usize {
+        self.unread().first_chunk().map_or(0, |[low, middle, high, _]: &[u8; HEADER_LEN]| {
+            u32::from_le_bytes([*low, *middle, *high, 0]) as usize
+        })
+    }
+
     /// True when a whole packet of one chunk is at the front already: no need to wait or to frame twice.
     pub(super) fn has_short_packet(&self) -> bool {
-        let unread = self.unread();
-        match unread.first_chunk::<HEADER_LEN>() {
-            Some([low, middle, high, _]) => {
-                let len = u32::from_le_bytes([*low, *middle, *high, 0]) as usize;
-                unread.len() >= len.saturating_add(HEADER_LEN)
-            }
-            None => false,
-        }
+        let have = self.unread().len();
+        have >= HEADER_LEN && have >= self.announced().saturating_add(HEADER_LEN)
     }
+
+    /// Says what comes first of the peer's next packets: on a compressed leg the ids within are not the peer's to say.
+    pub(super) fn expect_ids(&mut self, _first: u8) {}
+
+    /// Begins an exchange towards a server, whose answer has ids from `answer_id` on.
+    pub(super) fn begin_exchange(&mut self, _answer_id: u8) {}
 
     /// Sends bytes, all of them.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {

@@ -240,14 +240,11 @@ fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
 
 /// Ends both logins: the client reads the server's OK, and compression begins behind it.
 async fn finish(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
-    let ok = outcome::without_redirect(&logged_in.ok, client.capabilities);
+    let ok = outcome::without_redirect(&logged_in.ok, client.capabilities).map_err(server_fault)?;
     let mut next_sequence_id = client.next_sequence_id;
     let mut wire = Vec::with_capacity(ok.len());
     packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
     arrival.client.send(&wire).await.map_err(Ended::Client)?;
-    if let Some(compressed) = client.compressed {
-        arrival.client.compress(compressed.algorithm()).map_err(|error| Ended::Client(error.into()))?;
-    }
     Ok(())
 }
 
@@ -413,7 +410,7 @@ fn record(arrival: &mut Arrival, client: &Client, server: &Server, error: Option
     Ok(())
 }
 
-fn random<const LEN: usize>() -> Result<[u8; LEN], Ended> {
+pub(super) fn random<const LEN: usize>() -> Result<[u8; LEN], Ended> {
     let mut bytes = [0; LEN];
     getrandom::fill(&mut bytes)
         .map_err(|error| Ended::Refused(format!("the kernel gives no random bytes: {error}")))?;

@@ -84,6 +84,13 @@ pub(super) fn long_data(data: &[u8]) -> Text<'_> {
     kept(data, PARAMETER_KEPT_MAX)
 }
 
+/// The beginning of a piece of long data that has not all come. `length` is what its first packet announces: of data that go
+/// on in further packets, more is not known when it is recorded.
+pub(super) fn beginning_of_long_data(come: &[u8], length: usize) -> Text<'_> {
+    let kept = kept(come, PARAMETER_KEPT_MAX);
+    Text { length: length as u64, truncated: true, ..kept }
+}
+
 fn kept(bytes: &[u8], max: usize) -> Text<'_> {
     let kept = bytes.get(..max).unwrap_or(bytes);
     Text {

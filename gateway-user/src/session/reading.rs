@@ -72,7 +72,9 @@ pub(super) async fn ask(upstream: &mut Link, capabilities: Negotiated) -> Result
         let code = ErrorPacket::parse(&count).map_err(server_fault)?.code;
         return Err(Ended::Refused(format!("the server does not say how it reads statements: error {code}")));
     }
-    if count != [COLUMNS as u8] {
+    // A byte behind the number says that definitions follow, where a session can go without (MySQL's
+    // OPTIONAL_RESULTSET_METADATA, MariaDB's CACHE_METADATA): they always do in answer to a text.
+    if !matches!(count.as_slice(), [columns] | [columns, 1] if usize::from(*columns) == COLUMNS) {
         return Err(unexpected());
     }
     // Column definitions, and the EOF behind them where the session still has it.

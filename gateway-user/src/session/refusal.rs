@@ -82,6 +82,12 @@ impl Refusal {
         Self::new(1115, b"42000", format!("{what} (session {session})"))
     }
 
+    /// `ER_CLIENT_LOCAL_FILES_DISABLED`: policy does not permit the file that the server asked the client for.
+    pub(super) fn file(session: &str) -> Self {
+        let why = "no policy permits `local_infile` for the file that the server asked for";
+        Self::new(3948, b"42000", format!("Loading local data is denied: {why} (session {session})"))
+    }
+
     /// `ER_UNKNOWN_ERROR`: the gateway itself cannot go on.
     pub(super) fn failed(what: &str, session: &str) -> Self {
         Self::new(1105, b"HY000", format!("portreeve: {what} (session {session})"))

@@ -28,7 +28,7 @@ use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 /// Payload bytes of one command. A statement is judged whole, so that it is held whole.
 pub(super) const COMMAND_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of the statement's id behind header and command byte.
-const STATEMENT_ID_AT: usize = HEADER_LEN + 1;
+pub(super) const STATEMENT_ID_AT: usize = HEADER_LEN + 1;
 
 /// A session that is logged in on both legs.
 pub(super) struct Session<'a> {
@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
 
     /// One command and its answer.
     async fn turn(&mut self, gateway: &Gateway) -> Result<(), Ended> {
-        self.arrival.client.expect_exchange(0);
+        self.arrival.client.expect_ids(0);
         self.wait_for_command().await?;
         if let Some(head) = self.streamed_head().await? {
             return self.stream_long_data(&head).await;
@@ -113,6 +113,16 @@ impl<'a> Session<'a> {
             Err(ProtocolError::Misbehaved(Misbehaviour::EmptyCommand)) => {
                 client.consume(wire_len);
                 return self.tell(&Refusal::unknown_command(), next_sequence_id).await;
+            }
+            Err(error @ ProtocolError::Malformed { .. }) => {
+                let byte = packet.payload.first().copied().unwrap_or_default();
+                let answered = self.commands.malformed(gateway, journal, byte, &error);
+                client.consume(wire_len);
+                return match answered {
+                    Ok(Action::Answer(refusal)) => self.tell(&refusal, next_sequence_id).await,
+                    Ok(_) => Ok(()),
+                    Err(ended) => Err(self.end_untold(ended, next_sequence_id).await),
+                };
             }
             Err(error) => return Err(self.end_unreadable(error, next_sequence_id).await),
         };
@@ -161,11 +171,8 @@ impl<'a> Session<'a> {
     ) -> Result<(), Ended> {
         let client = &mut self.arrival.client;
         self.upstream.begin_exchange(next_sequence_id);
-        if let Some(id) = statement_id
-            && let Some(written) =
-                client.unread_mut().get_mut(STATEMENT_ID_AT..).and_then(<[u8]>::first_chunk_mut)
-        {
-            *written = id.to_le_bytes();
+        if let Some(id) = statement_id {
+            client.overwrite(STATEMENT_ID_AT, &id.to_le_bytes());
         }
         client.forward(wire_len, &mut self.upstream).await.map_err(Ended::Server)
     }
@@ -195,11 +202,12 @@ impl<'a> Session<'a> {
     /// The head of a command that is not held whole: long data of any length passes in a buffer's worth of memory.
     async fn streamed_head(&mut self) -> Result<Option<LongDataHead>, Ended> {
         let client = &mut self.arrival.client;
-        if client.has_short_packet() {
+        client.at_least(HEADER_LEN).await.map_err(Ended::Client)?;
+        if client.has_short_packet() || client.announced() < LongDataHead::LEN {
             return Ok(None);
         }
         client.at_least(HEADER_LEN + LongDataHead::LEN).await.map_err(Ended::Client)?;
-        Ok(LongDataHead::parse(client.unread().get(HEADER_LEN..).unwrap_or_default()).ok())
+        LongDataHead::parse(client.unread().get(HEADER_LEN..).unwrap_or_default()).map_err(client_fault)
     }
 
     /// The server speaks first only to end the session (`wait_timeout`, `KILL`, shutdown): the client reads what it

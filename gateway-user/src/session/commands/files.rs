@@ -1,5 +1,6 @@
 //! `LOAD DATA LOCAL`: which file of the client a server may ask for in its answer.
 
+use portreeve_mysql::response::Expect;
 use portreeve_policy::{Action as PolicyAction, Facts, Resource};
 
 use super::{Commands, Forwarded};
@@ -31,6 +32,9 @@ fn has_word(text: &[u8], word: &[u8]) -> bool {
 impl Forwarded {
     /// Whether the server may ask the client for a file at all.
     pub(in crate::session) fn may_ask_for_a_file(&self) -> bool {
+        if self.expect != Expect::Query {
+            return false;
+        }
         self.text.is_some() || self.judgement.as_ref().is_some_and(|judgement| !judgement.facts.local_files.is_empty())
     }
 }

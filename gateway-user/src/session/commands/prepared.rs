@@ -5,6 +5,7 @@ use std::{collections::BTreeSet, rc::Rc};
 use portreeve_mysql::{
     bulk::BulkExecute,
     command::StatementId,
+    conceal::Plan,
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
@@ -15,7 +16,7 @@ use super::{Action, Commands, Effect, Forwarded};
 use crate::{
     gateway::Gateway,
     session::{
-        Ended, client_fault,
+        Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
@@ -25,6 +26,8 @@ use crate::{
 
 /// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
 const PREPARED_MAX: usize = 4096;
+const COM_STMT_EXECUTE: u8 = 0x17;
+const COM_STMT_BULK_EXECUTE: u8 = 0xFA;
 
 /// One prepared statement of the session.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub(super) struct Prepared {
     types: Vec<ParameterType>,
     /// Parameters sent ahead of the execution.
     long_data: BTreeSet<u16>,
+    /// What is concealed in its result.
+    plan: Option<Plan>,
 }
 
 /// What MariaDB's id for the statement prepared last means now.
@@ -63,16 +68,18 @@ impl Commands {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            judgement: Some(Rc::clone(&judgement)),
             effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
     }
 
     /// Remembers what the server prepared.
-    pub(super) fn settle_prepared(&mut self, number: u64, judgement: Rc<Judgement>, summary: &Summary) {
+    pub(super) fn settle_prepared(&mut self, number: u64, judgement: Rc<Judgement>, summary: &Summary, plan: Option<&Plan>) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
-        let statement = Prepared { number, judgement, parameters: prepared.parameters, types, long_data };
+        let (parameters, plan) = (prepared.parameters, plan.cloned());
+        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -99,8 +106,10 @@ impl Commands {
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, Recorded::Execute, execute.statement);
         };
-        let parameters =
-            execute.parameters(prepared.parameters, &prepared.types, &prepared.long_data).map_err(client_fault)?;
+        let parameters = match execute.parameters(prepared.parameters, &prepared.types, &prepared.long_data) {
+            Ok(parameters) => parameters,
+            Err(error) => return self.malformed(gateway, journal, COM_STMT_EXECUTE, &error),
+        };
         let mut texts = parameters::texts(&parameters.values);
         texts.extend(parameters::attributes(parameters.attributes.iter().copied()));
         let judgement = Rc::clone(&prepared.judgement);
@@ -116,8 +125,10 @@ impl Commands {
             prepared.types = bound;
         }
         prepared.long_data.clear();
+        let plan = prepared.plan.clone();
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             judgement: Some(Rc::clone(&judgement)),
+            plan,
             statement_id: Some(id),
             ..Forwarded::plain(number, Expect::Execute { cursor: execute.cursor() })
         }))
@@ -133,8 +144,12 @@ impl Commands {
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, Recorded::BulkExecute, execute.statement);
         };
-        let mut rows = execute.rows(prepared.parameters, &prepared.types).map_err(client_fault)?;
-        let texts = parameters::of_rows(&mut rows).map_err(client_fault)?;
+        let rows = execute.rows(prepared.parameters, &prepared.types);
+        let read = rows.and_then(|mut rows| Ok((parameters::of_rows(&mut rows)?, rows)));
+        let (texts, rows) = match read {
+            Ok(read) => read,
+            Err(error) => return self.malformed(gateway, journal, COM_STMT_BULK_EXECUTE, &error),
+        };
         let judgement = Rc::clone(&prepared.judgement);
         let arrived = Arrived {
             command: Recorded::BulkExecute,
@@ -148,8 +163,10 @@ impl Commands {
             prepared.types = bound.to_vec();
         }
         prepared.long_data.clear();
+        let plan = prepared.plan.clone();
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             judgement: Some(Rc::clone(&judgement)),
+            plan,
             statement_id: Some(id),
             ..Forwarded::plain(number, Expect::BulkExecute)
         }))
@@ -166,7 +183,7 @@ impl Commands {
     }
 
     /// `data` is what is kept of it.
-    pub(super) fn send_long_data(
+    pub(in crate::session) fn send_long_data(
         &mut self,
         journal: &mut Journal,
         statement: StatementId,
@@ -230,11 +247,12 @@ impl Commands {
             return self.unknown_statement(journal, command, statement);
         };
         gateway.counters.statement(false);
-        let judgement = Rc::clone(&prepared.judgement);
+        let (judgement, plan) = (Rc::clone(&prepared.judgement), prepared.plan.clone());
         let arrived = Arrived { prepared: Some(prepared.number), ..self.arrived(command, Text::empty()) };
         let number = journal.arrived(arrived)?;
         Ok(Action::Forward(Forwarded {
             judgement: Some(judgement),
+            plan,
             statement_id: Some(id),
             ..Forwarded::plain(number, expect)
         }))

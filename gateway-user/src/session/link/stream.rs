@@ -47,6 +47,15 @@ impl Stream {
         }
     }
 
+    /// The socket below; none when the link is closed.
+    pub(super) fn socket(&self) -> Option<&TcpStream> {
+        match self {
+            Self::Plain(socket) => Some(socket),
+            Self::Tls(stream) => Some(&stream.get_ref().0.socket),
+            Self::Closed => None,
+        }
+    }
+
     /// Ends our side, under TLS with `close_notify`.
     pub(super) async fn shutdown(&mut self) -> io::Result<()> {
         match self {

@@ -30,7 +30,7 @@ pub(in crate::session) struct Client {
     /// As sent, for the server.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
     pub(in crate::session) capabilities: Negotiated,
-    pub(super) collation: u8,
+    pub(in crate::session) collation: u8,
     /// What it compresses with from the end of its login on.
     pub(super) compressed: Option<Compressed>,
     pub(super) tls: Option<Facts>,
@@ -38,6 +38,13 @@ pub(in crate::session) struct Client {
     pub(in crate::session) plugin: ClientPlugin,
     /// The sequence id its next packet from us carries.
     pub(super) next_sequence_id: u8,
+}
+
+impl Client {
+    /// Whether its leg has TLS.
+    pub(in crate::session) fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
 }
 
 /// What a greeting is shown with.
@@ -88,6 +95,8 @@ pub(super) async fn greet(
 ) -> Result<Client, Ended> {
     let mut offer = offered(greeting.capabilities);
     offer.standard.insert(Capabilities::CLIENT_SSL);
+    // FIXME compression
+    offer.standard.remove(Capabilities::CLIENT_COMPRESS | Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
     let nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
     let mut payload = Vec::new();
     greeting::mirror(greeting, offer, plugin, &nonce, &mut payload);

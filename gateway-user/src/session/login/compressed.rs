@@ -1,9 +1,6 @@
 //! What a leg is compressed with.
 
-use portreeve_mysql::{
-    capabilities::{Capabilities, Negotiated},
-    compression::Algorithm,
-};
+use portreeve_mysql::capabilities::{Capabilities, Negotiated};
 
 /// An algorithm of the compressed protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,13 +47,6 @@ impl Compressed {
         match self {
             Self::Zlib => "zlib",
             Self::Zstd { .. } => "zstd",
-        }
-    }
-
-    pub(in crate::session) const fn algorithm(self) -> Algorithm {
-        match self {
-            Self::Zlib => Algorithm::Zlib,
-            Self::Zstd { level } => Algorithm::Zstd { level },
         }
     }
 }

@@ -62,7 +62,7 @@ pub(in crate::session) struct Wanted<'w> {
     pub(in crate::session) schema: Option<&'w [u8]>,
     pub(in crate::session) attributes: Vec<ConnectAttr<'w>>,
     /// What the client compresses with.
-    pub(super) client_compressed: Option<Compressed>,
+    pub(in crate::session) client_compressed: Option<Compressed>,
 }
 
 /// Connects to the server.
@@ -113,9 +113,6 @@ pub(in crate::session) async fn log_in(
     send(link, &mut sequence_id, &payload).await?;
     let ok = exchange(link, &mut login, &mut sequence_id).await?;
     let compressed = Compressed::in_force(capabilities.standard, compressed.and_then(Compressed::level));
-    if let Some(compressed) = compressed {
-        link.compress(compressed.algorithm()).map_err(|error| LoginFailure::Broken(Ended::Server(error.into())))?;
-    }
     let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls: tls.is_some() };
     Ok(LoggedIn { ok, leg, tls, compressed })
 }
