@@ -1,10 +1,11 @@
 use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
 use mysql_common::auth::plugins::mysql_native_password::scramble_native;
 
+use super::opening::{CHOSEN, LOGIN_ONLY, NEEDED};
 use super::*;
-use crate::capabilities::{GATEWAY, GATEWAY_MARIADB};
+use crate::capabilities::{Capabilities, GATEWAY, GATEWAY_MARIADB};
 use crate::greeting::{self, ServerHello};
-use crate::login::{ChangeUser, ClientLogin, ClientStep};
+use crate::login::{ChangeUser, ClientLogin, ClientStep, HandshakeResponse};
 use crate::outcome::{error_payload, ok_payload};
 use crate::samples::{self, NONCE, PUBLIC_KEY};
 
