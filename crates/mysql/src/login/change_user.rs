@@ -54,7 +54,11 @@ impl<'a> ChangeUser<'a> {
             return Err(reader.fail("schema", crate::Fault::Truncated));
         }
         let schema = named(reader.until_nul_or_end("schema")?);
-        let collation = if reader.is_empty() { None } else { Some(reader.u16("collation")?) };
+        let collation = reader.u16("collation").ok();
+        if collation.is_none() {
+            // MySQL overlooks a single byte here as well.
+            reader.take_rest();
+        }
         let mut auth_plugin = None;
         if negotiated.has(Capabilities::CLIENT_PLUGIN_AUTH) {
             auth_plugin = named(reader.until_nul_or_end("authentication plugin")?);
