@@ -1,3 +1,7 @@
+mod concealing;
+mod layouts;
+mod redirects;
+
 use super::*;
 use crate::limits::{LOCAL_INFILE_NAME_MAX, PACKET_PAYLOAD_MAX};
 use crate::packet::write_packet;
