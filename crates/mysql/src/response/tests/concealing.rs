@@ -1,6 +1,7 @@
 //! Variables that lead round the gateway, in results of both protocols.
 
 use super::*;
+use crate::Unsupported;
 use crate::conceal::is_mentioned;
 
 const NOT_NULL: u8 = 1;

@@ -1,7 +1,7 @@
 //! OK packets that send the client past the gateway.
 
 use super::*;
-use crate::outcome::without_redirect;
+use crate::outcome::{Tracked, without_redirect};
 
 const TRACKING: Capabilities = NEW.union(Capabilities::CLIENT_SESSION_TRACK);
 const OLD_TRACKING: Capabilities = OLD.union(Capabilities::CLIENT_SESSION_TRACK);
