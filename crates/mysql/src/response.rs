@@ -4,18 +4,23 @@
 //! where asked for, the variables of [`conceal`](crate::conceal). Rows go through in pieces and unread; what decides
 //! where the answer ends is small and taken whole, out of the caller's buffer.
 
+mod concealing;
 mod outbox;
 mod stage;
+mod summary;
 
 use std::borrow::Cow;
 
 use crate::capabilities::{Capabilities, MariaDbCapabilities, Negotiated};
 use crate::conceal::Plan;
-use crate::limits::{ERROR_MESSAGE_KEPT_MAX, HEADER_LEN, PACKET_PAYLOAD_MAX};
-use crate::outcome::{EofPacket, ErrorPacket, OkPacket, Tracked};
+use crate::limits::{HEADER_LEN, PACKET_PAYLOAD_MAX};
+use crate::outcome::ErrorPacket;
 use crate::packet::header;
-use crate::{Misbehaviour, ProtocolError, Unsupported, tracking};
+use crate::{Misbehaviour, ProtocolError, tracking};
 
+pub use summary::{Prepared, ResponseError, Summary};
+
+use concealing::Concealing;
 use outbox::Outbox;
 use stage::{Action, Handling, Stage};
 
@@ -75,45 +80,6 @@ pub enum State {
     Complete,
 }
 
-/// What the answer came to so far.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Over all result sets.
-    pub rows: u64,
-    pub result_sets: u32,
-    /// As the server sent them, headers included.
-    pub bytes: u64,
-    /// Over all results.
-    pub affected_rows: u64,
-    /// The last one that was not 0.
-    pub last_insert_id: u64,
-    /// As last seen.
-    pub warnings: u16,
-    /// Bits of [`StatusFlags`](crate::capabilities::StatusFlags) as last seen, unknown ones kept.
-    pub status: u16,
-    pub error: Option<ResponseError>,
-    pub prepared: Option<Prepared>,
-    /// Of session tracking, as last said.
-    pub tracked: Tracked,
-}
-
-/// The error that ended an answer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResponseError {
-    pub code: u16,
-    pub sqlstate: Option<[u8; 5]>,
-    /// Cut so that the packet is no longer than [`ERROR_MESSAGE_KEPT_MAX`]; what is no UTF-8 is replaced.
-    pub message: String,
-}
-
-/// A statement that the server prepared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Prepared {
-    pub statement_id: u32,
-    pub columns: u16,
-    pub parameters: u16,
-}
-
 /// Follows one answer.
 #[derive(Debug)]
 pub struct Response {
@@ -152,21 +118,6 @@ enum Place {
     Payload { left: usize, continued: bool },
 }
 
-/// What is concealed, and where.
-#[derive(Debug, Default)]
-struct Concealing {
-    /// Of an earlier answer to the same statement.
-    known: Option<Plan>,
-    /// Of the result set at hand.
-    plan: Plan,
-    /// Whether `plan` says that rows must be looked at.
-    hides: bool,
-    /// Of the first result set.
-    learned: Option<Plan>,
-    /// Rows come that no plan is known for.
-    blind: bool,
-}
-
 impl Expect {
     /// Whether rows are in the binary protocol.
     const fn is_binary(self) -> bool {
@@ -195,18 +146,7 @@ impl Response {
             place: Place::Start,
             stage: Stage::first(expect),
             layout,
-            summary: Summary {
-                rows: 0,
-                result_sets: 0,
-                bytes: 0,
-                affected_rows: 0,
-                last_insert_id: 0,
-                warnings: 0,
-                status: 0,
-                error: None,
-                prepared: None,
-                tracked: Tracked { sql_mode: None, character_set_client: None, schema: None },
-            },
+            summary: Summary::NOTHING,
             local_infile_name: Vec::new(),
             concealing: None,
         }
@@ -230,11 +170,8 @@ impl Response {
     /// to the same prepared statement, for when this one comes without column definitions.
     #[must_use]
     pub fn with_concealing(mut self, known: Option<Plan>) -> Self {
-        let fetches = self.layout.expect == Expect::Fetch;
-        let blind = fetches && known.is_none();
-        let plan = known.clone().filter(|_| fetches).unwrap_or_default();
         self.layout.conceals = true;
-        self.concealing = Some(Concealing { hides: blind || plan.hides(), plan, known, learned: None, blind });
+        self.concealing = Some(Concealing::new(self.layout.expect, known));
         self
     }
 
@@ -265,7 +202,7 @@ impl Response {
     /// with [`Response::with_concealing`].
     #[must_use]
     pub fn plan(&self) -> Option<&Plan> {
-        self.concealing.as_ref().and_then(|concealing| concealing.learned.as_ref())
+        self.concealing.as_ref().and_then(Concealing::learned)
     }
 
     /// Takes the server's next bytes; what `pass` says of those consumed may be forwarded, whole packets or not.
@@ -330,7 +267,7 @@ impl Response {
             return Err(stage::empty());
         }
         let Some(&first) = payload.first() else { return Ok(false) };
-        let hides = self.concealing.as_ref().is_some_and(|concealing| concealing.hides);
+        let hides = self.concealing.as_ref().is_some_and(Concealing::hides);
         match self.stage.handling(len, first, &self.layout, hides)? {
             Handling::Stream => {
                 self.next_sequence_id = self.next_sequence_id.wrapping_add(1);
@@ -396,7 +333,7 @@ impl Response {
         }
         self.place = Place::Start;
         if self.stage == Stage::Rows {
-            self.summary.rows = self.summary.rows.saturating_add(1);
+            self.summary.row();
         } else {
             self.stage = self.stage.behind_streamed(&self.layout);
         }
@@ -421,12 +358,12 @@ impl Response {
             }
             Action::Ok => {
                 let (ok, kept) = tracking::follow(payload, self.layout.negotiated, &mut self.summary.tracked)?;
-                self.ok(ok);
+                self.summary.ok(ok);
                 if let Cow::Owned(kept) = kept {
                     rewritten = Some(kept);
                 }
             }
-            Action::Eof(eof) => self.eof(eof),
+            Action::Eof(eof) => self.summary.eof(eof),
             Action::Prepared { prepared, warnings, described } => {
                 self.summary.prepared = Some(prepared);
                 self.summary.warnings = warnings;
@@ -450,15 +387,12 @@ impl Response {
     /// Takes a whole column definition or row in which something may have to be concealed.
     fn conceal(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some(concealing) = self.concealing.as_mut() else { return Ok(None) };
-        if concealing.blind {
-            return Err(Unsupported::ConcealingWithoutMetadata.into());
-        }
         if self.stage == Stage::Rows {
-            self.summary.rows = self.summary.rows.saturating_add(1);
-            return concealing.plan.conceal(payload, self.layout.expect.is_binary());
+            self.summary.row();
+            return concealing.row(payload, self.layout.expect.is_binary());
         }
         let extended = self.layout.negotiated.has_mariadb(MariaDbCapabilities::MARIADB_CLIENT_EXTENDED_METADATA);
-        let rewritten = concealing.plan.add(payload, extended)?;
+        let rewritten = concealing.column(payload, extended)?;
         let next = self.stage.behind_streamed(&self.layout);
         if !matches!(next, Stage::Columns { .. } | Stage::PreparedColumns { .. }) {
             concealing.end_columns();
@@ -467,50 +401,8 @@ impl Response {
         Ok(rewritten)
     }
 
-    /// Starts to learn what must be concealed in the rows behind.
     fn begin_columns(&mut self, columns: u64, described: bool) -> Result<(), ProtocolError> {
-        let Some(concealing) = self.concealing.as_mut() else { return Ok(()) };
-        concealing.plan = Plan::default();
-        concealing.hides = false;
-        if described {
-            return Ok(());
-        }
-        // What was known is of one result set: the first.
-        let known = concealing.known.take().filter(|known| known.len() as u64 == columns);
-        concealing.plan = known.ok_or(Unsupported::ConcealingWithoutMetadata)?;
-        concealing.end_columns();
-        Ok(())
-    }
-
-    fn ok(&mut self, ok: OkPacket) {
-        self.summary.affected_rows = self.summary.affected_rows.saturating_add(ok.affected_rows);
-        if ok.last_insert_id != 0 {
-            self.summary.last_insert_id = ok.last_insert_id;
-        }
-        self.eof(EofPacket { warnings: ok.warnings, status: ok.status });
-    }
-
-    fn eof(&mut self, eof: EofPacket) {
-        self.summary.warnings = eof.warnings;
-        self.summary.status = eof.status;
-    }
-}
-
-impl Concealing {
-    fn end_columns(&mut self) {
-        self.hides = self.plan.hides();
-        self.known = None;
-        if self.learned.is_none() {
-            self.learned = Some(self.plan.clone());
-        }
-    }
-}
-
-impl ResponseError {
-    fn read(error: &ErrorPacket<'_>, payload: &[u8]) -> Self {
-        let cut = payload.len().saturating_sub(ERROR_MESSAGE_KEPT_MAX);
-        let kept = error.message.get(..error.message.len().saturating_sub(cut)).unwrap_or_default();
-        Self { code: error.code, sqlstate: error.sqlstate, message: String::from_utf8_lossy(kept).into_owned() }
+        self.concealing.as_mut().map_or(Ok(()), |concealing| concealing.begin_columns(columns, described))
     }
 }
 
