@@ -12,10 +12,8 @@ mod verifier;
 
 pub(crate) use authority::{Authority, Description};
 pub(crate) use certificates::Certificates;
-pub(crate) use handshake::{
-    Facts, HANDSHAKE_MAX, HandshakeError, Peer, client_failure, facts_of_client, facts_of_server,
-};
-pub(crate) use servers::{NotOffered, ServerTls, ServersTls};
+pub(crate) use handshake::{Facts, HANDSHAKE_MAX, HandshakeError, client_failure, facts_of_client, facts_of_server};
+pub(crate) use servers::{ServerTls, ServersTls};
 
 use std::sync::Arc;
 

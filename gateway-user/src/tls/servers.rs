@@ -48,12 +48,16 @@ impl ServersTls {
     /// # Errors
     /// The first that cannot be used; `portreeve check` names them all.
     pub(crate) fn load(config: &Config) -> Result<Self> {
-        let mut servers = HashMap::new();
+        let mut servers = Self::default();
         for server in &config.servers {
-            let loaded = ServerTls::load(server).with_context(|| format!("TLS to server `{}`", server.name))?;
-            servers.extend(loaded.map(|tls| (server.name.clone(), tls)));
+            servers.add(server).with_context(|| format!("TLS to server `{}`", server.name))?;
         }
-        Ok(Self(servers))
+        Ok(servers)
+    }
+
+    pub(super) fn add(&mut self, server: &config::Server) -> Result<()> {
+        self.0.extend(ServerTls::load(server)?.map(|tls| (server.name.clone(), tls)));
+        Ok(())
     }
 
     /// None where the configuration says `disabled`: the server is then spoken to in clear text, whatever it offers.
@@ -72,7 +76,11 @@ impl ServersTls {
 }
 
 impl ServerTls {
-    fn load(server: &config::Server) -> Result<Option<Self>> {
+    /// None where the configuration says `disabled`.
+    ///
+    /// # Errors
+    /// A file that it names cannot be used.
+    pub(crate) fn load(server: &config::Server) -> Result<Option<Self>> {
         let check = match server.tls {
             Tls::Disabled => return Ok(None),
             Tls::Required => Check::Nothing,
@@ -132,7 +140,7 @@ fn anchors(server: &config::Server, check: Check) -> Result<(RootCertStore, Vec<
         (Check::Chain | Check::ChainAndName, None) => (rustls_native_certs::load_native_certs().certs, Vec::new()),
     };
     let (usable, unusable) = roots.add_parsable_certificates(certificates);
-    if usable == 0 {
+    if usable == 0 && pinned.is_empty() {
         anyhow::bail!("there is no CA certificate to verify it with: write `ca_file`");
     }
     if unusable > 0 && server.ca_file.is_some() {

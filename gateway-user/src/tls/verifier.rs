@@ -103,12 +103,15 @@ impl Verifier {
             self.algorithms.all,
         );
         verified.map_err(|error| match error {
-            Error::InvalidCertificate(CertificateError::UnknownIssuer) => Complaint(format!(
-                "its certificate `{}`, issued by `{}`, is not signed by {}",
-                parsed.subject(),
-                parsed.issuer(),
-                self.source
-            )),
+            // A bad signature: a CA of that name is there, but it is another one.
+            Error::InvalidCertificate(CertificateError::UnknownIssuer | CertificateError::BadSignature) => {
+                Complaint(format!(
+                    "its certificate `{}`, issued by `{}`, is not signed by {}",
+                    parsed.subject(),
+                    parsed.issuer(),
+                    self.source
+                ))
+            }
             error => other(&error),
         })
     }
