@@ -1,6 +1,8 @@
 //! Capability bits, and which of them the gateway honours.
 
-pub use mysql_common::constants::{CapabilityFlags as Capabilities, MariadbCapabilities as MariaDbCapabilities, StatusFlags};
+pub use mysql_common::constants::{
+    CapabilityFlags as Capabilities, MariadbCapabilities as MariaDbCapabilities, StatusFlags,
+};
 
 /// What is in force on a leg: the protocol's capabilities and MariaDB's extended ones, which only MariaDB's greeting and
 /// its clients' logins carry (in bytes that are reserved elsewhere).
@@ -32,10 +34,7 @@ impl Negotiated {
     /// What both have.
     #[must_use]
     pub const fn intersection(self, other: Self) -> Self {
-        Self {
-            standard: self.standard.intersection(other.standard),
-            mariadb: self.mariadb.intersection(other.mariadb),
-        }
+        Self { standard: self.standard.intersection(other.standard), mariadb: self.mariadb.intersection(other.mariadb) }
     }
 }
 

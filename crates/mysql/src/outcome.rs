@@ -6,7 +6,7 @@ use crate::capabilities::Capabilities;
 use crate::reader::Reader;
 use crate::{Fault, ProtocolError};
 
-pub use crate::tracking::{Tracked, without_redirect};
+pub use crate::tracking::{Tracked, of_login, without_redirect};
 
 /// First byte of an OK packet.
 pub const OK: u8 = 0x00;

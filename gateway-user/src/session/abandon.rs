@@ -31,7 +31,9 @@ impl Session<'_> {
             OnClientGone::Kill => match timeout(KILL_MAX, self.kill(gateway, id)).await {
                 Ok(Ok(())) => (true, format!("the client left; connection {id} was killed at the server")),
                 Ok(Err(why)) => (false, format!("the client left; connection {id} could not be killed: {why}")),
-                Err(_) => (false, format!("the client left; no kill of connection {id} within {} s", KILL_MAX.as_secs())),
+                Err(_) => {
+                    (false, format!("the client left; no kill of connection {id} within {} s", KILL_MAX.as_secs()))
+                }
             },
         };
         if !killed && self.route.server.on_client_gone == OnClientGone::Kill {

@@ -81,7 +81,7 @@ impl Session<'_> {
             Err(failure) => return Err(self.fail_change(failure, next_sequence_id).await),
         };
         self.read_anew(gateway, key).await?;
-        let ok = outcome::without_redirect(&ok, negotiated).map_err(server_fault)?;
+        let ok = outcome::of_login(&ok, negotiated).map_err(server_fault)?;
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
         self.arrival.client.send(&wire).await.map_err(Ended::Client)
@@ -103,7 +103,8 @@ impl Session<'_> {
             session = %self.arrival.id, server = %name, account = %self.route.credential.user,
             "the server refused the credential that the gateway holds: {why}"
         );
-        let told = format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why");
+        let told =
+            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why");
         self.refuse_change(&Refusal::access(&told, &self.arrival.id), sequence_id).await
     }
 }

@@ -95,7 +95,9 @@ impl Session<'_> {
                 }
                 match progress.state {
                     State::Complete if self.upstream.unread().is_empty() => return Ok(()),
-                    State::Complete => return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into())),
+                    State::Complete => {
+                        return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into()));
+                    }
                     State::More if progress.consumed == 0 || self.upstream.unread().is_empty() => break,
                     State::LocalInfile if self.upstream.unread().is_empty() => break,
                     State::More | State::LocalInfile => {}
@@ -155,9 +157,11 @@ impl Session<'_> {
                 self.arrival.journal.asked_for_file(file)?;
                 let first_sequence_id = answering.response.next_sequence_id();
                 let Arrival { client, .. } = &mut *self.arrival;
-                client.expect_ids(first_sequence_id);
+                client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
+                self.upstream.follow();
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
+                client.follow();
                 answering.response.local_infile_sent(last).map_err(client_fault)
             }
         }
@@ -170,7 +174,8 @@ impl Session<'_> {
         self.upstream.consume(request_len);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.expect_ids(sequence_id);
+        self.upstream.follow();
+        self.upstream.expect_exchange(sequence_id);
         self.upstream.send(&wire).await.map_err(Ended::Server)?;
         answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;
         // Nothing of what follows is for the client: an error ends a chain of results.
@@ -219,7 +224,7 @@ async fn pass_file(client: &mut Link, upstream: &mut Link, first_sequence_id: u8
     loop {
         let passed = passage.feed(client.unread()).map_err(client_fault)?;
         if passed.ended {
-            upstream.expect_ids(passage.last_sequence_id().wrapping_add(1));
+            upstream.expect_exchange(passage.last_sequence_id().wrapping_add(1));
         }
         client.forward(passed.consumed, upstream).await.map_err(Ended::Server)?;
         if passed.ended {

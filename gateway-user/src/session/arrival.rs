@@ -116,8 +116,7 @@ impl Arrival {
             Ok(route) => route,
             Err(why) => return self.turn_away(gateway, &why).await,
         };
-        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, route)).await
-        {
+        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, route)).await {
             Ok(session) => session,
             Err(ended) => return ended,
         };

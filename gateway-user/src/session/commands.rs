@@ -13,6 +13,7 @@ use portreeve_mysql::{
     attributes::Attributes,
     command::Command,
     conceal::Plan,
+    outcome::Tracked,
     response::{Expect, Summary},
 };
 use portreeve_policy::{Decision, Facts, StatementClass, Verdict, analyse};
@@ -21,7 +22,7 @@ use portreeve_recording::{Command as Recorded, Text};
 use super::{
     Ended,
     journal::{Arrived, Journal},
-    parameters,
+    parameters, reading,
     refusal::Refusal,
     verdicts::{Judgement, Scope, ScopeKey, Verdicts},
 };
@@ -53,9 +54,7 @@ pub(super) enum Action {
     /// Log in anew on both legs.
     ChangeUser,
     /// Send it to the server, and from then on pass bytes both ways: a stream of replication has no end.
-    Replicate {
-        number: u64,
-    },
+    Replicate { number: u64 },
     /// The client leaves.
     Quit,
 }
@@ -371,12 +370,12 @@ impl Commands {
             status.map_or(key.no_backslash_escapes, |status| status & STATUS_NO_BACKSLASH_ESCAPES != 0);
         let ansi_quotes = status.map_or(key.ansi_quotes, |status| self.says_ansi_quotes(status));
         let same_reading = no_backslash_escapes == key.no_backslash_escapes && ansi_quotes == key.ansi_quotes;
-        if schema.is_none() && same_reading {
+        if schema.is_none() && same_reading && summary.tracked == Tracked::default() {
             return;
         }
         let schema = schema.unwrap_or_else(|| key.schema.clone());
         let key = ScopeKey { schema, no_backslash_escapes, ansi_quotes, ..key.clone() };
-        self.scope = self.verdicts.scope(key);
+        self.scope = self.verdicts.scope(reading::follow(&key, &summary.tracked));
     }
 
     /// MySQL does not say whether `ANSI_QUOTES` is on: what was read at login stays.

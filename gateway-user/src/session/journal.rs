@@ -9,8 +9,8 @@ use std::{
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Abandoned, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text, Transport,
-    Verdict, clip,
+    Abandoned, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text,
+    Transport, Verdict, clip,
 };
 
 use crate::recorder::SessionFile;

@@ -1,5 +1,6 @@
-//! One TCP connection, in clear text or under TLS, with the bytes read from it and not yet used.
+//! One TCP connection, in clear text or under TLS, compressed or not, with the bytes read from it and not yet used.
 
+mod codec;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -11,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use portreeve_mysql::compression::Algorithm;
 use portreeve_mysql::packet::{self, Framed};
 use portreeve_mysql::{ProtocolError, limits::HEADER_LEN};
 use rustls::ServerConfig;
@@ -18,6 +20,7 @@ use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use crate::tls::{self, Facts, HANDSHAKE_MAX, HandshakeError, ServerTls};
+use codec::Codec;
 use stream::{Rewound, Stream};
 
 /// Bytes of buffer while little flows.
@@ -49,6 +52,9 @@ pub(super) enum LinkError {
 #[derive(Debug)]
 pub(super) struct Link {
     stream: Stream,
+    /// Behind a pointer, so that other sessions are no larger for it.
+    codec: Option<Box<Codec>>,
+    /// Plain bytes, whatever the leg is carried by.
     inbox: Vec<u8>,
     /// Bytes at the front of `inbox` that were used.
     used: usize,
@@ -62,7 +68,7 @@ impl Link {
     /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), inbox: Vec::new(), used: 0, ended: false, sent: 0 })
+        Ok(Self { stream: Stream::Plain(stream), codec: None, inbox: Vec::new(), used: 0, ended: false, sent: 0 })
     }
 
     /// Answers a client's TLS handshake, after its request for TLS (`SSLRequest`) was consumed.
@@ -133,7 +139,10 @@ impl Link {
     /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         self.make_room(1);
-        let read = self.stream.read_buf(&mut self.inbox).await?;
+        let read = match &mut self.codec {
+            None => self.stream.read_buf(&mut self.inbox).await?,
+            Some(codec) => codec.read(&mut self.stream, &mut self.inbox).await?,
+        };
         self.ended = read == 0;
         Ok(read)
     }
@@ -186,6 +195,9 @@ impl Link {
 
     /// Gives back the memory that a burst took, once nothing is left in it.
     pub(super) fn rest(&mut self) {
+        if let Some(codec) = &mut self.codec {
+            codec.rest();
+        }
         if self.inbox.is_empty() && self.inbox.capacity() > BUFFER_IDLE {
             self.inbox = Vec::with_capacity(BUFFER_IDLE);
         }
@@ -222,16 +234,51 @@ impl Link {
         have >= HEADER_LEN && have >= self.announced().saturating_add(HEADER_LEN)
     }
 
-    /// Says what comes first of the peer's next packets: on a compressed leg the ids within are not the peer's to say.
-    pub(super) fn expect_ids(&mut self, _first: u8) {}
+    /// Compresses both directions from here on, as the end of a login agrees on.
+    pub(super) fn compress(&mut self, algorithm: Algorithm, zstd_level: Option<u8>) {
+        let unread = self.unread().to_vec();
+        self.inbox = Vec::new();
+        self.used = 0;
+        self.codec = Some(Box::new(Codec::new(algorithm, zstd_level, unread)));
+    }
 
-    /// Begins an exchange towards a server, whose answer has ids from `answer_id` on.
-    pub(super) fn begin_exchange(&mut self, _answer_id: u8) {}
+    /// Says that what the peer sends next are commands. On a compressed leg the sequence ids within are not the peer's to
+    /// say: servers do not look at them, and write what they like (`net_flush` in their net_serv.cc).
+    pub(super) fn expect_commands(&mut self) {
+        if let Some(codec) = &mut self.codec {
+            codec.expect_commands();
+        }
+    }
+
+    /// Says that what the peer sends next has sequence ids from that one on, see [`Link::expect_commands`].
+    pub(super) fn expect_exchange(&mut self, first_sequence_id: u8) {
+        if let Some(codec) = &mut self.codec {
+            codec.expect_exchange(first_sequence_id);
+        }
+    }
+
+    /// Begins an exchange with a server, whose answer has sequence ids from `answer_id` on.
+    pub(super) fn begin_exchange(&mut self, answer_id: u8) {
+        if let Some(codec) = &mut self.codec {
+            codec.begin();
+            codec.expect_exchange(answer_id);
+        }
+    }
+
+    /// Says that what is sent next answers what was read last.
+    pub(super) fn follow(&mut self) {
+        if let Some(codec) = &mut self.codec {
+            codec.follow();
+        }
+    }
 
     /// Sends bytes, all of them.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> Result<(), LinkError> {
-        self.stream.write_all(bytes).await?;
-        self.sent = self.sent.saturating_add(bytes.len() as u64);
+        let wrote = match &mut self.codec {
+            None => self.stream.write_all(bytes).await.map(|()| bytes.len())?,
+            Some(codec) => codec.write_all(&mut self.stream, bytes).await?,
+        };
+        self.sent = self.sent.saturating_add(wrote as u64);
         Ok(())
     }
 

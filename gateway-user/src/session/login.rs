@@ -92,7 +92,17 @@ pub(super) async fn log_in<'a>(
     record_transport(arrival, &client, &logged_in)?;
     finish(arrival, &client, &logged_in).await?;
     let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
-    Ok(Session::new(arrival, upstream, route, workload, client, logged_in.leg, connection, verdicts, verdicts.scope(key)))
+    Ok(Session::new(
+        arrival,
+        upstream,
+        route,
+        workload,
+        client,
+        logged_in.leg,
+        connection,
+        verdicts,
+        verdicts.scope(key),
+    ))
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
@@ -117,7 +127,8 @@ pub(super) fn attributes<'a>(
     workload: &'a Workload,
     session: &'a str,
 ) -> Vec<(&'a [u8], &'a [u8])> {
-    let bytes: usize = client.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(18)).sum();
+    let bytes: usize =
+        client.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(18)).sum();
     let client = if bytes <= ATTRIBUTES_FORWARDED_MAX { client } else { &[] };
     let own: [(&[u8], &[u8]); 3] = [
         (b"portreeve_version", env!("CARGO_PKG_VERSION").as_bytes()),
@@ -240,11 +251,14 @@ fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
 
 /// Ends both logins: the client reads the server's OK, and compression begins behind it.
 async fn finish(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
-    let ok = outcome::without_redirect(&logged_in.ok, client.capabilities).map_err(server_fault)?;
+    let ok = outcome::of_login(&logged_in.ok, client.capabilities).map_err(server_fault)?;
     let mut next_sequence_id = client.next_sequence_id;
     let mut wire = Vec::with_capacity(ok.len());
     packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
     arrival.client.send(&wire).await.map_err(Ended::Client)?;
+    if let Some(compressed) = client.compressed {
+        compressed.begin(&mut arrival.client);
+    }
     Ok(())
 }
 
@@ -283,6 +297,7 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     let Framed::Packet(packet) = packet::frame(link.unread(), LOGIN_PACKET_MAX)? else { return Err(LinkError::Closed) };
     let received = (packet.payload.into_owned(), packet.last_sequence_id);
     link.consume(wire_len);
+    link.follow();
     Ok(Some(received))
 }
 
@@ -351,10 +366,16 @@ async fn fail_login(
     let name = &route.server.name;
     let (told, why) = match failure {
         LoginFailure::Broken(ended) => return ended,
-        LoginFailure::Insecure(why) => (format!("the connection to server `{name}` is not as secure as its configuration demands; the gateway's log says why"), why),
-        LoginFailure::Refused(why) => {
-            (format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why"), why)
-        }
+        LoginFailure::Insecure(why) => (
+            format!(
+                "the connection to server `{name}` is not as secure as its configuration demands; the gateway's log says why"
+            ),
+            why,
+        ),
+        LoginFailure::Refused(why) => (
+            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why"),
+            why,
+        ),
     };
     tracing::error!(
         session = %arrival.id, server = %name, account = %route.credential.user,

@@ -6,7 +6,7 @@
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
     capabilities::{Capabilities, Negotiated},
-    outcome::{ERR, ErrorPacket},
+    outcome::{ERR, ErrorPacket, Tracked},
     packet, row,
 };
 
@@ -62,6 +62,29 @@ impl Reading {
     }
 }
 
+/// The key after a statement that changed how the server reads texts, as far as session tracking said so. What it said
+/// nothing of stays as it was.
+pub(super) fn follow(key: &ScopeKey, tracked: &Tracked) -> ScopeKey {
+    let mut key = key.clone();
+    if let Some(sql_mode) = &tracked.sql_mode {
+        let of_mode = Reading::of(&String::from_utf8_lossy(sql_mode), "utf8mb4", None);
+        key.no_backslash_escapes = of_mode.no_backslash_escapes;
+        key.ansi_quotes = of_mode.ansi_quotes;
+        key.unreadable = of_mode.unreadable.or(key.unreadable);
+    }
+    if let Some(character_set) = &tracked.character_set_client {
+        let of_set = Reading::of("", &String::from_utf8_lossy(character_set), None);
+        key.unreadable = of_set.unreadable.or(key.unreadable);
+    }
+    if let Some(schema) = &tracked.schema {
+        match std::str::from_utf8(schema) {
+            Ok(schema) => key.schema = Some(schema.to_owned()).filter(|schema| !schema.is_empty()),
+            Err(_) => key.unreadable = Some("the default schema's name is not UTF-8".to_owned()),
+        }
+    }
+    key
+}
+
 /// Asks the server, on a session that is logged in and idle.
 pub(super) async fn ask(upstream: &mut Link, capabilities: Negotiated) -> Result<Reading, Ended> {
     let mut wire = Vec::new();
@@ -107,6 +130,30 @@ mod tests {
         assert_eq!(reading.no_backslash_escapes, no_backslash_escapes, "{sql_mode}");
         assert_eq!(reading.ansi_quotes, ansi_quotes, "{sql_mode}");
         assert_eq!(reading.unreadable.is_none(), readable, "{sql_mode} {character_set}");
+    }
+
+    #[test]
+    fn what_session_tracking_says_is_followed() {
+        let key = ScopeKey {
+            spiffe_id: String::new(),
+            groups: Vec::new(),
+            server: String::new(),
+            schema: Some("shop".to_owned()),
+            flavour: portreeve_policy::Flavour::MySql,
+            no_backslash_escapes: true,
+            ansi_quotes: false,
+            unreadable: None,
+        };
+        assert_eq!(follow(&key, &Tracked::default()), key);
+        let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };
+        let followed = follow(&key, &said);
+        assert_eq!((followed.no_backslash_escapes, followed.ansi_quotes), (false, true));
+        let said = Tracked { character_set_client: Some(b"gbk".to_vec()), ..Tracked::default() };
+        assert!(follow(&key, &said).unreadable.unwrap().contains("gbk"));
+        for (schema, known) in [(&b"vault"[..], Some("vault")), (b"", None)] {
+            let said = Tracked { schema: Some(schema.to_vec()), ..Tracked::default() };
+            assert_eq!(follow(&key, &said).schema.as_deref(), known);
+        }
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl<'a> Session<'a> {
 
     /// One command and its answer.
     async fn turn(&mut self, gateway: &Gateway) -> Result<(), Ended> {
-        self.arrival.client.expect_ids(0);
+        self.arrival.client.expect_commands();
         self.wait_for_command().await?;
         if let Some(head) = self.streamed_head().await? {
             return self.stream_long_data(&head).await;
@@ -102,6 +102,7 @@ impl<'a> Session<'a> {
 
     /// Judges, records and carries out the command at the front of what the client sent.
     async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
+        self.arrival.client.follow();
         let negotiated = self.negotiated();
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {

@@ -50,9 +50,10 @@ impl Commands {
         forwarded: &Forwarded,
         file: &[u8],
     ) -> FileRequest {
-        let judged = forwarded.judgement.as_ref().is_some_and(|judgement| {
-            judgement.facts.local_files.iter().any(|name| name.as_bytes() == file)
-        });
+        let judged = forwarded
+            .judgement
+            .as_ref()
+            .is_some_and(|judgement| judgement.facts.local_files.iter().any(|name| name.as_bytes() == file));
         if judged {
             return FileRequest::Pass;
         }
@@ -61,12 +62,8 @@ impl Commands {
             return FileRequest::Hostile;
         }
         let context = self.scope.key.context(false);
-        let verdict = gateway.policies.judge_command(
-            self.scope.subject(),
-            PolicyAction::LocalInfile,
-            Resource::Server,
-            &context,
-        );
+        let verdict =
+            gateway.policies.judge_command(self.scope.subject(), PolicyAction::LocalInfile, Resource::Server, &context);
         if verdict.is_allowed() { FileRequest::Pass } else { FileRequest::Stop }
     }
 }

@@ -75,7 +75,13 @@ impl Commands {
     }
 
     /// Remembers what the server prepared.
-    pub(super) fn settle_prepared(&mut self, number: u64, judgement: Rc<Judgement>, summary: &Summary, plan: Option<&Plan>) {
+    pub(super) fn settle_prepared(
+        &mut self,
+        number: u64,
+        judgement: Rc<Judgement>,
+        summary: &Summary,
+        plan: Option<&Plan>,
+    ) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());

@@ -68,10 +68,7 @@ pub(super) async fn greet_alone(
         connection_id: 0,
         nonce: [0; NONCE_LEN],
         // Whoever is greeted so reads one error: it needs no compression.
-        capabilities: Negotiated {
-            standard: GATEWAY.difference(TRANSPORT),
-            mariadb: MariaDbCapabilities::empty(),
-        },
+        capabilities: Negotiated { standard: GATEWAY.difference(TRANSPORT), mariadb: MariaDbCapabilities::empty() },
         collation: 45,
         status: 2,
         auth_plugin: b"mysql_native_password",
@@ -95,8 +92,6 @@ pub(super) async fn greet(
 ) -> Result<Client, Ended> {
     let mut offer = offered(greeting.capabilities);
     offer.standard.insert(Capabilities::CLIENT_SSL);
-    // FIXME compression
-    offer.standard.remove(Capabilities::CLIENT_COMPRESS | Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
     let nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
     let mut payload = Vec::new();
     greeting::mirror(greeting, offer, plugin, &nonce, &mut payload);
@@ -173,6 +168,8 @@ pub(in crate::session) async fn take_login(
         if let Some(payload) = payload {
             let mut wire = Vec::new();
             packet::write_packet(&mut wire, next_sequence_id, &payload);
+            // A change of user goes on like this on a compressed leg.
+            link.expect_exchange(*next_sequence_id);
             link.send(&wire).await.map_err(Ended::Client)?;
         }
         if last {
@@ -184,12 +181,7 @@ pub(in crate::session) async fn take_login(
     }
 }
 
-async fn unreadable(
-    link: &mut Link,
-    id: &str,
-    sequence_id: u8,
-    error: portreeve_mysql::ProtocolError,
-) -> Ended {
+async fn unreadable(link: &mut Link, id: &str, sequence_id: u8, error: portreeve_mysql::ProtocolError) -> Ended {
     let refusal = Refusal::failed(&error.to_string(), id);
     let _ = link.send(&refusal.packet(sequence_id)).await;
     client_fault(error)

@@ -1,18 +1,24 @@
 //! What a leg is compressed with.
 
-use portreeve_mysql::capabilities::{Capabilities, Negotiated};
+use portreeve_mysql::{
+    capabilities::{Capabilities, Negotiated},
+    compression::Algorithm,
+};
+
+use crate::session::link::Link;
 
 /// An algorithm of the compressed protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::session) enum Compressed {
     Zlib,
     /// `None` is the usual level.
-    Zstd { level: Option<u8> },
+    Zstd {
+        level: Option<u8>,
+    },
 }
 
 impl Compressed {
-    const BITS: Capabilities =
-        Capabilities::CLIENT_COMPRESS.union(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
+    const BITS: Capabilities = Capabilities::CLIENT_COMPRESS.union(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
 
     /// What is in force with these capabilities. With both, the servers take zlib.
     pub(super) const fn in_force(capabilities: Capabilities, level: Option<u8>) -> Option<Self> {
@@ -33,6 +39,18 @@ impl Compressed {
             Some(Self::Zstd { .. }) => Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM,
         };
         Negotiated { standard: capabilities.standard.difference(Self::BITS).union(bit), ..capabilities }
+    }
+
+    const fn algorithm(self) -> Algorithm {
+        match self {
+            Self::Zlib => Algorithm::Zlib,
+            Self::Zstd { .. } => Algorithm::Zstd,
+        }
+    }
+
+    /// Begins it on a leg whose login is over.
+    pub(super) fn begin(self, link: &mut Link) {
+        link.compress(self.algorithm(), self.level());
     }
 
     pub(super) const fn level(self) -> Option<u8> {

@@ -113,6 +113,9 @@ pub(in crate::session) async fn log_in(
     send(link, &mut sequence_id, &payload).await?;
     let ok = exchange(link, &mut login, &mut sequence_id).await?;
     let compressed = Compressed::in_force(capabilities.standard, compressed.and_then(Compressed::level));
+    if let Some(compressed) = compressed {
+        compressed.begin(link);
+    }
     let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls: tls.is_some() };
     Ok(LoggedIn { ok, leg, tls, compressed })
 }
@@ -150,6 +153,8 @@ fn compression(server: &Server, client: Option<Compressed>) -> Option<Compressed
 async fn send(link: &mut Link, sequence_id: &mut u8, payload: &[u8]) -> Result<(), LoginFailure> {
     let mut wire = zeroize::Zeroizing::new(Vec::with_capacity(payload.len().saturating_add(16)));
     packet::write_packet(&mut wire, sequence_id, payload);
+    // A change of user goes on like this on a compressed leg.
+    link.expect_exchange(*sequence_id);
     link.send(&wire).await.map_err(|error| LoginFailure::Broken(Ended::Server(error)))
 }
 
