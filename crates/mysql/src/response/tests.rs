@@ -187,6 +187,15 @@ fn further_results_are_followed() {
 }
 
 #[test]
+fn what_follows_out_parameters_is_said_behind_their_columns() {
+    // MySQL 9.7 without DEPRECATE_EOF: MORE_RESULTS | PS_OUT_PARAMS there, and no MORE_RESULTS behind the row.
+    let (columns_end, rows_end) = (b"\xfe\0\0\x2a\x10", b"\xfe\0\0\x22\0");
+    let packets: &[&[u8]] = &[b"\x01", COLUMN, columns_end, b"\x00\x00\x01\0\0\0", rows_end, OK_3];
+    let summary = check_every_split(Expect::Execute { cursor: false }, OLD, packets);
+    assert_eq!((summary.rows, summary.result_sets, summary.affected_rows), (1, 1, 3));
+}
+
+#[test]
 fn an_error_ends_the_chain_of_results() {
     let after_rows = check_every_split(Expect::Query, NEW, &[b"\x01", COLUMN, b"\x011", DENIED]);
     assert_eq!((after_rows.rows, after_rows.error.unwrap().code), (1, 1142));

@@ -271,11 +271,13 @@ impl Commands {
         statement: StatementId,
     ) -> Result<Action, Ended> {
         journal.refused(self.arrived(command, Text::empty()), "no statement of this session has this id")?;
-        let asked = match command {
-            Recorded::Fetch => "mysqld_stmt_fetch",
-            Recorded::Reset => "mysqld_stmt_reset",
-            Recorded::BulkExecute => "mysqld_stmt_bulk_execute",
-            _ => "mysqld_stmt_execute",
+        // As the servers' own functions are called.
+        let asked = match (self.scope.key.flavour, command) {
+            (Flavour::MySql, _) => "mysql_stmt_precheck",
+            (Flavour::MariaDb, Recorded::Fetch) => "mysqld_stmt_fetch",
+            (Flavour::MariaDb, Recorded::Reset) => "mysqld_stmt_reset",
+            (Flavour::MariaDb, Recorded::BulkExecute) => "mysqld_stmt_bulk_execute",
+            (Flavour::MariaDb, _) => "mysqld_stmt_execute",
         };
         let id = match statement {
             StatementId::Id(id) => id,
