@@ -115,8 +115,10 @@ impl Stage {
             Self::LocalInfile | Self::Complete => return Err(unexpected()),
             _ if first == ERR => DECIDE,
             Self::Result if first == LOCAL_INFILE => {
-                // A server can ask any client for any file; only a text statement that was judged to be LOAD DATA LOCAL may.
-                if !layout.local_infile_allowed || layout.expect != Expect::Query {
+                // A server can ask any client for any file; only a statement that was judged to be LOAD DATA LOCAL may.
+                // MariaDB prepares it too.
+                let may_ask = matches!(layout.expect, Expect::Query | Expect::Execute { .. });
+                if !layout.local_infile_allowed || !may_ask {
                     return Err(Misbehaviour::UnrequestedLocalInfile.into());
                 }
                 Handling::LocalInfile { max: LOCAL_INFILE_NAME_MAX.saturating_add(1) }

@@ -316,7 +316,8 @@ fn a_command_of_several_packets_moves_the_first_id() {
 #[test]
 fn a_file_is_asked_for_only_where_it_was_allowed() {
     let request = wire(&[b"\xfb/etc/passwd"]);
-    for (expect, allowed) in [(Expect::Query, false), (Expect::Execute { cursor: false }, true)] {
+    let execute = Expect::Execute { cursor: false };
+    for (expect, allowed) in [(Expect::Query, false), (execute, false), (Expect::BulkExecute, true)] {
         let error = Response::new(expect, NEW.into()).with_local_infile(allowed).feed(&request).unwrap_err();
         assert_eq!(error, Misbehaviour::UnrequestedLocalInfile.into());
     }
@@ -334,6 +335,30 @@ fn a_file_is_asked_for_only_where_it_was_allowed() {
     assert!(response.local_infile_sent(4).is_err());
     assert_eq!(response.feed(&wire_from(5, &[OK_3])).unwrap().state, State::Complete);
     assert_eq!(response.summary().affected_rows, 3);
+}
+
+#[test]
+fn a_prepared_statement_may_ask_for_a_file_too() {
+    // MariaDB 10.11 prepares LOAD DATA LOCAL.
+    let request = wire(&[b"\xfbnope.txt"]);
+    let mut response = Response::new(Expect::Execute { cursor: false }, OLD.into()).with_local_infile(true);
+    assert_eq!(response.feed(&request).unwrap().state, State::LocalInfile);
+}
+
+#[test]
+fn a_request_for_a_file_comes_alone() {
+    let ok_more = b"\x00\x00\x00\x0a\0\0\0";
+    let (before, request) = (wire(&[ok_more]), wire_from(2, &[b"\xfba"]));
+    let mut response = Response::new(Expect::Query, NEW.into()).with_local_infile(true);
+    let both = [&before[..], &request].concat();
+    let first = Progress { consumed: before.len(), pass: Pass::Verbatim, state: State::More };
+    assert_eq!(response.feed(&both), Ok(first));
+    let second = Progress { consumed: request.len(), pass: Pass::Verbatim, state: State::LocalInfile };
+    assert_eq!(response.feed(&both[before.len()..]), Ok(second));
+    // Refused: the client reads an error where the request was, the server an empty file, and its answer is dropped.
+    assert_eq!(response.next_sequence_id().wrapping_sub(1), 2);
+    response.local_infile_sent(response.next_sequence_id()).unwrap();
+    assert_eq!(response.feed(&wire_from(4, &[OK_3])).unwrap().state, State::Complete);
 }
 
 #[test]
