@@ -90,6 +90,15 @@ impl Commands {
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
 
+    /// Remembers what an execution said of its result, for fetches and for executions that come without definitions.
+    pub(super) fn settle_executed(&mut self, statement_id: Option<u32>, plan: Option<&Plan>) {
+        if let (Some(id), Some(plan)) = (statement_id, plan)
+            && let Some(prepared) = self.prepared.get_mut(&id)
+        {
+            prepared.plan = Some(plan.clone());
+        }
+    }
+
     /// The id that a command means.
     fn id_of(&self, statement: StatementId) -> Option<u32> {
         let id = match (statement, self.last_prepared, self.scope.key.flavour) {
