@@ -275,7 +275,6 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     let Framed::Packet(packet) = packet::frame(link.unread(), LOGIN_PACKET_MAX)? else { return Err(LinkError::Closed) };
     let received = (packet.payload.into_owned(), packet.last_sequence_id);
     link.consume(wire_len);
-    link.follow();
     Ok(Some(received))
 }
 
