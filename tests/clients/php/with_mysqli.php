@@ -1,12 +1,11 @@
 <?php
 // The matrix with mysqli (mysqlnd); usage and steps: tests/clients/README.md.
+// `php` is to be told `-d mysqli.allow_local_infile=1`: the setting is the system's alone.
 declare(strict_types=1);
 
 require __DIR__ . '/steps.php';
 
 mysqli_report(MYSQLI_REPORT_ERROR | MYSQLI_REPORT_STRICT);
-ini_set('mysqli.allow_local_infile', '1');
-
 function connect(int $flags = 0): mysqli
 {
     global $host, $user, $password, $schema;

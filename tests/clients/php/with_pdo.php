@@ -87,6 +87,8 @@ foreach ($failing as $name => $sql) {
     }
 }
 tell('error', [...$facts, 'after' => rows($db, 'SELECT 1')]);
+// SHOW WARNINGS cannot be prepared.
+$db->setAttribute(PDO::ATTR_EMULATE_PREPARES, true);
 tell('warning', ['rows' => rows($db, MONKEYS), 'warnings' => rows($db, 'SHOW WARNINGS')]);
 
 $affected = $db->exec("LOAD DATA LOCAL INFILE '$file' INTO TABLE loaded CHARACTER SET utf8mb4");
