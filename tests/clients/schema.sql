@@ -1,5 +1,6 @@
 -- What every client of the matrix finds in its schema, made anew for each run; tests/clients/README.md says what it does
 -- with it. Loaded by the harness as root.
+SET NAMES utf8mb4;
 CREATE TABLE kinds (
   id INT PRIMARY KEY, a_bit BIT(10), a_bool BOOL, a_tiny TINYINT, a_utiny TINYINT UNSIGNED, a_small SMALLINT,
   a_medium MEDIUMINT, an_int INT, a_uint INT UNSIGNED, a_big BIGINT, a_ubig BIGINT UNSIGNED, a_decimal DECIMAL(40,10),
