@@ -13,10 +13,13 @@ from steps import BIG, COMPRESSIBLE, KINDS, MULTI, tell
 
 host, user, password, schema, file, flavour, *command = sys.argv[1:]
 
+# MariaDB does not know the collation that MySQL's client asks for at login, and falls back to latin1.
+characters = "--default-character-set=utf8mb4", "--init-command=SET NAMES utf8mb4"
+
 
 def run(sql, *options, binary=False):
     """What the client says to a script on its standard input; going on with the next statement after an error."""
-    words = [f"-h{host}", f"-u{user}", "--default-character-set=utf8mb4", "--force", *options, schema]
+    words = [f"-h{host}", f"-u{user}", *characters, "--force", *options, schema]
     done = subprocess.run([*command, *words], input=sql.encode(), capture_output=True, env={**os.environ, "MYSQL_PWD": password})
     if binary:
         return done.stdout

@@ -14,7 +14,7 @@ use portreeve_tests::{
 use std::{fs, time::Duration};
 
 /// Whatever a client does is permitted: what differs is the protocol's doing.
-pub(crate) const ANYTHING: &str = "permit (principal, action, resource);";
+pub(crate) const ANYTHING: &str = r#"@id("anything") permit (principal, action, resource);"#;
 /// For one run; generous, as two run at a time on two cores and each moves 20 MB some times.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 

@@ -48,7 +48,11 @@ fn said<T>(outcome: Result<T>) -> Value {
 async fn values(db: &mut Conn) -> Result<()> {
     tell("text", json!({ "rows": ask(db, KINDS).await? }));
     tell("binary", json!({ "rows": rows(KINDS_PREPARED.with((0,)).fetch(&mut *db).await?) }));
-    // No cursor at the server: rows are read as they come.
+    Ok(())
+}
+
+/// None at the server: rows are read as they come.
+async fn cursor(db: &mut Conn) -> Result<()> {
     let (mut count, mut sum) = (0, 0);
     let mut found = db.query_iter(NUMBERS).await?;
     found.for_each(|row| (count, sum) = (count + 1, sum + mysql_async::from_row::<i64>(row))).await?;
@@ -111,6 +115,7 @@ async fn main() -> Result<()> {
     );
     values(&mut db).await?;
     transaction(&mut db).await?;
+    cursor(&mut db).await?;
     statements(&mut db, &given).await?;
 
     let mut compressed = Conn::new(options.clone().compression(Compression::default())).await?;

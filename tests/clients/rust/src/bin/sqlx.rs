@@ -75,7 +75,11 @@ async fn values(db: &mut MySqlConnection) -> Result<()> {
         first.try_get::<bool, _>("a_bool")?,
     ]);
     tell("binary", json!({ "rows": rows(&found)?, "typed": typed }));
-    // No cursor at the server: rows are read as they come.
+    Ok(())
+}
+
+/// None at the server: rows are read as they come.
+async fn cursor(db: &mut MySqlConnection) -> Result<()> {
     let mut stream = sqlx::query_scalar::<_, i32>(NUMBERS).fetch(&mut *db);
     let (mut count, mut sum) = (0, 0);
     while let Some(number) = stream.try_next().await? {
@@ -110,6 +114,7 @@ async fn main() -> Result<()> {
     tell("connect", json!({ "rows": ask(&mut db, "SELECT VERSION(), DATABASE(), 'naïve ☕'").await? }));
     values(&mut db).await?;
     transaction(&mut db).await?;
+    cursor(&mut db).await?;
     statements(&mut db).await?;
 
     let killed = sqlx::raw_sql("KILL CONNECTION_ID()").execute(&mut db).await;
