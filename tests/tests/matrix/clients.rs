@@ -4,6 +4,7 @@ use crate::steps;
 use anyhow::Result;
 use portreeve_tests::{
     client::{installed, program},
+    host,
     servers::{Flavour, mysql_program},
 };
 use std::process::Command;
@@ -105,7 +106,9 @@ pub(crate) fn mysqldump() -> Client {
     let client = Client::new("mysqldump", || program("python/dump.py"), &[]);
     let arguments = |flavour| {
         let mut dump = mysql_program("usr/bin/mysqldump")?;
-        dump.arg("--no-defaults");
+        // 9.x has `mysql_native_password`, which MariaDB's accounts have, only as a plugin.
+        let plugins = host::provisioned().join("mysql/usr/lib/mysql/plugin");
+        dump.arg("--no-defaults").arg(format!("--plugin-dir={}", plugins.display()));
         // MariaDB has neither column statistics nor GTIDs of MySQL's kind; the defaults would ask for them.
         if flavour == Flavour::MariaDb {
             dump.args(["--column-statistics=0", "--set-gtid-purged=OFF"]);
