@@ -119,7 +119,7 @@ impl Session<'_> {
 
     /// Reads on from the server. False when the client has left meanwhile.
     async fn hear_more(&mut self, answering: &mut Answering) -> Result<bool, Ended> {
-        let Arrival { client, id, .. } = &mut *self.arrival;
+        let client = &mut self.arrival.client;
         let heard = tokio::select! {
             biased;
             read = self.upstream.fill() => Heard::Server(read.map_err(|error| Ended::Server(error.into()))?),
@@ -128,10 +128,8 @@ impl Session<'_> {
         match heard {
             Heard::ClientGone => Ok(false),
             Heard::Server(0) => {
-                if !answering.response.is_within_packet() && self.upstream.unread().is_empty() {
-                    let refusal = Refusal::server_gone("the server closed the connection before it answered", id);
-                    let _ = client.send(&refusal.packet(answering.response.next_sequence_id())).await;
-                }
+                // The client's connection ends like the server's: drivers know what that means, and a session that was killed
+                // looks as it does without us.
                 Err(Ended::Server(LinkError::ClosedWithin))
             }
             Heard::Server(_) => {

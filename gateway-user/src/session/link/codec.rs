@@ -2,7 +2,7 @@
 
 use std::io;
 
-use portreeve_mysql::compression::{Algorithm, Compressor, Decompressor};
+use portreeve_mysql::compression::{Algorithm, Compressor, Decompressor, Gathering};
 
 use super::stream::Stream;
 
@@ -10,6 +10,7 @@ use super::stream::Stream;
 #[derive(Debug)]
 pub(super) struct Codec {
     compressor: Compressor,
+    gathering: Gathering,
     decompressor: Decompressor,
     /// Compressed bytes that were read, from `used` on not yet taken apart.
     raw: Vec<u8>,
@@ -22,7 +23,7 @@ impl Codec {
     /// `raw` is what was read behind the packet after which compression began.
     pub(super) fn new(algorithm: Algorithm, zstd_level: Option<u8>, raw: Vec<u8>) -> Self {
         let (compressor, decompressor) = (Compressor::new(algorithm, zstd_level), Decompressor::new(algorithm));
-        Self { compressor, decompressor, raw, used: 0, out: Vec::new() }
+        Self { compressor, gathering: Gathering::default(), decompressor, raw, used: 0, out: Vec::new() }
     }
 
     /// Appends plain bytes to `inbox`, waiting for at least one. 0 is the end. Cancel safe: what was read and not taken
@@ -51,9 +52,10 @@ impl Codec {
         }
     }
 
+    /// Writes what is whole of the packets up to here; the rest waits for its end. Returns the number of bytes written.
     pub(super) async fn write_all(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<usize> {
         self.out.clear();
-        self.compressor.compress(bytes, &mut self.out);
+        self.gathering.put(bytes, &mut self.compressor, &mut self.out);
         stream.write_all(&self.out).await?;
         Ok(self.out.len())
     }
