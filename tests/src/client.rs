@@ -79,7 +79,12 @@ pub fn program(path: &str) -> Result<Command> {
     let (language, name) = path.split_once('/').unwrap_or(("", path));
     let source = host::repo_root().join("tests/clients").join(path);
     let mut command = match language {
-        "python" => Command::new(python_program()?),
+        "python" => {
+            let mut python = Command::new(python_program()?);
+            // No `__pycache__` in the source tree.
+            python.arg("-B");
+            python
+        }
         "node" => {
             let mut node = Command::new("node");
             // NODE_PATH works for `require` only: the programs there are CommonJS.

@@ -101,6 +101,9 @@ fn check_effects(client: &Client, server: &Server, schema: &str) {
     if steps.contains(&"transaction") {
         assert_eq!(word, if steps.contains(&"multi") { "changed" } else { "kept" });
     }
+    if steps.contains(&"long-data") {
+        assert_eq!(ask("SELECT LENGTH(body) FROM bodies WHERE id = 1"), "300000");
+    }
     if steps.contains(&"big-row") {
         assert_eq!(ask("SELECT LENGTH(body) FROM bodies WHERE id = 2"), "20480000");
     }
