@@ -157,9 +157,7 @@ impl Session<'_> {
                 let Arrival { client, .. } = &mut *self.arrival;
                 client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
-                self.upstream.follow();
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
-                client.follow();
                 answering.response.local_infile_sent(last).map_err(client_fault)
             }
         }
@@ -172,7 +170,6 @@ impl Session<'_> {
         self.upstream.consume(request_len);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.follow();
         self.upstream.expect_exchange(sequence_id);
         self.upstream.send(&wire).await.map_err(Ended::Server)?;
         answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;
