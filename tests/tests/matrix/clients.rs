@@ -23,6 +23,8 @@ pub(crate) struct Client {
     pub(crate) known: &'static [(&'static str, &'static [&'static str])],
     /// A part of a statement that its recording must hold.
     pub(crate) recorded: &'static str,
+    /// Why it cannot read MySQL's VECTOR, where it cannot.
+    pub(crate) no_vector: Option<&'static str>,
     /// A server that it cannot log in to without Portreeve, and why.
     no_direct: Option<(Flavour, &'static str)>,
 }
@@ -37,7 +39,7 @@ enum Kind {
 impl Client {
     fn new(name: &'static str, program: fn() -> Result<Command>, without: &'static [(&str, &str)]) -> Self {
         let (arguments, kind) = (no_arguments as fn(Flavour) -> Result<Vec<String>>, Kind::Matrix { without });
-        Self { name, program, arguments, kind, known: &[], recorded: "several", no_direct: None }
+        Self { name, program, arguments, kind, known: &[], recorded: "several", no_vector: None, no_direct: None }
     }
 
     fn arguments(self, arguments: fn(Flavour) -> Result<Vec<String>>) -> Self {
@@ -46,6 +48,10 @@ impl Client {
 
     fn known(self, known: &'static [(&str, &[&str])]) -> Self {
         Self { known, ..self }
+    }
+
+    fn no_vector(self, why: &'static str) -> Self {
+        Self { no_vector: Some(why), ..self }
     }
 
     pub(crate) fn steps(&self) -> Vec<&'static str> {
@@ -71,6 +77,9 @@ const NO_LONG_DATA: &str = "its parameters go with the execution";
 const NO_COMPRESSION: &str = "it has no compression";
 const NO_STATEMENTS: &str = "a statement that it prepares is text: `PREPARE`";
 
+const UNKNOWN_TYPE: &str = "it ends at a type of column that it does not know";
+const VECTOR_AS_TEXT: &str = "it takes the bytes for text";
+
 /// The duplicate is of `kept` where nothing changed it.
 const KEPT: &[(&str, &[&str])] =
     &[("error", &["1146", "not_there' doesn't exist", "1062", "Duplicate entry 'kept' for key"])];
@@ -94,7 +103,8 @@ pub(crate) fn mysql_cli() -> Client {
 }
 
 pub(crate) fn mariadb_dump() -> Client {
-    let client = Client::new("mariadb_dump", || program("python/dump.py"), &[]);
+    let client =
+        Client::new("mariadb_dump", || program("python/dump.py"), &[]).no_vector("it dumps one as text, unescaped");
     let arguments = |_| {
         let dump = vec!["mariadb-dump".to_owned(), "--no-defaults".to_owned()];
         Ok(vec![json(&dump), json(&words(Flavour::MariaDb.client()?))])
@@ -122,7 +132,7 @@ const DUMP: Kind = Kind::Other(&["dump", "load", "checksums", "routines"]);
 
 pub(crate) fn pymysql() -> Client {
     let without = &[("binary", NO_PREPARE), ("long-data", NO_PREPARE), ("compression", NO_COMPRESSION)];
-    Client::new("pymysql", || program("python/with_pymysql.py"), without)
+    Client::new("pymysql", || program("python/with_pymysql.py"), without).no_vector(VECTOR_AS_TEXT)
 }
 
 /// Debian's, for Debian's Python.
@@ -154,7 +164,7 @@ pub(crate) fn sqlalchemy() -> Client {
     const NOT_ITS: &str = "the driver below has it, PyMySQL, or has it not";
     let without =
         &[("binary", NO_PREPARE), ("long-data", NO_PREPARE), ("multi", NOT_ITS), ("compression", NO_COMPRESSION)];
-    Client::new("sqlalchemy", || program("python/with_sqlalchemy.py"), without).known(KEPT)
+    Client::new("sqlalchemy", || program("python/with_sqlalchemy.py"), without).no_vector(UNKNOWN_TYPE).known(KEPT)
 }
 
 pub(crate) fn node_mysql2() -> Client {
@@ -178,24 +188,28 @@ pub(crate) fn node_mysql() -> Client {
 
 pub(crate) fn perl_dbd_mysql() -> Client {
     Client::new("perl_dbd_mysql", || program("perl/dbi.pl"), &[("long-data", NO_LONG_DATA)])
+        .no_vector(UNKNOWN_TYPE)
         .arguments(|_| Ok(vec!["mysql".into()]))
 }
 
 pub(crate) fn perl_dbd_mariadb() -> Client {
     let without = &[("long-data", NO_LONG_DATA), ("cursor", "1.22 gets no rows that way, from a server itself")];
-    Client::new("perl_dbd_mariadb", || program("perl/dbi.pl"), without).arguments(|_| Ok(vec!["MariaDB".into()]))
+    Client::new("perl_dbd_mariadb", || program("perl/dbi.pl"), without)
+        .no_vector(UNKNOWN_TYPE)
+        .arguments(|_| Ok(vec!["MariaDB".into()]))
 }
 
 pub(crate) fn php_mysqli() -> Client {
-    Client::new("php_mysqli", || program("php/with_mysqli.php"), &[])
+    Client::new("php_mysqli", || program("php/with_mysqli.php"), &[]).no_vector(UNKNOWN_TYPE)
 }
 
 pub(crate) fn php_pdo() -> Client {
-    Client::new("php_pdo", || program("php/with_pdo.php"), &[("long-data", NO_LONG_DATA)])
+    Client::new("php_pdo", || program("php/with_pdo.php"), &[("long-data", NO_LONG_DATA)]).no_vector(UNKNOWN_TYPE)
 }
 
 pub(crate) fn ruby_mysql2() -> Client {
     Client::new("ruby_mysql2", || program("ruby/with_mysql2.rb"), &[("long-data", NO_LONG_DATA)])
+        .no_vector(UNKNOWN_TYPE)
 }
 
 pub(crate) fn java_connector() -> Client {
@@ -208,7 +222,7 @@ pub(crate) fn rust_sqlx() -> Client {
         ("local-infile", "it says that it can, and cannot"),
         ("compression", NO_COMPRESSION),
     ];
-    Client::new("rust_sqlx", || program("rust/sqlx"), without)
+    Client::new("rust_sqlx", || program("rust/sqlx"), without).no_vector(UNKNOWN_TYPE)
 }
 
 pub(crate) fn rust_mysql_async() -> Client {
