@@ -22,6 +22,83 @@ pub const COLLATION: u8 = 45;
 /// Bytes of a `mysql_native_password` answer; any will do.
 const NATIVE_RESPONSE_LEN: usize = 20;
 
+/// Set in a frame's length for the bridge: from here on, what is sent and what arrives is compressed.
+const FRAME_COMPRESS: u32 = 1 << 31;
+
+/// COMPRESS: the protocol goes on compressed with zlib behind the login.
+pub const COMPRESS: u32 = 1 << 5;
+/// LONG_PASSWORD: clear, it says that the client knows MariaDB's extended capabilities.
+const LONG_PASSWORD: u32 = 1;
+
+/// What a client says of itself; [`Hello::default`] is [`Wire::login`]'s without a schema.
+#[derive(Clone, Copy, Debug)]
+pub struct Hello<'a> {
+    /// The user's name.
+    pub user: &'a str,
+    /// The schema; empty for none.
+    pub schema: &'a str,
+    /// The capabilities, [`COMPRESS`] among them if wanted and offered.
+    pub capabilities: u32,
+    /// MariaDB's extended capabilities; 0 of a client that does not know them.
+    pub mariadb: u32,
+    /// A collation's id.
+    pub collation: u16,
+    /// The plugin that `auth` is of; empty for none named.
+    pub plugin: &'a str,
+    /// The answer to the greeting's nonce.
+    pub auth: &'a [u8],
+}
+
+impl Default for Hello<'_> {
+    fn default() -> Self {
+        Self {
+            user: "agent",
+            schema: "",
+            capabilities: CAPABILITIES,
+            mariadb: 0,
+            collation: COLLATION.into(),
+            plugin: "mysql_native_password",
+            auth: &[7; NATIVE_RESPONSE_LEN],
+        }
+    }
+}
+
+impl Hello<'_> {
+    /// A HandshakeResponse41; of the collation it has room for the lower byte.
+    pub fn response(&self) -> Vec<u8> {
+        let capabilities = if self.mariadb == 0 { self.capabilities } else { self.capabilities & !LONG_PASSWORD };
+        let mut payload = capabilities.to_le_bytes().to_vec();
+        payload.extend((1_u32 << 30).to_le_bytes());
+        payload.extend(self.collation.to_le_bytes().first());
+        payload.extend([0; 19]);
+        payload.extend(self.mariadb.to_le_bytes());
+        self.push_account(&mut payload);
+        payload.extend(self.plugin.as_bytes());
+        payload.push(0);
+        payload
+    }
+
+    /// The argument of a COM_CHANGE_USER, with collation and plugin.
+    pub fn change(&self) -> Vec<u8> {
+        let mut argument = Vec::new();
+        self.push_account(&mut argument);
+        argument.extend(self.collation.to_le_bytes());
+        argument.extend(self.plugin.as_bytes());
+        argument.push(0);
+        argument
+    }
+
+    fn push_account(&self, payload: &mut Vec<u8>) {
+        payload.extend(self.user.as_bytes());
+        payload.push(0);
+        // No test's answer is longer than a byte can say.
+        payload.push(u8::try_from(self.auth.len()).unwrap_or(u8::MAX));
+        payload.extend(self.auth);
+        payload.extend(self.schema.as_bytes());
+        payload.push(0);
+    }
+}
+
 /// One packet as it stands on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Packet {
@@ -50,7 +127,8 @@ impl Packet {
         String::from_utf8_lossy(&self.payload).into_owned()
     }
 
-    fn is_eof(&self) -> bool {
+    /// Whether it is an EOF packet.
+    pub fn is_eof(&self) -> bool {
         self.payload.first() == Some(&0xFE) && self.payload.len() < 9
     }
 }
@@ -87,10 +165,18 @@ impl Wire {
 
     /// Connects and logs in as `agent`, with the schema if it is not empty.
     pub fn login(cgroup: &Cgroup, host: Ipv4Addr, schema: &str) -> Result<Self> {
+        Self::login_with(cgroup, host, &Hello { schema, ..Hello::default() })
+    }
+
+    /// Connects and logs in as the client says of itself; compressed from there on if it asks for that.
+    pub fn login_with(cgroup: &Cgroup, host: Ipv4Addr, hello: &Hello<'_>) -> Result<Self> {
         let mut wire = Self::connect(cgroup, host)?;
         wire.packet()?;
-        let answer = wire.answer_greeting(&handshake_response(CAPABILITIES, COLLATION, schema))?;
+        let answer = wire.answer_greeting(&hello.response())?;
         ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
+        if hello.capabilities & COMPRESS != 0 {
+            wire.frame(FRAME_COMPRESS, &[])?;
+        }
         Ok(wire)
     }
 
@@ -109,18 +195,37 @@ impl Wire {
     /// Sends a login, follows a switch to the plugin that it names, and returns the packet that ends the login.
     pub fn answer_greeting(&mut self, response: &[u8]) -> Result<Packet> {
         self.send_packet(1, response)?;
-        let answer = self.packet()?;
-        if answer.payload.first() != Some(&0xFE) {
-            return Ok(answer);
-        }
-        self.send_packet(answer.id.wrapping_add(1), &[7; NATIVE_RESPONSE_LEN])?;
-        self.packet()
+        self.end_of_login()
     }
 
-    /// Sends bytes in one segment, as far as they fit into one.
+    /// Sends a COM_CHANGE_USER and returns the packet that ends it.
+    pub fn change_user(&mut self, argument: &[u8]) -> Result<Packet> {
+        self.command(0x11, argument)?;
+        self.end_of_login()
+    }
+
+    fn end_of_login(&mut self) -> Result<Packet> {
+        let mut answer = self.packet()?;
+        if answer.payload.first() == Some(&0xFE) {
+            // Any answer proves as little as the first; these are as long as native and caching_sha2 have them.
+            let length = if answer.text().contains("caching_sha2") { 32 } else { NATIVE_RESPONSE_LEN };
+            self.send_packet(answer.id.wrapping_add(1), &vec![7; length])?;
+            answer = self.packet()?;
+        }
+        // caching_sha2_password says that its cache was enough, and the OK packet follows.
+        if answer.payload == [1, 3] { self.packet() } else { Ok(answer) }
+    }
+
+    /// Sends bytes in one segment, as far as they fit into one. Compressed, they are one compressed packet as far as
+    /// possible, and must begin where a packet does.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        let input = self.input.as_mut().context("the sending side was ended")?;
         let length = u32::try_from(bytes.len()).context("more than 4 GiB at once")?;
+        ensure!(length < FRAME_COMPRESS, "more than 2 GiB at once");
+        self.frame(length, bytes)
+    }
+
+    fn frame(&mut self, length: u32, bytes: &[u8]) -> Result<()> {
+        let input = self.input.as_mut().context("the sending side was ended")?;
         input.write_all(&length.to_be_bytes()).context("the bridge takes nothing")?;
         input.write_all(bytes).context("the bridge takes nothing")?;
         input.flush().context("the bridge takes nothing")
@@ -155,11 +260,16 @@ impl Wire {
 
     /// Reads payloads up to the EOF packet, which is used up.
     pub fn until_eof(&mut self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.until_status()?.0)
+    }
+
+    /// [`Wire::until_eof`] with the status flags of the EOF packet.
+    pub fn until_status(&mut self) -> Result<(Vec<Vec<u8>>, u16)> {
         let mut payloads = Vec::new();
         loop {
             let packet = self.packet()?;
-            if packet.is_eof() {
-                return Ok(payloads);
+            if let (true, [_, _, _, low, high]) = (packet.is_eof(), packet.payload.as_slice()) {
+                return Ok((payloads, u16::from_le_bytes([*low, *high])));
             }
             ensure!(packet.error_code().is_none(), "{}", packet.text());
             let mut payload = packet.payload;
@@ -239,17 +349,7 @@ pub fn framed(mut id: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A HandshakeResponse41 of the user `agent` with a `mysql_native_password` answer that proves nothing.
 pub fn handshake_response(capabilities: u32, collation: u8, schema: &str) -> Vec<u8> {
-    let mut payload = capabilities.to_le_bytes().to_vec();
-    payload.extend((1_u32 << 30).to_le_bytes());
-    payload.push(collation);
-    payload.extend([0; 23]);
-    payload.extend(b"agent\0");
-    payload.push(20);
-    payload.extend([7; NATIVE_RESPONSE_LEN]);
-    payload.extend(schema.as_bytes());
-    payload.push(0);
-    payload.extend(b"mysql_native_password\0");
-    payload
+    Hello { capabilities, collation: collation.into(), schema, ..Hello::default() }.response()
 }
 
 fn cells(mut row: &[u8]) -> Result<Vec<Option<Vec<u8>>>> {

@@ -23,7 +23,7 @@ fn reached(server: &Server) -> Vec<(String, String)> {
         let Some((id, command)) = fields.find_map(|field| {
             let (id, command) = field.trim_start().split_once(' ')?;
             // A date is no id: what follows it is a time.
-            (!command.starts_with(' ')).then_some((id.parse::<u32>().ok()?, command))
+            command.starts_with(char::is_alphabetic).then_some((id.parse::<u32>().ok()?, command))
         }) else {
             continue;
         };

@@ -1,0 +1,62 @@
+//! `COM_RESET_CONNECTION`: the session as it was after its login, at the server and in how Portreeve reads it.
+
+use super::{CLOSE, check_error, check_usable, commands, execute, one, prepare, session};
+use portreeve_tests::scene::{REPORTING_WORKS, Scene};
+
+const RESET_CONNECTION: u8 = 0x1F;
+/// Changes of `sql_mode` are not read, so that this is what permits them.
+const UNREAD: &str = r#"@id("unread") permit (principal, action == Action::"unparsed", resource);"#;
+
+fn check(scene: &Scene) {
+    let mut wire = session(scene);
+    let at_login = one(&mut wire, "SELECT @@sql_mode");
+    wire.query("SET @kept = 1").unwrap();
+    wire.query("CREATE TEMPORARY TABLE only_here (id INT)").unwrap();
+    wire.query("SET sql_mode = 'ANSI_QUOTES,NO_BACKSLASH_ESCAPES'").unwrap();
+    let id = prepare(&mut wire, "SELECT item FROM orders WHERE id = 1").unwrap();
+    wire.command(RESET_CONNECTION, b"").unwrap();
+    assert!(wire.packet().unwrap().is_ok());
+
+    execute(&mut wire, &id, 0);
+    check_error(&mut wire, 1243, "Unknown prepared statement handler");
+    // No answer, and nothing at the server: the next answer is the next command's.
+    wire.command(CLOSE, &id).unwrap();
+    assert_eq!(one(&mut wire, "SELECT @@sql_mode"), at_login);
+    assert_eq!(wire.query("SELECT @kept").unwrap(), [[None]]);
+    assert!(wire.query("SELECT id FROM only_here").is_err());
+    // The schema stays.
+    assert_eq!(one(&mut wire, "SELECT item FROM orders WHERE id = 2"), "cup");
+    let again = prepare(&mut wire, "SELECT item FROM orders WHERE id = 3").unwrap();
+    execute(&mut wire, &again, 0);
+    assert_eq!(wire.packet().unwrap().payload, [1]);
+    wire.until_eof().unwrap();
+    assert_eq!(wire.until_eof().unwrap(), [b"\0\0\x04tray"]);
+    check_usable(&mut wire);
+    assert_eq!(commands(scene, "reset_connection"), 1);
+}
+
+#[test]
+fn a_reset_leaves_nothing_of_the_session_but_its_schema() {
+    let policy = format!("{REPORTING_WORKS}{UNREAD}");
+    check(&Scene::mariadb(&policy).unwrap());
+    check(&Scene::mysql(&policy).unwrap());
+}
+
+/// MariaDB says in each answer whether `"` quotes a name.
+#[test]
+fn texts_are_read_as_the_server_reads_them_after_a_reset() {
+    let scene = Scene::mariadb(&format!("{REPORTING_WORKS}{UNREAD}")).unwrap();
+    let mut wire = session(&scene);
+    // As a string, that is a query which reads no table.
+    let sql = r#"SELECT item FROM orders WHERE item = (SELECT 'x' FROM "customers")"#;
+    let check = |wire: &mut portreeve_tests::wire::Wire, code, text| {
+        wire.command(0x03, sql.as_bytes()).unwrap();
+        check_error(wire, code, text);
+    };
+    check(&mut wire, 1064, "customers");
+    wire.query("SET sql_mode = 'ANSI_QUOTES'").unwrap();
+    check(&mut wire, 1142, "no-customers: `select` on `shop-db/shop.customers`");
+    wire.command(RESET_CONNECTION, b"").unwrap();
+    assert!(wire.packet().unwrap().is_ok());
+    check(&mut wire, 1064, "customers");
+}
