@@ -64,17 +64,17 @@ impl Session<'_> {
         let summary = response.summary();
         let first_byte = first_byte.unwrap_or_default();
         if abandoned || matches!(ended, Err(Ended::Client(_))) {
-            self.abandon(gateway, forwarded.number).await;
+            Box::pin(self.abandon(gateway, forwarded.number)).await;
         }
         let recorded = self.arrival.journal.answered(forwarded.number, summary, first_byte, sent.elapsed());
         ended?;
         if let Err(error) = recorded {
-            return Err(self.end_unrecorded(error.into()).await);
+            return Err(Box::pin(self.end_unrecorded(error.into())).await);
         }
         let anew = forwarded.begins_anew() && summary.error.is_none();
         self.commands.settle(forwarded, summary, response.plan());
         if anew {
-            self.begin_anew(gateway).await?;
+            Box::pin(self.begin_anew(gateway)).await?;
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Session<'_> {
                 let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
                 match progress.state {
                     State::LocalInfile => {
-                        self.file_asked_for(gateway, forwarded, answering, progress.consumed).await?;
+                        Box::pin(self.file_asked_for(gateway, forwarded, answering, progress.consumed)).await?;
                     }
                     State::More | State::Complete => self.pass_on(progress.consumed, progress.pass).await?,
                 }
@@ -157,9 +157,7 @@ impl Session<'_> {
                 let Arrival { client, .. } = &mut *self.arrival;
                 client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
-                self.upstream.follow();
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
-                client.follow();
                 answering.response.local_infile_sent(last).map_err(client_fault)
             }
         }
@@ -172,7 +170,6 @@ impl Session<'_> {
         self.upstream.consume(request_len);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.follow();
         self.upstream.expect_exchange(sequence_id);
         self.upstream.send(&wire).await.map_err(Ended::Server)?;
         answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;

@@ -40,12 +40,19 @@ pub(super) enum LinkError {
     #[error("closed the connection within a packet")]
     ClosedWithin,
     #[error("connection failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// There is no connection any more.
     #[error("TLS failed: {0}")]
     Tls(#[from] HandshakeError),
+}
+
+/// What is wrong in a compressed packet comes out of reading, as an error of that.
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<ProtocolError>().map_or_else(Self::Io, Self::Protocol)
+    }
 }
 
 /// A peer's connection.
@@ -58,6 +65,8 @@ pub(super) struct Link {
     inbox: Vec<u8>,
     /// Bytes at the front of `inbox` that were used.
     used: usize,
+    /// Whether the last read left no room: more waits, and a larger buffer takes it in fewer calls.
+    crowded: bool,
     /// Whether the peer sends no more.
     ended: bool,
     /// Bytes written to the peer.
@@ -68,7 +77,15 @@ impl Link {
     /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), codec: None, inbox: Vec::new(), used: 0, ended: false, sent: 0 })
+        Ok(Self {
+            stream: Stream::Plain(stream),
+            codec: None,
+            inbox: Vec::new(),
+            used: 0,
+            crowded: false,
+            ended: false,
+            sent: 0,
+        })
     }
 
     /// Answers a client's TLS handshake, after its request for TLS (`SSLRequest`) was consumed.
@@ -129,6 +146,9 @@ impl Link {
 
     /// Marks bytes at the front of `unread` as used.
     pub(super) fn consume(&mut self, count: usize) {
+        if let Some(codec) = &mut self.codec {
+            codec.consume(count.min(self.inbox.len().saturating_sub(self.used)));
+        }
         self.used = self.used.saturating_add(count).min(self.inbox.len());
         if self.used == self.inbox.len() {
             self.inbox.clear();
@@ -138,12 +158,13 @@ impl Link {
 
     /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
-        self.make_room(1);
+        self.make_room(if self.crowded { BUFFER_BUSY } else { 1 });
         let read = match &mut self.codec {
             None => self.stream.read_buf(&mut self.inbox).await?,
             Some(codec) => codec.read(&mut self.stream, &mut self.inbox).await?,
         };
         self.ended = read == 0;
+        self.crowded = self.inbox.len() == self.inbox.capacity();
         Ok(read)
     }
 
@@ -200,6 +221,7 @@ impl Link {
         }
         if self.inbox.is_empty() && self.inbox.capacity() > BUFFER_IDLE {
             self.inbox = Vec::with_capacity(BUFFER_IDLE);
+            self.crowded = false;
         }
     }
 
@@ -262,13 +284,6 @@ impl Link {
         if let Some(codec) = &mut self.codec {
             codec.begin();
             codec.expect_exchange(answer_id);
-        }
-    }
-
-    /// Says that what is sent next answers what was read last.
-    pub(super) fn follow(&mut self) {
-        if let Some(codec) = &mut self.codec {
-            codec.follow();
         }
     }
 
