@@ -46,7 +46,7 @@ fn a_statement_reads_its_attributes_and_they_are_recorded() {
     wire.send(&framed(0, &query("trace", "id-8", "SELECT card FROM customers"))).unwrap();
     check_error(&mut wire, 1142, "no-customers");
 
-    let prepared = prepare(&mut wire, "SELECT CONCAT(?, ' ', mysql_query_attribute_string('trace')) AS both").unwrap();
+    let prepared = prepare(&mut wire, "SELECT CONCAT(?, ' ', mysql_query_attribute_string('trace')) AS whole").unwrap();
     let flags: &[u8] = &[PARAMETER_COUNT, 1, 0, 0, 0];
     let bound = [&[2, 0, 1][..], &TEXT, &text(""), &TEXT, &text("trace"), &text("bound"), &text("id-9")].concat();
     wire.send(&framed(0, &[&[EXECUTE], &prepared[..], flags, &bound].concat())).unwrap();
@@ -66,10 +66,10 @@ fn a_statement_reads_its_attributes_and_they_are_recorded() {
         parameters.map(|parameter| parameter["text"].clone()).collect()
     };
     assert_eq!(statements[0]["sql"]["text"], sql);
-    assert_eq!((shown(0), shown(1)), (vec![json!("trace=id-7")], vec![]));
+    assert_eq!((shown(0), shown(1)), (vec![json!("trace='id-7'")], vec![]));
     assert_eq!(statements[2]["sql"]["text"], "SELECT card FROM customers");
-    assert_eq!(shown(2), [json!("trace=id-8")]);
-    assert_eq!(shown(4), [json!("bound"), json!("trace=id-9")]);
+    assert_eq!(shown(2), [json!("trace='id-8'")]);
+    assert_eq!(shown(4), [json!("bound"), json!("trace='id-9'")]);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn the_command_line_clients_attributes_arrive() {
     assert!(answer.ok() && answer.stdout.contains("from-the-cli"), "{answer:?}");
     let statements = records(&scene, "statement");
     let seen = statements.iter().find(|statement| statement["sql"]["text"].as_str().unwrap().contains("seen")).unwrap();
-    assert_eq!(seen["parameters"][0]["text"], "trace=from-the-cli");
+    assert_eq!(seen["parameters"][0]["text"], "trace='from-the-cli'");
 }
 
 /// mysql2 for Node says that it has them, whatever the server says.

@@ -112,7 +112,7 @@ fn a_bulk_that_cannot_be_read_is_answered_and_reaches_nothing() {
     let mut wire = bulk_session(&scene);
     let id = prepare(&mut wire, "INSERT INTO bulk_cut VALUES (?, ?)").unwrap();
     let whole = bulk(&id, &[(Ok(1), Ok("whole")), (Ok(2), Ok("cut"))]);
-    for length in [3, 8, 11, whole.len() - 1] {
+    for length in [3, 8, 13, whole.len() - 1] {
         wire.send(&framed(0, &whole[..length])).unwrap();
         check_error(&mut wire, 1835, "Malformed communication packet");
     }

@@ -24,13 +24,17 @@ enum Cause {
     WaitedAndAsked,
 }
 
-fn hello() -> Hello<'static> {
-    Hello { user: BARE, auth: b"", plugin: "", ..Hello::default() }
+fn hello(flavour: Flavour) -> Hello<'static> {
+    let plugin = match flavour {
+        Flavour::MariaDb => "mysql_native_password",
+        Flavour::MySql => "caching_sha2_password",
+    };
+    Hello { user: BARE, auth: b"", plugin, ..Hello::default() }
 }
 
 /// What comes up to the end of the connection.
 fn end(scene: &Scene, cgroup: &Cgroup, cause: Cause) -> Vec<Packet> {
-    let mut wire = Wire::login_with(cgroup, scene.server.address(), &hello()).unwrap();
+    let mut wire = Wire::login_with(cgroup, scene.server.address(), &hello(scene.server.flavour())).unwrap();
     let id = one(&mut wire, "SELECT CONNECTION_ID()");
     let kill = || scene.server.sql(&format!("KILL {id}")).unwrap();
     match cause {

@@ -67,8 +67,8 @@ fn a_login_that_cannot_be_honoured_is_refused_with_its_reason() {
     let mut other = session(&scene);
     let good = handshake_response(CAPABILITIES, COLLATION, "shop");
     // A whole login that says TLS comes next, and a request for TLS that is cut.
-    check_refused(&scene, &handshake_response(CAPABILITIES | 0x800, COLLATION, "shop"), 1105, "TLS");
-    check_refused(&scene, &handshake_response(CAPABILITIES | 0x800, COLLATION, "")[..31], 1105, "TLS");
+    check_refused(&scene, &handshake_response(CAPABILITIES | 0x800, COLLATION, "shop"), 1105, "SSL request");
+    check_refused(&scene, &handshake_response(CAPABILITIES | 0x800, COLLATION, "")[..31], 1105, "SSL request");
     // HandshakeResponse320: two bytes of capabilities, three of the packet size, the user.
     check_refused(&scene, b"\x85\x24\0\0\x40agent\0password", 1105, "4.1");
     check_refused(&scene, &handshake_response(CAPABILITIES, 28, "shop"), 1115, "collation 28");
@@ -81,7 +81,7 @@ fn a_login_that_cannot_be_honoured_is_refused_with_its_reason() {
 fn attributes(scene: &Scene, id: &str) -> String {
     let sql = format!(
         "SELECT GROUP_CONCAT(CONCAT(attr_name, '=', attr_value) ORDER BY ordinal_position) \
-         FROM performance_schema.session_account_connect_attrs WHERE processlist_id = {id}"
+         FROM performance_schema.session_connect_attrs WHERE processlist_id = {id}"
     );
     scene.server.sql(&sql).unwrap().trim().to_owned()
 }

@@ -45,7 +45,10 @@ fn check(scene: &Scene) {
     let records = scene.gateway.records(&[]).unwrap();
     assert!(records.iter().all(|record| record["workload"] == "spiffe://example.org/reporting"));
     let of_kind = |kind: &str| records.iter().filter(|record| record["record"] == kind).count();
-    assert_eq!((of_kind("opened"), of_kind("login")), (1, 1));
+    // A login each, of one connection.
+    assert_eq!((of_kind("opened"), of_kind("login")), (1, 7));
+    let ids: Vec<_> = records.iter().filter_map(|record| record.get("server_connection_id")).collect();
+    assert!(ids.iter().all(|id| id.to_string() == connection), "{ids:?}");
     let changes = records.iter().filter(|record| record["command"] == "change_user").count();
     assert_eq!(changes, 6);
 }
