@@ -1,5 +1,7 @@
 //! A MySQL client that says whatever a test wants it to say: packets in, packets out, nothing checked.
 
+mod hello;
+
 use crate::{cgroup::Cgroup, client, host, limits::CLIENT_RUN_MAX, process};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
@@ -9,6 +11,8 @@ use std::{
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
 };
+
+pub use hello::{Hello, PLUGIN_AUTH};
 
 /// Payload bytes of the longest packet; a longer payload goes on in the next packet.
 pub const PACKET_MAX: usize = 0xFF_FFFF;
@@ -27,77 +31,6 @@ const FRAME_COMPRESS: u32 = 1 << 31;
 
 /// COMPRESS: the protocol goes on compressed with zlib behind the login.
 pub const COMPRESS: u32 = 1 << 5;
-/// LONG_PASSWORD: clear, it says that the client knows MariaDB's extended capabilities.
-const LONG_PASSWORD: u32 = 1;
-
-/// What a client says of itself; [`Hello::default`] is [`Wire::login`]'s without a schema.
-#[derive(Clone, Copy, Debug)]
-pub struct Hello<'a> {
-    /// The user's name.
-    pub user: &'a str,
-    /// The schema; empty for none.
-    pub schema: &'a str,
-    /// The capabilities, [`COMPRESS`] among them if wanted and offered.
-    pub capabilities: u32,
-    /// MariaDB's extended capabilities; 0 of a client that does not know them.
-    pub mariadb: u32,
-    /// A collation's id.
-    pub collation: u16,
-    /// The plugin that `auth` is of; empty for none named.
-    pub plugin: &'a str,
-    /// The answer to the greeting's nonce.
-    pub auth: &'a [u8],
-}
-
-impl Default for Hello<'_> {
-    fn default() -> Self {
-        Self {
-            user: "agent",
-            schema: "",
-            capabilities: CAPABILITIES,
-            mariadb: 0,
-            collation: COLLATION.into(),
-            plugin: "mysql_native_password",
-            auth: &[7; NATIVE_RESPONSE_LEN],
-        }
-    }
-}
-
-impl Hello<'_> {
-    /// A HandshakeResponse41; of the collation it has room for the lower byte.
-    pub fn response(&self) -> Vec<u8> {
-        let capabilities = if self.mariadb == 0 { self.capabilities } else { self.capabilities & !LONG_PASSWORD };
-        let mut payload = capabilities.to_le_bytes().to_vec();
-        payload.extend((1_u32 << 30).to_le_bytes());
-        payload.extend(self.collation.to_le_bytes().first());
-        payload.extend([0; 19]);
-        payload.extend(self.mariadb.to_le_bytes());
-        self.push_account(&mut payload);
-        payload.extend(self.plugin.as_bytes());
-        payload.push(0);
-        payload
-    }
-
-    /// The argument of a COM_CHANGE_USER, with collation and plugin.
-    pub fn change(&self) -> Vec<u8> {
-        let mut argument = Vec::new();
-        self.push_account(&mut argument);
-        argument.extend(self.collation.to_le_bytes());
-        argument.extend(self.plugin.as_bytes());
-        argument.push(0);
-        argument
-    }
-
-    fn push_account(&self, payload: &mut Vec<u8>) {
-        payload.extend(self.user.as_bytes());
-        payload.push(0);
-        // No test's answer is longer than a byte can say.
-        payload.push(u8::try_from(self.auth.len()).unwrap_or(u8::MAX));
-        payload.extend(self.auth);
-        payload.extend(self.schema.as_bytes());
-        payload.push(0);
-    }
-}
 
 /// One packet as it stands on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]

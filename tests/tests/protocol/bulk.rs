@@ -21,8 +21,10 @@ fn bulk_session(scene: &Scene) -> Wire {
     Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap()
 }
 
-/// Rows of a number and a text, each a value, NULL (1) or the column's default (2).
-fn bulk(id: &[u8], rows: &[(Result<i32, u8>, Result<&str, u8>)]) -> Vec<u8> {
+/// A number and a text, each a value, or NULL (1) or the column's default (2).
+type Row<'a> = (Result<i32, u8>, Result<&'a str, u8>);
+
+fn bulk(id: &[u8], rows: &[Row<'_>]) -> Vec<u8> {
     let mut payload = [&[BULK_EXECUTE], id, &TYPES.to_le_bytes(), &LONG, &TEXT].concat();
     for (number, text) in rows {
         match number {
