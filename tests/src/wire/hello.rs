@@ -7,14 +7,14 @@ pub const PLUGIN_AUTH: u32 = 1 << 19;
 /// LONG_PASSWORD: clear, it says that the client knows MariaDB's extended capabilities.
 const LONG_PASSWORD: u32 = 1;
 
-/// What a client says of itself; [`Hello::default`] is [`Wire::login`]'s without a schema.
+/// What a client says of itself; [`Hello::default`] is [`Wire::login`](super::Wire::login)'s without a schema.
 #[derive(Clone, Copy, Debug)]
 pub struct Hello<'a> {
     /// The user's name.
     pub user: &'a str,
     /// The schema; empty for none.
     pub schema: &'a str,
-    /// The capabilities, [`COMPRESS`] among them if wanted and offered.
+    /// The capabilities, [`COMPRESS`](super::COMPRESS) among them if wanted and offered.
     pub capabilities: u32,
     /// MariaDB's extended capabilities; 0 of a client that does not know them.
     pub mariadb: u32,

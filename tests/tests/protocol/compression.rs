@@ -187,6 +187,29 @@ fn real_clients_compress_with_and_without_tls() {
     check_clis(Flavour::MySql);
 }
 
+/// Each leg has its own: what the client compresses with zstd goes on with zlib, plain, or under TLS.
+#[test]
+fn a_client_that_compresses_with_zstd_is_served_whatever_the_server_is_told() {
+    for (compression, tls) in [("none", "disabled"), ("zlib", "disabled"), ("zlib", "required"), ("zstd", "required")] {
+        let scene = Scene::with(server(Flavour::MySql).unwrap(), REPORTING_WORKS, |config| {
+            config.servers[0].tls = tls.into();
+            config.servers[0].extra = format!("compression = \"{compression}\"");
+        })
+        .unwrap();
+        let mut command = Flavour::MySql.client().unwrap();
+        command.args(["--compression-algorithms=zstd", &format!("-h{}", scene.server.address())]);
+        let sql = "SELECT REPEAT('long ', 1000000) AS body; SELECT item FROM orders WHERE id = 1";
+        command.args(["-uagent", "-panything", "shop", "-e", sql]);
+        let answer = client::run(Some(&scene.reporting), command).unwrap();
+        assert!(answer.ok(), "{compression}, {tls}: {}", answer.stderr);
+        assert!(answer.stdout.len() > 5_000_000 && answer.stdout.ends_with("teapot\n"), "{compression}, {tls}");
+        let transport = records(&scene, "transport").remove(0);
+        assert_eq!(transport["client_compression"], "zstd");
+        assert_eq!(transport["server_compression"], towards_server(Flavour::MySql, compression), "{tls}");
+        assert_eq!(transport["server_tls"].is_null(), tls == "disabled", "{transport}");
+    }
+}
+
 #[test]
 fn what_is_no_compressed_packet_ends_its_session_only() {
     let scene = scene(Flavour::MariaDb, "client");

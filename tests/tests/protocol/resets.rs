@@ -1,7 +1,10 @@
 //! `COM_RESET_CONNECTION`: the session as it was after its login, at the server and in how Portreeve reads it.
 
 use super::{CLOSE, QUERY, check_error, check_usable, commands, execute, one, prepare, records, session};
-use portreeve_tests::scene::{REPORTING_WORKS, Scene};
+use portreeve_tests::{
+    scene::{REPORTING_WORKS, Scene},
+    wire::{CAPABILITIES, Hello, Wire},
+};
 
 const RESET_CONNECTION: u8 = 0x1F;
 /// Changes of `sql_mode` are not read, so that this is what permits them.
@@ -40,6 +43,33 @@ fn a_reset_leaves_nothing_of_the_session_but_its_schema() {
     let policy = format!("{REPORTING_WORKS}{UNREAD}");
     check(&Scene::mariadb(&policy).unwrap());
     check(&Scene::mysql(&policy).unwrap());
+}
+
+/// CAN_HANDLE_EXPIRED_PASSWORDS, SESSION_TRACK, DEPRECATE_EOF, OPTIONAL_RESULTSET_METADATA and QUERY_ATTRIBUTES: each lays
+/// out an answer or a command otherwise, those of the gateway's own question among them.
+const NEWER: u32 = 0x0BC0_0000;
+
+#[test]
+fn a_reset_and_a_change_of_user_go_on_under_every_capability() {
+    let scene = Scene::mysql(REPORTING_WORKS).unwrap();
+    let hello = Hello { schema: "shop", capabilities: CAPABILITIES | NEWER, ..Hello::default() };
+    let mut wire = Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap();
+    let check = |wire: &mut Wire| {
+        // No attributes, in one set.
+        wire.command(QUERY, b"\0\x01SELECT item FROM orders WHERE id = 2").unwrap();
+        let packets: Vec<_> = (0..4).map(|_| wire.packet().unwrap()).collect();
+        // Definitions follow; the row; and an OK packet in place of EOF.
+        assert_eq!(packets[0].payload, [1, 1], "{packets:?}");
+        assert_eq!((packets[2].payload.as_slice(), packets[3].payload[0]), (&b"\x03cup"[..], 0xFE), "{packets:?}");
+    };
+    check(&mut wire);
+    for _ in 0..2 {
+        wire.command(RESET_CONNECTION, b"").unwrap();
+        assert!(wire.packet().unwrap().is_ok());
+        check(&mut wire);
+        assert!(wire.change_user(&hello.change()).unwrap().is_ok());
+        check(&mut wire);
+    }
 }
 
 /// MariaDB says in each answer whether `"` quotes a name, and what it quotes is not read then.
