@@ -23,6 +23,8 @@ pub const CAPABILITIES: u32 = 0x000F_A28D;
 /// `utf8mb4_general_ci`
 pub const COLLATION: u8 = 45;
 
+/// What tells the bridge to reset the connection.
+const RESET: [u8; 4] = [0xFF; 4];
 /// Bytes of a `mysql_native_password` answer; any will do.
 const NATIVE_RESPONSE_LEN: usize = 20;
 
@@ -101,11 +103,16 @@ impl Wire {
         Self::login_with(cgroup, host, &Hello { schema, ..Hello::default() })
     }
 
+    /// Logs in to a server itself, as an account `agent` that has no password: from a cgroup that is no workload's.
+    pub fn login_directly(cgroup: &Cgroup, host: Ipv4Addr, schema: &str, more: u32) -> Result<Self> {
+        Self::login_with(cgroup, host, &Hello { auth: &[], ..Hello::with(schema, more) })
+    }
+
     /// Connects and logs in as the client says of itself; compressed from there on if it asks for that.
     pub fn login_with(cgroup: &Cgroup, host: Ipv4Addr, hello: &Hello<'_>) -> Result<Self> {
         let mut wire = Self::connect(cgroup, host)?;
         wire.packet()?;
-        let answer = wire.answer_greeting(&hello.response())?;
+        let answer = wire.answer_greeting_with(&hello.response(), hello.auth)?;
         ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
         if hello.capabilities & COMPRESS != 0 {
             wire.frame(FRAME_COMPRESS, &[])?;
@@ -127,21 +134,30 @@ impl Wire {
 
     /// Sends a login, follows a switch to the plugin that it names, and returns the packet that ends the login.
     pub fn answer_greeting(&mut self, response: &[u8]) -> Result<Packet> {
+        self.answer_greeting_with(response, &[7; NATIVE_RESPONSE_LEN])
+    }
+
+    /// [`Wire::answer_greeting`] of a client whose proof, when it is asked again, is that of no password if `auth` is.
+    fn answer_greeting_with(&mut self, response: &[u8], auth: &[u8]) -> Result<Packet> {
         self.send_packet(1, response)?;
-        self.end_of_login()
+        self.end_of_login(auth.is_empty())
     }
 
     /// Sends a COM_CHANGE_USER and returns the packet that ends it.
     pub fn change_user(&mut self, argument: &[u8]) -> Result<Packet> {
         self.command(0x11, argument)?;
-        self.end_of_login()
+        self.end_of_login(false)
     }
 
-    fn end_of_login(&mut self) -> Result<Packet> {
+    fn end_of_login(&mut self, without_password: bool) -> Result<Packet> {
         let mut answer = self.packet()?;
         if answer.payload.first() == Some(&0xFE) {
             // Any answer proves as little as the first; these are as long as native and caching_sha2 have them.
-            let length = if answer.text().contains("caching_sha2") { 32 } else { NATIVE_RESPONSE_LEN };
+            let length = match answer.text().contains("caching_sha2") {
+                _ if without_password => 0,
+                true => 32,
+                false => NATIVE_RESPONSE_LEN,
+            };
             self.send_packet(answer.id.wrapping_add(1), &vec![7; length])?;
             answer = self.packet()?;
         }
@@ -252,6 +268,19 @@ impl Wire {
     /// Ends the sending side: the peer reads the end of the stream.
     pub fn finish(&mut self) {
         self.input = None;
+    }
+
+    /// Kills the process outright: the kernel closes its connection.
+    pub fn kill9(mut self) -> Result<()> {
+        self.child.kill().context("cannot kill the bridge")?;
+        self.child.wait().context("cannot wait for the bridge").map(drop)
+    }
+
+    /// Resets the connection: the peer reads an error, not the end of the stream.
+    pub fn reset(mut self) -> Result<()> {
+        let input = self.input.as_mut().context("the sending side was ended")?;
+        input.write_all(&RESET).and_then(|()| input.flush()).context("the bridge takes nothing")?;
+        self.child.wait().context("cannot wait for the bridge").map(drop)
     }
 }
 

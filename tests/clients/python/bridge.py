@@ -3,8 +3,8 @@
 usage: bridge.py HOST
 Each piece of input is a length (4 bytes, big endian) and so many bytes, sent by one call with Nagle off: the parent
 decides what a segment holds. The length 2^31 stands for no bytes: from there on pieces are sent in compressed packets
-(zlib), and what arrives is taken out of them. Standard output ends when the peer closes. A connection that cannot be
-made: exit 1.
+(zlib), and what arrives is taken out of them. The length 2^32-1 resets the connection (RST, no end of the stream) and
+exits. Standard output ends when the peer closes. A connection that cannot be made: exit 1.
 """
 import os
 import socket
@@ -14,6 +14,7 @@ import threading
 import zlib
 
 COMPRESS = 1 << 31
+RESET = 0xFFFFFFFF
 PACKET_MAX = (1 << 24) - 1
 # As the servers have it: what is shorter is sent as it is.
 COMPRESSED_MIN = 50
@@ -80,6 +81,10 @@ while head := sys.stdin.buffer.read(4):
     if length == COMPRESS:
         wire.compressed = True
         continue
+    if length == RESET:
+        # socket(7): closing with a linger time of 0 sends a reset. The process's end closes: the reader holds the socket.
+        wire.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os._exit(0)
     try:
         wire.send(sys.stdin.buffer.read(length))
     except OSError:

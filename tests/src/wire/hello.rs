@@ -40,7 +40,12 @@ impl Default for Hello<'_> {
     }
 }
 
-impl Hello<'_> {
+impl<'a> Hello<'a> {
+    /// With a schema, and capabilities on top of [`CAPABILITIES`].
+    pub fn with(schema: &'a str, more: u32) -> Self {
+        Self { schema, capabilities: CAPABILITIES | more, ..Self::default() }
+    }
+
     /// A HandshakeResponse41; of the collation it has room for the lower byte.
     pub fn response(&self) -> Vec<u8> {
         let capabilities = if self.mariadb == 0 { self.capabilities } else { self.capabilities & !LONG_PASSWORD };

@@ -7,6 +7,7 @@ use portreeve_tests::{
     servers::Flavour,
     wire::{CAPABILITIES, COMPRESS, Hello, Wire, framed},
 };
+use serde_json::Value;
 use std::fs;
 
 const LOADS: &str = r#"
@@ -93,7 +94,14 @@ fn check_unread(flavour: Flavour, table: &str) {
         check_withheld(&without, capabilities, &load);
     }
     assert_eq!(server.sql(&format!("SELECT COUNT(*) FROM shop.{table}")).unwrap(), "0\n");
-    assert!(records(&without, "statement").iter().all(|statement| statement["command"] != "local_infile"));
+    let (statements, verdicts) = (records(&without, "statement"), records(&without, "verdict"));
+    let asked: Vec<_> = statements.iter().filter(|statement| statement["command"] == "local_infile").collect();
+    assert!(asked.len() >= 6, "{asked:?}");
+    for file in asked {
+        assert_eq!(file["sql"]["text"], "/the/agents/file");
+        let of_file = |verdict: &&Value| verdict["number"] == file["number"] && verdict["session"] == file["session"];
+        assert_eq!(verdicts.iter().find(of_file).unwrap()["decision"], "deny");
+    }
 
     let with = Scene::with(server.clone(), &format!("{REPORTING_WORKS}{UNREAD}{LOADS}"), |_| ()).unwrap();
     let mut wire = session(&with);

@@ -16,7 +16,6 @@ mod bulk;
 mod commands;
 mod compression;
 mod cursors;
-mod ends;
 mod files;
 mod hostile;
 mod kills;
