@@ -1,5 +1,7 @@
 //! A MySQL client that says whatever a test wants it to say: packets in, packets out, nothing checked.
 
+mod hello;
+
 use crate::{cgroup::Cgroup, client, host, limits::CLIENT_RUN_MAX, process};
 use anyhow::{Context as _, Result, bail, ensure};
 use std::{
@@ -9,6 +11,8 @@ use std::{
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
 };
+
+pub use hello::{Hello, PLUGIN_AUTH};
 
 /// Payload bytes of the longest packet; a longer payload goes on in the next packet.
 pub const PACKET_MAX: usize = 0xFF_FFFF;
@@ -23,6 +27,12 @@ pub const COLLATION: u8 = 45;
 const RESET: [u8; 4] = [0xFF; 4];
 /// Bytes of a `mysql_native_password` answer; any will do.
 const NATIVE_RESPONSE_LEN: usize = 20;
+
+/// Set in a frame's length for the bridge: from here on, what is sent and what arrives is compressed.
+const FRAME_COMPRESS: u32 = 1 << 31;
+
+/// COMPRESS: the protocol goes on compressed with zlib behind the login.
+pub const COMPRESS: u32 = 1 << 5;
 
 /// One packet as it stands on the wire.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +62,8 @@ impl Packet {
         String::from_utf8_lossy(&self.payload).into_owned()
     }
 
-    fn is_eof(&self) -> bool {
+    /// Whether it is an EOF packet.
+    pub fn is_eof(&self) -> bool {
         self.payload.first() == Some(&0xFE) && self.payload.len() < 9
     }
 }
@@ -89,29 +100,23 @@ impl Wire {
 
     /// Connects and logs in as `agent`, with the schema if it is not empty.
     pub fn login(cgroup: &Cgroup, host: Ipv4Addr, schema: &str) -> Result<Self> {
-        Self::login_with(cgroup, host, schema, 0)
-    }
-
-    /// [`Wire::login`] with these capabilities on top of [`CAPABILITIES`].
-    pub fn login_with(cgroup: &Cgroup, host: Ipv4Addr, schema: &str, more: u32) -> Result<Self> {
-        let mut wire = Self::connect(cgroup, host)?;
-        wire.packet()?;
-        let answer = wire.answer_greeting(&handshake_response(CAPABILITIES | more, COLLATION, schema))?;
-        ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
-        Ok(wire)
+        Self::login_with(cgroup, host, &Hello { schema, ..Hello::default() })
     }
 
     /// Logs in to a server itself, as an account `agent` that has no password: from a cgroup that is no workload's.
     pub fn login_directly(cgroup: &Cgroup, host: Ipv4Addr, schema: &str, more: u32) -> Result<Self> {
+        Self::login_with(cgroup, host, &Hello { auth: &[], ..Hello::with(schema, more) })
+    }
+
+    /// Connects and logs in as the client says of itself; compressed from there on if it asks for that.
+    pub fn login_with(cgroup: &Cgroup, host: Ipv4Addr, hello: &Hello<'_>) -> Result<Self> {
         let mut wire = Self::connect(cgroup, host)?;
         wire.packet()?;
-        wire.send_packet(1, &handshake_with(CAPABILITIES | more, COLLATION, schema, &[]))?;
-        let mut answer = wire.packet()?;
-        if answer.payload.first() == Some(&0xFE) {
-            wire.send_packet(answer.id.wrapping_add(1), &[])?;
-            answer = wire.packet()?;
-        }
+        let answer = wire.answer_greeting_with(&hello.response(), hello.auth)?;
         ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
+        if hello.capabilities & COMPRESS != 0 {
+            wire.frame(FRAME_COMPRESS, &[])?;
+        }
         Ok(wire)
     }
 
@@ -129,19 +134,47 @@ impl Wire {
 
     /// Sends a login, follows a switch to the plugin that it names, and returns the packet that ends the login.
     pub fn answer_greeting(&mut self, response: &[u8]) -> Result<Packet> {
-        self.send_packet(1, response)?;
-        let answer = self.packet()?;
-        if answer.payload.first() != Some(&0xFE) {
-            return Ok(answer);
-        }
-        self.send_packet(answer.id.wrapping_add(1), &[7; NATIVE_RESPONSE_LEN])?;
-        self.packet()
+        self.answer_greeting_with(response, &[7; NATIVE_RESPONSE_LEN])
     }
 
-    /// Sends bytes in one segment, as far as they fit into one.
+    /// [`Wire::answer_greeting`] of a client whose proof, when it is asked again, is that of no password if `auth` is.
+    fn answer_greeting_with(&mut self, response: &[u8], auth: &[u8]) -> Result<Packet> {
+        self.send_packet(1, response)?;
+        self.end_of_login(auth.is_empty())
+    }
+
+    /// Sends a COM_CHANGE_USER and returns the packet that ends it.
+    pub fn change_user(&mut self, argument: &[u8]) -> Result<Packet> {
+        self.command(0x11, argument)?;
+        self.end_of_login(false)
+    }
+
+    fn end_of_login(&mut self, without_password: bool) -> Result<Packet> {
+        let mut answer = self.packet()?;
+        if answer.payload.first() == Some(&0xFE) {
+            // Any answer proves as little as the first; these are as long as native and caching_sha2 have them.
+            let length = match answer.text().contains("caching_sha2") {
+                _ if without_password => 0,
+                true => 32,
+                false => NATIVE_RESPONSE_LEN,
+            };
+            self.send_packet(answer.id.wrapping_add(1), &vec![7; length])?;
+            answer = self.packet()?;
+        }
+        // caching_sha2_password says that its cache was enough, and the OK packet follows.
+        if answer.payload == [1, 3] { self.packet() } else { Ok(answer) }
+    }
+
+    /// Sends bytes in one segment, as far as they fit into one. Compressed, they are one compressed packet as far as
+    /// possible, and must begin where a packet does.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        let input = self.input.as_mut().context("the sending side was ended")?;
         let length = u32::try_from(bytes.len()).context("more than 4 GiB at once")?;
+        ensure!(length < FRAME_COMPRESS, "more than 2 GiB at once");
+        self.frame(length, bytes)
+    }
+
+    fn frame(&mut self, length: u32, bytes: &[u8]) -> Result<()> {
+        let input = self.input.as_mut().context("the sending side was ended")?;
         input.write_all(&length.to_be_bytes()).context("the bridge takes nothing")?;
         input.write_all(bytes).context("the bridge takes nothing")?;
         input.flush().context("the bridge takes nothing")
@@ -176,11 +209,16 @@ impl Wire {
 
     /// Reads payloads up to the EOF packet, which is used up.
     pub fn until_eof(&mut self) -> Result<Vec<Vec<u8>>> {
+        Ok(self.until_status()?.0)
+    }
+
+    /// [`Wire::until_eof`] with the status flags of the EOF packet.
+    pub fn until_status(&mut self) -> Result<(Vec<Vec<u8>>, u16)> {
         let mut payloads = Vec::new();
         loop {
             let packet = self.packet()?;
-            if packet.is_eof() {
-                return Ok(payloads);
+            if let (true, [_, _, _, low, high]) = (packet.is_eof(), packet.payload.as_slice()) {
+                return Ok((payloads, u16::from_le_bytes([*low, *high])));
             }
             ensure!(packet.error_code().is_none(), "{}", packet.text());
             let mut payload = packet.payload;
@@ -273,21 +311,7 @@ pub fn framed(mut id: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A HandshakeResponse41 of the user `agent` with a `mysql_native_password` answer that proves nothing.
 pub fn handshake_response(capabilities: u32, collation: u8, schema: &str) -> Vec<u8> {
-    handshake_with(capabilities, collation, schema, &[7; NATIVE_RESPONSE_LEN])
-}
-
-fn handshake_with(capabilities: u32, collation: u8, schema: &str, proof: &[u8]) -> Vec<u8> {
-    let mut payload = capabilities.to_le_bytes().to_vec();
-    payload.extend((1_u32 << 30).to_le_bytes());
-    payload.push(collation);
-    payload.extend([0; 23]);
-    payload.extend(b"agent\0");
-    payload.push(u8::try_from(proof.len()).unwrap_or(u8::MAX));
-    payload.extend(proof);
-    payload.extend(schema.as_bytes());
-    payload.push(0);
-    payload.extend(b"mysql_native_password\0");
-    payload
+    Hello { capabilities, collation: collation.into(), schema, ..Hello::default() }.response()
 }
 
 fn cells(mut row: &[u8]) -> Result<Vec<Option<Vec<u8>>>> {

@@ -30,7 +30,7 @@ enum Client {
 const CLIENTS: [Client; 4] = [Client::MariaDbCli, Client::MySqlCli, Client::PyMySql, Client::Mysql2];
 
 /// What a day's work looks like: types, NULLs, changes, transactions, errors of the server, warnings, a procedure.
-const WORK: [&str; 17] = [
+const WORK: [&str; 18] = [
     "SELECT VERSION(), @@version_comment, CURRENT_USER()",
     "CREATE TEMPORARY TABLE shop.kinds (id INT PRIMARY KEY AUTO_INCREMENT, big BIGINT UNSIGNED, exact DECIMAL(10,3), \
      wide DOUBLE, word VARCHAR(40) CHARACTER SET utf8mb4, raw VARBINARY(8), at DATETIME(6), doc TEXT, bits BIT(4), \
@@ -51,6 +51,8 @@ const WORK: [&str; 17] = [
     "SHOW WARNINGS",
     "SELECT o.item, k.id FROM shop.orders o LEFT JOIN shop.kinds k ON k.id = o.id AND k.id = 2 ORDER BY o.id",
     "CALL shop.two_results()",
+    // MariaDB says that a text is JSON in column definitions of its extended capabilities.
+    "SELECT JSON_OBJECT('a', 1, 'b', JSON_ARRAY(NULL)) AS doc",
     "SELECT REPEAT('long ', 20000) AS more_than_one_segment",
 ];
 
@@ -89,13 +91,13 @@ fn check_same_as_direct(scene: &Scene, client: Client, statements: &[&str]) -> A
     through
 }
 
-fn check_work(scene: &Scene, more: &[&str]) {
+fn check_work(scene: &Scene) {
     // The first login over TLS fills the server's cache: not every client can fill it without.
     let filled = ask(Client::MySqlCli, None, &direct(scene), &["SELECT 1"]);
     assert!(filled.ok(), "{filled:?}");
     let version = scene.server.sql("SELECT VERSION()").unwrap();
     for client in CLIENTS {
-        let answer = check_same_as_direct(scene, client, &[&WORK, more].concat());
+        let answer = check_same_as_direct(scene, client, &WORK);
         let all = format!("{}{}", answer.stdout, answer.stderr);
         // Two equal failures would be equal as well.
         for part in
@@ -113,13 +115,12 @@ fn check_work(scene: &Scene, more: &[&str]) {
 
 #[test]
 fn every_client_works_on_mariadb_as_if_nobody_were_between() {
-    check_work(&Scene::mariadb(REPORTING_WORKS).unwrap(), &[]);
+    check_work(&Scene::mariadb(REPORTING_WORKS).unwrap());
 }
 
 #[test]
 fn every_client_works_on_mysql_as_if_nobody_were_between() {
-    // MariaDB says that a text is JSON in column definitions of its extended capabilities, which Portreeve masks.
-    check_work(&Scene::mysql(REPORTING_WORKS).unwrap(), &["SELECT JSON_OBJECT('a', 1, 'b', JSON_ARRAY(NULL)) AS doc"]);
+    check_work(&Scene::mysql(REPORTING_WORKS).unwrap());
 }
 
 fn check_prepared(scene: &Scene) {

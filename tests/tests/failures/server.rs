@@ -58,7 +58,7 @@ fn who_cannot_go_on_is_told_why_and_recorded() {
         &scene,
         &scene.reporting,
         unreachable,
-        &["1429", "Can't connect to MySQL server `shop-db`", "refused"],
+        &["1053 (08S01)", "Can't connect to MySQL server `shop-db`", "refused"],
         "server `shop-db` cannot be reached",
     );
     check_turned_away(

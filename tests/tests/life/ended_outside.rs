@@ -6,7 +6,7 @@ use portreeve_tests::{
     host,
     scene::{Scene, shop, shop_with},
     servers::{Flavour, Server},
-    wire::{Packet, Wire},
+    wire::{Hello, Packet, Wire},
 };
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl Both {
     }
 
     fn through(&self, more: u32) -> Wire {
-        Wire::login_with(&self.scene.reporting, self.scene.server.address(), "shop", more).unwrap()
+        Wire::login_with(&self.scene.reporting, self.scene.server.address(), &Hello::with("shop", more)).unwrap()
     }
 
     /// What `act` makes of a session is the same both ways.

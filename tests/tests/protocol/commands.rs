@@ -1,54 +1,73 @@
 //! Every command of the protocol: passed, judged, or refused, and never passed unread.
 
-use super::{PING, check_error, check_usable, reasons, records, scene, session};
+use super::{PING, QUERY, UNKNOWN_COMMAND, check_error, check_usable, commands, reasons, records, scene, session};
 use portreeve_tests::{
     scene::{REPORTING_WORKS, Scene},
     wire::Wire,
 };
 
-/// Query, init_db, field_list, statistics, ping, quit, and prepared statements but for fetch.
-const PASSED: [u8; 11] = [0x01, 0x02, 0x03, 0x04, 0x09, 0x0E, 0x16, 0x17, 0x18, 0x19, 0x1A];
+/// Bytes that servers know as commands of clients: the others are of nobody, or of their own threads.
+const COMMANDS: [u8; 29] = [
+    0x01, 0x02, 0x03, 0x04, 0x05, 0x06, 0x07, 0x08, 0x09, 0x0A, 0x0C, 0x0D, 0x0E, 0x11, 0x12, 0x13, 0x15, 0x16, 0x17,
+    0x18, 0x19, 0x1A, 0x1B, 0x1C, 0x1E, 0x1F, 0x20, 0x21, PING,
+];
 
 #[test]
-fn every_other_command_is_refused_by_name_and_the_session_goes_on() {
+fn a_byte_that_is_no_command_is_answered_as_servers_do_and_the_session_goes_on() {
     let scene = scene();
     let mut wire = session(&scene);
-    for byte in (0..=0xFF).filter(|byte| !PASSED.contains(byte)) {
-        let argument: &[u8] = match byte {
-            0x0C => &[1, 0, 0, 0],
-            0x11 => b"root\0\0\0",
-            0x12 => b"\x04\0\0\0\0\0\x01\0\0\0",
-            0x1B => &[0, 0],
-            0x1C => &[1, 0, 0, 0, 1, 0, 0, 0],
-            _ => b"",
-        };
-        wire.command(byte, argument).unwrap();
+    let unknown = || (0..=0xFF).filter(|byte| !COMMANDS.contains(byte));
+    for byte in unknown() {
+        wire.command(byte, b"\0\0\0\0DROP TABLE orders").unwrap();
         let packet = wire.packet().unwrap();
-        assert_eq!((packet.error_code(), packet.id), (Some(1235), 1), "{byte:#x}: {}", packet.text());
-        assert!(packet.text().contains("portreeve does not pass"), "{}", packet.text());
-        if let Some(name) = name(byte) {
-            assert!(packet.text().contains(name), "no {name} in {}", packet.text());
-        }
-        wire.command(PING, b"").unwrap();
-        assert!(wire.packet().unwrap().is_ok(), "{byte:#x}");
+        assert_eq!((packet.id, packet.payload.as_slice()), (1, UNKNOWN_COMMAND), "{byte:#x}: {}", packet.text());
     }
     check_usable(&mut wire);
-    let refused = records(&scene, "verdict").iter().filter(|verdict| verdict["class"] == "command").count();
-    assert_eq!(refused, 256 - PASSED.len());
+    let statements = records(&scene, "statement");
+    let refused: Vec<_> = statements.iter().filter(|statement| statement["command"] != "query").collect();
+    for (record, byte) in refused.iter().zip(unknown()) {
+        assert_eq!(record["command"], format!("command_{byte:#04x}"));
+    }
+    assert_eq!(refused.len(), unknown().count());
 }
 
-fn name(byte: u8) -> Option<&'static str> {
-    Some(match byte {
-        0x08 => "COM_SHUTDOWN",
-        0x0C => "COM_PROCESS_KILL",
-        0x11 => "COM_CHANGE_USER",
-        0x12 => "COM_BINLOG_DUMP",
-        0x1B => "COM_SET_OPTION",
-        0x1C => "COM_STMT_FETCH",
-        0x1F => "COM_RESET_CONNECTION",
-        0xFA => "COM_STMT_BULK_EXECUTE",
-        _ => return None,
-    })
+#[test]
+fn commands_that_no_gateway_can_pass_are_refused_by_name() {
+    let scene = scene();
+    let mut wire = session(&scene);
+    for (byte, name) in [(0x20, "COM_CLONE"), (0x21, "COM_SUBSCRIBE_GROUP_REPLICATION_STREAM")] {
+        wire.command(byte, b"").unwrap();
+        check_error(&mut wire, 1235, &format!("portreeve does not pass {name}"));
+    }
+    check_usable(&mut wire);
+}
+
+fn check_options(scene: &Scene) {
+    let mut wire = session(scene);
+    for (option, several) in [(1_u16, false), (0, true)] {
+        wire.command(0x1B, &option.to_le_bytes()).unwrap();
+        let packet = wire.packet().unwrap();
+        assert!(packet.is_eof(), "{option}: {packet:?}");
+        wire.command(QUERY, b"SELECT 1; SELECT 2").unwrap();
+        match several {
+            // The text was permitted; it is the server that reads one statement only.
+            false => check_error(&mut wire, 1064, "SELECT 2"),
+            true => {
+                assert_eq!(wire.result().unwrap(), [[Some(b"1".to_vec())]]);
+                assert_eq!(wire.result().unwrap(), [[Some(b"2".to_vec())]]);
+            }
+        }
+    }
+    wire.command(0x1B, &7_u16.to_le_bytes()).unwrap();
+    check_error(&mut wire, 1047, "Unknown command");
+    check_usable(&mut wire);
+    assert_eq!(commands(scene, "set_option"), 3);
+}
+
+#[test]
+fn set_option_turns_several_statements_off_and_on() {
+    check_options(&scene());
+    check_options(&Scene::mysql(REPORTING_WORKS).unwrap());
 }
 
 #[test]
@@ -106,55 +125,5 @@ fn an_unknown_statement_id_is_an_error_where_an_answer_is_due() {
     check_error(&mut wire, 1243, "(77)");
     wire.command(0x1A, &id).unwrap();
     check_error(&mut wire, 1243, "(77)");
-    check_usable(&mut wire);
-}
-
-#[test]
-fn a_cursor_is_refused_and_the_session_goes_on() {
-    let scene = scene();
-    let mut wire = session(&scene);
-    let id = prepare(&mut wire, "SELECT item FROM orders");
-    wire.command(0x17, &[&id[..], &[1, 1, 0, 0, 0]].concat()).unwrap();
-    check_error(&mut wire, 1235, "cursor");
-    check_usable(&mut wire);
-}
-
-/// Prepares a statement with a result or parameters, not both, and returns its id.
-fn prepare(wire: &mut Wire, sql: &str) -> Vec<u8> {
-    wire.command(0x16, sql.as_bytes()).unwrap();
-    let prepared = wire.packet().unwrap();
-    assert!(prepared.is_ok(), "{}", prepared.text());
-    wire.until_eof().unwrap();
-    prepared.payload[1..5].to_vec()
-}
-
-#[test]
-fn long_data_arrives_whole_and_is_recorded_as_cut() {
-    let scene = scene();
-    scene.server.sql("CREATE TABLE shop.long_data (body LONGTEXT, number INT)").unwrap();
-    let mut wire = session(&scene);
-    let id = prepare(&mut wire, "INSERT INTO long_data VALUES (?, ?)");
-    let pieces = ["a".repeat(100_000), "b".repeat(7), "c".repeat(300_000)];
-    for piece in &pieces {
-        wire.command(0x18, &[&id[..], &[0, 0], piece.as_bytes()].concat()).unwrap();
-    }
-    // One parameter sent ahead (long blob), one here (long): no NULL, types bound, the value 42.
-    let bound: &[u8] = &[0, 1, 0, 0, 0, 0, 1, 0xFB, 0, 3, 0, 42, 0, 0, 0];
-    wire.command(0x17, &[&id, bound].concat()).unwrap();
-    let answer = wire.packet().unwrap();
-    assert!(answer.is_ok(), "{}", answer.text());
-    let body = format!(
-        "SELECT body = CONCAT(REPEAT('a', 100000), '{}', REPEAT('c', 300000)), number FROM shop.long_data",
-        pieces[1]
-    );
-    assert_eq!(scene.server.sql(&body).unwrap(), "1\t42\n");
-
-    let statements = records(&scene, "statement");
-    let sent: Vec<_> = statements.iter().filter(|statement| statement["command"] == "send_long_data").collect();
-    let texts: Vec<_> = sent.iter().map(|sent| (&sent["sql"]["truncated"], &sent["sql"]["length"])).collect();
-    assert_eq!(texts, [(&true.into(), &100_000.into()), (&false.into(), &7.into()), (&true.into(), &300_000.into())]);
-    let executed = statements.iter().find(|statement| statement["command"] == "execute").unwrap();
-    assert_eq!(executed["parameters"][1]["text"], "42");
-    assert_eq!(executed["prepared"], 1);
     check_usable(&mut wire);
 }

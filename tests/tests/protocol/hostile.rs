@@ -241,7 +241,7 @@ fn a_greeting_that_is_none_is_an_error_that_names_the_server() {
     let scene = stage(&fakes.iter().collect::<Vec<_>>());
     for (fake, greeting) in fakes.into_iter().zip(greetings) {
         let refusal = Wire::refusal(&scene.reporting, fake.address).unwrap();
-        assert_eq!(refusal.error_code(), Some(1429), "{greeting:?}: {}", refusal.text());
+        assert_eq!(refusal.error_code(), Some(1053), "{greeting:?}: {}", refusal.text());
         assert!(refusal.text().contains("`fake`"), "{}", refusal.text());
         fake.thread.join().unwrap();
     }
@@ -259,7 +259,7 @@ fn a_server_that_dies_ends_its_sessions_cleanly() {
     assert_eq!(busy.rest().unwrap(), []);
     // And the next is told.
     let refusal = Wire::refusal(&scene.reporting, scene.server.address()).unwrap();
-    assert_eq!(refusal.error_code(), Some(1429), "{}", refusal.text());
+    assert_eq!(refusal.error_code(), Some(1053), "{}", refusal.text());
     let reasons = reasons(&scene, 3);
     assert!(reasons.iter().all(|reason| reason.contains("server")), "{reasons:?}");
 }

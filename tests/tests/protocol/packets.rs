@@ -1,8 +1,9 @@
 //! Framing: how bytes are cut into segments and packets means nothing.
 
-use super::{PING, QUERY, check_error, check_usable, reasons, records, scene, session};
+use super::{PING, QUERY, UNKNOWN_COMMAND, check_error, check_usable, prepare, reasons, records, scene, session};
 use portreeve_tests::{
     limits::CLIENT_RUN_MAX,
+    scene::{REPORTING_WORKS, Scene},
     wire::{PACKET_MAX, framed},
 };
 use std::{
@@ -99,25 +100,64 @@ fn payloads_around_the_longest_packet_pass_whole() {
 }
 
 #[test]
-fn a_packet_that_is_no_command_ends_its_session_only() {
+fn an_empty_packet_is_answered_and_the_session_goes_on() {
+    let scene = scene();
+    let mut wire = session(&scene);
+    wire.send(&[framed(0, b""), framed(0, b""), framed(0, &[PING])].concat()).unwrap();
+    for _ in 0..2 {
+        let packet = wire.packet().unwrap();
+        assert_eq!((packet.id, packet.payload.as_slice()), (1, UNKNOWN_COMMAND), "{}", packet.text());
+    }
+    assert!(wire.packet().unwrap().is_ok());
+    check_usable(&mut wire);
+}
+
+#[test]
+fn a_command_out_of_order_ends_its_session_only() {
     let scene = scene();
     let mut other = session(&scene);
-    for (bytes, why) in [
-        (framed(0, b""), "empty"),
-        (framed(5, &[PING]), "sequence"),
-        (framed(0, b"\x17\x01"), "COM_STMT_EXECUTE"),
-        (framed(0, b"\x0Ex"), "COM_PING"),
-    ] {
+    for id in [1, 5, 0xFF] {
         let mut wire = session(&scene);
-        wire.send(&bytes).unwrap();
+        wire.send(&[framed(id, &[PING]), framed(0, &[PING])].concat()).unwrap();
         let rest = wire.rest().unwrap();
-        assert_eq!(rest.len(), 1, "{why}: {rest:?}");
-        assert_eq!(rest[0].error_code(), Some(1105));
-        assert!(rest[0].text().contains(why), "no `{why}` in {}", rest[0].text());
+        assert_eq!(rest.len(), 1, "{rest:?}");
+        assert_eq!(rest[0].payload, b"\xFF\x84\x04#08S01Got packets out of order", "{}", rest[0].text());
         check_usable(&mut other);
     }
-    let reasons = reasons(&scene, 4);
+    let reasons = reasons(&scene, 3);
     assert!(reasons.iter().all(|reason| reason.starts_with("client ")), "{reasons:?}");
+}
+
+#[test]
+fn a_command_with_fields_missing_is_answered_and_the_session_goes_on() {
+    let scene = scene();
+    let mut wire = session(&scene);
+    let id = prepare(&mut wire, "SELECT item FROM orders WHERE id = ?").unwrap();
+    let cut_value = [&[0x17], &id[..], &[0, 1, 0, 0, 0, 0, 1, 3, 0, 1, 0]].concat();
+    let malformed: [&[u8]; 7] =
+        [b"\x17\x01", &cut_value, b"\x1A", b"\x1C\x01\0\0\0", b"\x1B\0", b"\x0C\x01\0\0", b"\x04no end of the name"];
+    for payload in malformed {
+        wire.send(&framed(0, payload)).unwrap();
+        let packet = wire.packet().unwrap();
+        assert_eq!((packet.error_code(), packet.id), (Some(1835), 1), "{payload:?}: {}", packet.text());
+        assert!(packet.text().contains("HY000Malformed communication packet"), "{payload:?}: {}", packet.text());
+        check_usable(&mut wire);
+    }
+    let verdicts = records(&scene, "verdict");
+    let denied: Vec<_> = verdicts.iter().filter(|verdict| verdict["decision"] == "deny").collect();
+    assert_eq!(denied.len(), malformed.len(), "{denied:?}");
+}
+
+#[test]
+fn what_follows_the_last_field_is_passed_as_servers_take_it() {
+    for scene in [scene(), Scene::mysql(REPORTING_WORKS).unwrap()] {
+        let mut wire = session(&scene);
+        wire.send(&framed(0, b"\x0Emore")).unwrap();
+        assert!(wire.packet().unwrap().is_ok());
+        wire.send(&framed(0, b"\x09more")).unwrap();
+        assert!(wire.packet().unwrap().text().starts_with("Uptime: "));
+        check_usable(&mut wire);
+    }
 }
 
 #[test]

@@ -50,7 +50,10 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     let records = scene.records_when_closed(1).unwrap();
     let kinds: Vec<_> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
     let (judged, denied) = (["statement", "verdict", "response"], ["statement", "verdict"]);
-    assert_eq!(kinds, [&["opened", "login"], &judged[..], &denied, &judged, &judged, &judged, &["closed"]].concat());
+    assert_eq!(
+        kinds,
+        [&["opened", "login", "transport"], &judged[..], &denied, &judged, &judged, &judged, &["closed"]].concat()
+    );
     let session = records[0]["session"].as_str().unwrap();
     for record in &records {
         assert_eq!(record["session"], session);
@@ -77,6 +80,11 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     );
     let attributes = login["client_attributes"].as_array().unwrap();
     assert!(attributes.contains(&json!({"name": "_client_name", "value": "libmariadb"})), "{attributes:?}");
+
+    // The client speaks TLS where it is offered; the server of this scene is told to have none.
+    let transport = &records[2];
+    assert!(transport["client_tls"].as_str().unwrap().starts_with("TLSv1.3"), "{transport}");
+    assert_eq!((&transport["server_tls"], &transport["client_compression"]), (&Value::Null, &Value::Null));
 
     let statements = of_kind(&records, "statement");
     let texts: Vec<_> = statements.iter().map(|statement| statement["sql"]["text"].as_str().unwrap()).collect();
