@@ -1,0 +1,99 @@
+//! What a test left behind, and how two of them differ.
+
+use anyhow::{Context as _, Result};
+use std::{fs, io, path::Path};
+
+/// The exit status with which mysqltest says that a test skips itself.
+const SKIPPED: i32 = 62;
+
+/// What a test printed, and how it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Output {
+    /// The exit status of mysqltest; none when it was killed for taking too long.
+    pub status: Option<i32>,
+    /// The output: statements, results, warnings, errors.
+    pub text: Vec<u8>,
+    /// What mysqltest complained about, and why it gave up if it did.
+    pub complaints: Vec<u8>,
+}
+
+impl Output {
+    /// What is in the folder of a test; all empty when there is none.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let status = String::from_utf8_lossy(&read(&folder.join("status"))?).trim().parse().ok();
+        // The log is what a test printed until its end, whatever end that was.
+        Ok(Self { status, text: read(&folder.join("output.log"))?, complaints: read(&folder.join("complaints"))? })
+    }
+
+    /// Whether the test found that it cannot run on such a server.
+    pub fn skipped_itself(&self) -> bool {
+        self.status == Some(SKIPPED)
+    }
+
+    /// Whether it was killed for taking too long.
+    pub fn timed_out(&self) -> bool {
+        self.status.is_none()
+    }
+}
+
+fn read(path: &Path) -> Result<Vec<u8>> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(vec![]),
+        read => read.with_context(|| format!("cannot read `{}`", path.display())),
+    }
+}
+
+/// The first place where two outputs differ, for a person: status, or number and text of a line. None when they are equal.
+pub fn first_difference(one: &Output, other: &Output) -> Option<String> {
+    let lines = line_difference("output", &one.text, &other.text)
+        .or_else(|| line_difference("complaints", &one.complaints, &other.complaints));
+    if one.status == other.status {
+        return lines;
+    }
+    let shown = |status: Option<i32>| status.map_or("killed after too long".into(), |status| format!("exit {status}"));
+    let statuses = format!("{} and {}", shown(one.status), shown(other.status));
+    Some(lines.map_or(statuses.clone(), |lines| format!("{statuses}; {lines}")))
+}
+
+fn line_difference(what: &str, one: &[u8], other: &[u8]) -> Option<String> {
+    if one == other {
+        return None;
+    }
+    let (mut ones, mut others) = (one.split(|&byte| byte == b'\n'), other.split(|&byte| byte == b'\n'));
+    let mut number = 1;
+    loop {
+        let (line, other) = (ones.next(), others.next());
+        if line != other {
+            return Some(format!("{what}:{number}: {} ≠ {}", shown(line), shown(other)));
+        }
+        number += 1;
+    }
+}
+
+fn shown(line: Option<&[u8]>) -> String {
+    const SHOWN_CHARS: usize = 160;
+    line.map_or("its end".into(), |line| {
+        let text: String = String::from_utf8_lossy(line).chars().take(SHOWN_CHARS).collect();
+        format!("`{text}`")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn output(status: i32, text: &str) -> Output {
+        Output { status: Some(status), text: text.into(), complaints: vec![] }
+    }
+
+    #[test]
+    fn the_first_differing_line_is_shown() {
+        let check = |one: &Output, other: &Output, expected: Option<&str>| {
+            assert_eq!(first_difference(one, other).as_deref(), expected);
+        };
+        check(&output(0, "a\nb\n"), &output(0, "a\nb\n"), None);
+        check(&output(0, "a\nb\n"), &output(0, "a\nc\n"), Some("output:2: `b` ≠ `c`"));
+        check(&output(0, "a"), &output(0, "a\nc"), Some("output:2: its end ≠ `c`"));
+        check(&output(0, "a"), &output(1, "a"), Some("exit 0 and exit 1"));
+    }
+}

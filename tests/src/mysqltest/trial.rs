@@ -1,0 +1,259 @@
+//! The same tests twice directly and once through a daemon, and what is to be said of each.
+
+use super::{Denial, Lane, Output, Report, Run, Suite, Through, first_difference, logins, through};
+use anyhow::{Context as _, Result, ensure};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::PathBuf,
+};
+
+/// What became of a test.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Class {
+    /// Through the daemon it gave what it gave twice directly.
+    Same,
+    /// It gave something else.
+    Differs,
+    /// It gave something else among other tests, and the same when it was run alone.
+    SameAlone,
+    /// It gave something else, and logs in as another account than the held one: the daemon logs in as the held one whatever
+    /// the client says, so the difference is what Portreeve is for.
+    OtherAccounts,
+    /// Two direct runs differ, or one took too long: nothing to compare with.
+    NotDeterministic,
+    /// It found directly, and through the daemon as well, that it cannot run on such a server.
+    Skipped,
+    /// The runner left it out: it wants another build, another system or another user.
+    LeftOut,
+}
+
+/// One test, or one combination of it.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+pub struct Verdict {
+    /// `alias`, `innodb_ext_key.off`
+    pub name: String,
+    /// What became of it.
+    pub class: Class,
+    /// Where it differs, or why it was left out.
+    pub why: String,
+    /// Other accounts that it names at login.
+    pub accounts: Vec<String>,
+    /// What did not reach the server; empty unless the test differs.
+    pub denials: Vec<Denial>,
+}
+
+impl Verdict {
+    /// The test without its combination.
+    pub fn test(&self) -> &str {
+        self.name.split('.').next().unwrap_or(&self.name)
+    }
+}
+
+/// Tests of one suite with one set of options, and where their outputs are kept.
+#[derive(Debug)]
+pub struct Trial<'a> {
+    /// The suite.
+    pub suite: &'a Suite,
+    /// For the runner.
+    pub options: &'a [String],
+    /// Gets `direct-1`, `direct-2`, `through`, and the same with `alone-` in front.
+    pub folder: PathBuf,
+    /// Direct runs of an earlier trial will do, where there are some.
+    pub keep_direct: bool,
+}
+
+/// What one lane gave.
+#[derive(Debug, Default)]
+struct Given {
+    outputs: BTreeMap<String, Output>,
+    reports: Vec<Report>,
+}
+
+impl Class {
+    /// All, in the order of a report.
+    pub const ALL: [Self; 7] = [
+        Self::Same,
+        Self::Differs,
+        Self::SameAlone,
+        Self::OtherAccounts,
+        Self::NotDeterministic,
+        Self::Skipped,
+        Self::LeftOut,
+    ];
+
+    /// As it is written in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Same => "same",
+            Self::Differs => "differs",
+            Self::SameAlone => "same-alone",
+            Self::OtherAccounts => "other-accounts",
+            Self::NotDeterministic => "not-deterministic",
+            Self::Skipped => "skipped",
+            Self::LeftOut => "left-out",
+        }
+    }
+}
+
+impl Trial<'_> {
+    /// Runs the tests; those that differ are run once more, each alone, before they are judged. `said` gets lines of
+    /// progress.
+    pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
+        let directs = [self.direct("direct-1", tests, said)?, self.direct("direct-2", tests, said)?];
+        let (passed, _) = self.through("through", tests, false, said)?;
+        let mut verdicts = Vec::new();
+        let mut suspects = BTreeSet::new();
+        for name in names([&directs[0], &directs[1], &passed]) {
+            let verdict = compare(&name, [&directs[0], &directs[1]], &passed);
+            if verdict.class == Class::Differs {
+                suspects.insert(verdict.test().to_owned());
+            }
+            verdicts.push(verdict);
+        }
+        verdicts.retain(|verdict| !suspects.contains(verdict.test()));
+        for test in suspects {
+            verdicts.extend(self.judge_alone(&test, said)?);
+        }
+        Ok(verdicts)
+    }
+
+    fn judge_alone(&self, test: &str, said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
+        let tests = [test.to_owned()];
+        let direct = [self.direct("alone-direct-1", &tests, said)?, self.direct("alone-direct-2", &tests, said)?];
+        let (passed, records) = self.through("alone-through", &tests, true, said)?;
+        let mut accounts = through::other_accounts(&records);
+        accounts.extend(logins::in_text(&self.suite.text(test)?));
+        let denials = through::denials(&records);
+        let mut verdicts = Vec::new();
+        for name in names([&direct[0], &direct[1], &passed]) {
+            let mut verdict = compare(&name, [&direct[0], &direct[1]], &passed);
+            verdict.class = match verdict.class {
+                Class::Same => Class::SameAlone,
+                Class::Differs if !accounts.is_empty() => Class::OtherAccounts,
+                other @ (Class::Differs
+                | Class::SameAlone
+                | Class::OtherAccounts
+                | Class::NotDeterministic
+                | Class::Skipped
+                | Class::LeftOut) => other,
+            };
+            verdict.accounts = accounts.iter().cloned().collect();
+            verdict.denials = denials.iter().cloned().collect();
+            verdicts.push(verdict);
+        }
+        Ok(verdicts)
+    }
+
+    /// A direct run, or what is kept of one.
+    fn direct(&self, run: &str, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Given> {
+        let mut given = Given::default();
+        let mut wanted = Vec::new();
+        for test in tests {
+            match self.kept(run, test)? {
+                Some(reports) if self.keep_direct => {
+                    for report in &reports {
+                        let folder = self.folder.join(run).join(&report.name);
+                        if folder.exists() {
+                            given.outputs.insert(report.name.clone(), Output::read(&folder)?);
+                        }
+                    }
+                    given.reports.extend(reports);
+                }
+                _ => wanted.push(test.clone()),
+            }
+        }
+        if wanted.is_empty() {
+            return Ok(given);
+        }
+        let new = self.run(run, Lane::Direct, &wanted, said)?;
+        for test in &wanted {
+            let reports: Vec<_> = new.reports.iter().filter(|report| report.test() == test).collect();
+            fs::create_dir_all(self.reports(run)).context("cannot create a folder of reports")?;
+            fs::write(self.reports(run).join(test), serde_json::to_string(&reports)?).context("cannot keep reports")?;
+        }
+        given.outputs.extend(new.outputs);
+        given.reports.extend(new.reports);
+        Ok(given)
+    }
+
+    fn kept(&self, run: &str, test: &str) -> Result<Option<Vec<Report>>> {
+        match fs::read(self.reports(run).join(test)) {
+            Ok(bytes) => serde_json::from_slice(&bytes).context("cannot read a kept report").map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn reports(&self, run: &str) -> PathBuf {
+        self.folder.join("reports").join(run)
+    }
+
+    /// A run through a new daemon, and its records if they are wanted.
+    fn through(
+        &self,
+        run: &str,
+        tests: &[String],
+        records: bool,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<(Given, Vec<Value>)> {
+        let through = Through::start()?;
+        let given = self.run(run, Lane::Through(through.cgroup()), tests, said)?;
+        let sessions = through.sessions()?;
+        let connected = given.outputs.values().filter(|output| !output.timed_out()).count();
+        ensure!(
+            sessions >= connected,
+            "{connected} tests ran and {sessions} sessions were recorded: their connections went another way"
+        );
+        let records = if records { through.records()? } else { vec![] };
+        Ok((given, records))
+    }
+
+    fn run(&self, name: &str, lane: Lane, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Given> {
+        let run = Run { suite: self.suite, tests, options: self.options, lane, out: self.folder.join(name) };
+        let (outputs, reports) =
+            run.run(|report| said(&format!("{name} {}: {} {}", report.name, report.word, report.comment)))?;
+        Ok(Given { outputs, reports })
+    }
+}
+
+fn names(given: [&Given; 3]) -> BTreeSet<String> {
+    let reported = given.iter().flat_map(|given| given.reports.iter().map(|report| report.name.clone()));
+    reported.chain(given.iter().flat_map(|given| given.outputs.keys().cloned())).collect()
+}
+
+fn compare(name: &str, direct: [&Given; 2], through: &Given) -> Verdict {
+    let verdict = |class, why: String| Verdict { name: name.into(), class, why, accounts: vec![], denials: vec![] };
+    let [one, other] = direct.map(|given| given.outputs.get(name));
+    let passed = through.outputs.get(name);
+    let (one, other, passed) = match (one, other, passed) {
+        (None, None, None) => {
+            let report = through.reports.iter().find(|report| report.name == name);
+            let why = report.map_or_else(String::new, |report| format!("{}: {}", report.word, report.comment));
+            return verdict(Class::LeftOut, why);
+        }
+        (Some(one), Some(other), Some(passed)) => (one, other, passed),
+        (Some(_), Some(_), None) => return verdict(Class::Differs, "it was not run through the daemon".into()),
+        _ => return verdict(Class::NotDeterministic, "it was not run in every direct run".into()),
+    };
+    if one.timed_out() || other.timed_out() {
+        return verdict(Class::NotDeterministic, "it takes too long directly".into());
+    }
+    if let Some(difference) = first_difference(one, other) {
+        return verdict(Class::NotDeterministic, difference);
+    }
+    match first_difference(one, passed) {
+        Some(difference) => verdict(Class::Differs, difference),
+        None if one.skipped_itself() => verdict(Class::Skipped, reason(one)),
+        None => verdict(Class::Same, String::new()),
+    }
+}
+
+/// Why a test skipped itself: `reason: …` in its output, else what it printed last.
+fn reason(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.complaints).into_owned() + &String::from_utf8_lossy(&output.text);
+    let last = text.lines().rev().find(|line| !line.trim().is_empty());
+    text.lines().find_map(|line| line.strip_prefix("reason: ")).or(last).unwrap_or_default().to_owned()
+}
