@@ -30,6 +30,8 @@ pub struct Run<'a> {
     pub lane: Lane<'a>,
     /// Gets a folder per test; made when it is missing.
     pub out: PathBuf,
+    /// Whether every login in them becomes one of `root` without a password, and a test goes on where it fails.
+    pub as_root: bool,
 }
 
 /// What the runner said of a test. A test with combinations has one report for each: `innodb_ext_key.off`.
@@ -109,7 +111,11 @@ impl Run<'_> {
             .env("PORTREEVE_OUT", &self.out)
             // Some tests print it, or want it to be there.
             .env("USER", "root")
-            .env_remove("PORTREEVE_CGROUP");
+            .env_remove("PORTREEVE_CGROUP")
+            .env_remove("PORTREEVE_AS_ROOT");
+        if self.as_root {
+            command.env("PORTREEVE_AS_ROOT", "1");
+        }
         if let Lane::Through(cgroup) = self.lane {
             command.env("PORTREEVE_CGROUP", cgroup.path());
         }

@@ -21,7 +21,8 @@ pub enum Class {
     /// It gave something else among other tests, and the same when it was run alone.
     SameAlone,
     /// It gave something else, and logs in as another account than the held one: the daemon logs in as the held one whatever
-    /// the client says, so the difference is what Portreeve is for.
+    /// the client says, so the difference is what Portreeve is for. With its logins rewritten to the held account, it gives
+    /// the same.
     OtherAccounts,
     /// Two direct runs differ, or one took too long: nothing to compare with.
     NotDeterministic,
@@ -103,7 +104,7 @@ impl Trial<'_> {
     /// Runs the tests; those that differ are run once more, each alone, before they are judged. `said` gets lines of
     /// progress.
     pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let directs = [self.direct("direct-1", tests, said)?, self.direct("direct-2", tests, said)?];
+        let directs = [self.direct("direct-1", tests, false, said)?, self.direct("direct-2", tests, false, said)?];
         let (passed, _) = self.through("through", tests, false, said)?;
         let mut verdicts = Vec::new();
         let mut suspects = BTreeSet::new();
@@ -122,34 +123,45 @@ impl Trial<'_> {
     }
 
     fn judge_alone(&self, test: &str, said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let tests = [test.to_owned()];
-        let direct = [self.direct("alone-direct-1", &tests, said)?, self.direct("alone-direct-2", &tests, said)?];
-        let (passed, records) = self.through("alone-through", &tests, true, said)?;
+        let (mut verdicts, records) = self.alone("alone", test, false, said)?;
         let mut accounts = through::other_accounts(&records);
         accounts.extend(logins::in_text(&self.suite.text(test)?));
         let denials = through::denials(&records);
-        let mut verdicts = Vec::new();
-        for name in names([&direct[0], &direct[1], &passed]) {
-            let mut verdict = compare(&name, [&direct[0], &direct[1]], &passed);
-            verdict.class = match verdict.class {
-                Class::Same => Class::SameAlone,
-                Class::Differs if !accounts.is_empty() => Class::OtherAccounts,
-                other @ (Class::Differs
-                | Class::SameAlone
-                | Class::OtherAccounts
-                | Class::NotDeterministic
-                | Class::Skipped
-                | Class::LeftOut) => other,
-            };
+        let differs = verdicts.iter().any(|verdict| verdict.class == Class::Differs);
+        if differs && !accounts.is_empty() {
+            let (as_root, _) = self.alone("as-root", test, true, said)?;
+            for verdict in &mut verdicts {
+                become_as_root(verdict, as_root.iter().find(|other| other.name == verdict.name));
+            }
+        }
+        for verdict in &mut verdicts {
+            if verdict.class == Class::Same {
+                verdict.class = Class::SameAlone;
+            }
             verdict.accounts = accounts.iter().cloned().collect();
             verdict.denials = denials.iter().cloned().collect();
-            verdicts.push(verdict);
         }
         Ok(verdicts)
     }
 
+    /// One test by itself: twice directly, once through.
+    fn alone(
+        &self,
+        kind: &str,
+        test: &str,
+        as_root: bool,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<(Vec<Verdict>, Vec<Value>)> {
+        let tests = [test.to_owned()];
+        let one = self.direct(&format!("{kind}-direct-1"), &tests, as_root, said)?;
+        let other = self.direct(&format!("{kind}-direct-2"), &tests, as_root, said)?;
+        let (passed, records) = self.through(&format!("{kind}-through"), &tests, as_root, said)?;
+        let names = names([&one, &other, &passed]);
+        Ok((names.iter().map(|name| compare(name, [&one, &other], &passed)).collect(), records))
+    }
+
     /// A direct run, or what is kept of one.
-    fn direct(&self, run: &str, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Given> {
+    fn direct(&self, run: &str, tests: &[String], as_root: bool, said: &mut dyn FnMut(&str)) -> Result<Given> {
         let mut given = Given::default();
         let mut wanted = Vec::new();
         for test in tests {
@@ -169,7 +181,7 @@ impl Trial<'_> {
         if wanted.is_empty() {
             return Ok(given);
         }
-        let new = self.run(run, Lane::Direct, &wanted, said)?;
+        let new = self.run(run, Lane::Direct, &wanted, as_root, said)?;
         for test in &wanted {
             let reports: Vec<_> = new.reports.iter().filter(|report| report.test() == test).collect();
             fs::create_dir_all(self.reports(run)).context("cannot create a folder of reports")?;
@@ -191,31 +203,54 @@ impl Trial<'_> {
         self.folder.join("reports").join(run)
     }
 
-    /// A run through a new daemon, and its records if they are wanted.
+    /// A run through a new daemon, and its records if it was of a single test.
     fn through(
         &self,
         run: &str,
         tests: &[String],
-        records: bool,
+        as_root: bool,
         said: &mut dyn FnMut(&str),
     ) -> Result<(Given, Vec<Value>)> {
         let through = Through::start()?;
-        let given = self.run(run, Lane::Through(through.cgroup()), tests, said)?;
+        let given = self.run(run, Lane::Through(through.cgroup()), tests, as_root, said)?;
         let sessions = through.sessions()?;
         let connected = given.outputs.values().filter(|output| !output.timed_out()).count();
         ensure!(
             sessions >= connected,
             "{connected} tests ran and {sessions} sessions were recorded: their connections went another way"
         );
-        let records = if records { through.records()? } else { vec![] };
+        let records = if tests.len() == 1 { through.records()? } else { vec![] };
         Ok((given, records))
     }
 
-    fn run(&self, name: &str, lane: Lane, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Given> {
-        let run = Run { suite: self.suite, tests, options: self.options, lane, out: self.folder.join(name) };
+    fn run(
+        &self,
+        name: &str,
+        lane: Lane,
+        tests: &[String],
+        as_root: bool,
+        said: &mut dyn FnMut(&str),
+    ) -> Result<Given> {
+        let out = self.folder.join(name);
+        let run = Run { suite: self.suite, tests, options: self.options, lane, out, as_root };
         let (outputs, reports) =
             run.run(|report| said(&format!("{name} {}: {} {}", report.name, report.word, report.comment)))?;
         Ok(Given { outputs, reports })
+    }
+}
+
+/// A test that differs as it is, seen in the light of what it gave as root.
+fn become_as_root(verdict: &mut Verdict, as_root: Option<&Verdict>) {
+    let Some(as_root) = as_root.filter(|_| verdict.class == Class::Differs) else { return };
+    match as_root.class {
+        Class::Differs => verdict.why = format!("as root: {}; as it is: {}", as_root.why, verdict.why),
+        Class::NotDeterministic => {
+            verdict.class = Class::OtherAccounts;
+            verdict.why = format!("{}; as root, direct runs differ: {}", verdict.why, as_root.why);
+        }
+        Class::Same | Class::SameAlone | Class::OtherAccounts | Class::Skipped | Class::LeftOut => {
+            verdict.class = Class::OtherAccounts;
+        }
     }
 }
 
