@@ -104,12 +104,29 @@ impl Trial<'_> {
     /// Runs the tests; those that differ are run once more, each alone, before they are judged. `said` gets lines of
     /// progress.
     pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let directs = [self.direct("direct-1", tests, false, said)?, self.direct("direct-2", tests, false, said)?];
+        let one = self.direct("direct-1", tests, false, said)?;
+        let other = self.direct("direct-2", tests, false, said)?;
+        self.judge_against([&one, &other], tests, said)
+    }
+
+    /// The same for tests that are known to be deterministic: one direct run will do, unless one differs.
+    pub fn judge_quickly(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
+        let direct = self.direct("direct-1", tests, false, said)?;
+        self.judge_against([&direct, &direct], tests, said)
+    }
+
+    fn judge_against(
+        &self,
+        direct: [&Given; 2],
+        tests: &[String],
+        said: &mut dyn FnMut(&str),
+    ) -> Result<Vec<Verdict>> {
+        let [one, other] = direct;
         let (passed, _) = self.through("through", tests, false, said)?;
         let mut verdicts = Vec::new();
         let mut suspects = BTreeSet::new();
-        for name in names([&directs[0], &directs[1], &passed]) {
-            let verdict = compare(&name, [&directs[0], &directs[1]], &passed);
+        for name in names([one, other, &passed]) {
+            let verdict = compare(&name, [one, other], &passed);
             if verdict.class == Class::Differs {
                 suspects.insert(verdict.test().to_owned());
             }
