@@ -115,12 +115,7 @@ impl Trial<'_> {
         self.judge_against([&direct, &direct], tests, said)
     }
 
-    fn judge_against(
-        &self,
-        direct: [&Given; 2],
-        tests: &[String],
-        said: &mut dyn FnMut(&str),
-    ) -> Result<Vec<Verdict>> {
+    fn judge_against(&self, direct: [&Given; 2], tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
         let [one, other] = direct;
         let (passed, _) = self.through("through", tests, false, said)?;
         let mut verdicts = Vec::new();

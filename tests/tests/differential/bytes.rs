@@ -76,7 +76,7 @@ impl Lanes {
         let mut differences = Vec::new();
         let mut compare = |name: &str, one: &str, other: &str| {
             if one != other {
-                differences.push(format!("{name}\n  direct  {}\n  through {}", cut(one), cut(other)));
+                differences.push(format!("{name}\n  direct  {one}\n  through {other}"));
             }
         };
         compare("greeting", &format!("{:?}", direct.greeting), &format!("{:?}", through.greeting));
@@ -151,11 +151,10 @@ fn shown(packet: Option<&Packet>) -> String {
 }
 
 fn ending(answer: &Result<Vec<Packet>, String>) -> String {
-    answer.as_ref().map_or_else(Clone::clone, |packets| shown(packets.first()))
-}
-
-fn cut(text: &str) -> String {
-    text.chars().take(SHOWN_CHARS).collect()
+    let all = |packets: &Vec<Packet>| {
+        packets.iter().map(|packet| shown(Some(packet))).collect::<Vec<_>>().join("\n          ")
+    };
+    answer.as_ref().map_or_else(Clone::clone, all)
 }
 
 /// What differs with any of these; all of it is told at once.

@@ -153,7 +153,7 @@ pub(crate) fn long(capabilities: Capabilities) -> Vec<Step> {
 }
 
 fn plain_commands() -> Vec<Step> {
-    let commands: [(&str, &'static [u8]); 22] = [
+    let commands: [(&str, &'static [u8]); 21] = [
         ("ping", b"\x0e"),
         ("ping with more", b"\x0emore"),
         ("init db", b"\x02mysql"),
@@ -165,7 +165,6 @@ fn plain_commands() -> Vec<Step> {
         ("set option: off", b"\x1b\x01\0"),
         ("set option: on", b"\x1b\0\0"),
         ("set option: what", b"\x1b\x07\0"),
-        ("set option, cut", b"\x1b"),
         ("kill nobody", b"\x0c\xff\xff\xff\xff"),
         ("refresh tables", b"\x07\x04"),
         ("sleep", b"\0"),
