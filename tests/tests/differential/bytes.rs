@@ -128,6 +128,11 @@ impl Lanes {
             let answer = answer.map(|payload| vec![Packet { id: 0, payload }]).map_err(|error| error.to_string());
             answers.push((format!("change user to `{schema}`"), answer));
         }
+        let refused = Conversation::attempt(cgroup, self.server.address(), wanted, "not_there").err();
+        answers.push((
+            "login to `not_there`".into(),
+            Ok(refused.into_iter().map(|payload| Packet { id: 0, payload }).collect()),
+        ));
         answers.push(("quit".into(), begin().quit().map_err(|error| error.to_string())));
         (conversation, answers)
     }

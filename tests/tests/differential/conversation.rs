@@ -110,13 +110,24 @@ pub(crate) struct Conversation {
 impl Conversation {
     /// Logs in with those of the wanted capabilities that are offered.
     pub(crate) fn begin(cgroup: &Cgroup, host: Ipv4Addr, wanted: Capabilities) -> Self {
+        let begun = Self::attempt(cgroup, host, wanted, SCHEMA);
+        begun.unwrap_or_else(|refusal| panic!("the login was refused: {}", refusal.escape_ascii()))
+    }
+
+    /// The same with any schema; a refusal is what the server said last.
+    pub(crate) fn attempt(
+        cgroup: &Cgroup,
+        host: Ipv4Addr,
+        wanted: Capabilities,
+        schema: &str,
+    ) -> Result<Self, Vec<u8>> {
         let mut wire = Wire::connect(cgroup, host).unwrap();
         let greeting = Greeting::read(&wire.packet().unwrap().payload);
         let capabilities = Capabilities {
             standard: wanted.standard & greeting.offered.standard,
             mariadb: wanted.mariadb & greeting.offered.mariadb,
         };
-        wire.send_packet(1, &login(capabilities, &greeting.plugin)).unwrap();
+        wire.send_packet(1, &login(capabilities, &greeting.plugin, schema)).unwrap();
         let welcome = loop {
             let answer = wire.packet().unwrap();
             match answer.payload.first() {
@@ -125,10 +136,10 @@ impl Conversation {
                 Some(0xFE) => wire.send_packet(answer.id + 1, b"").unwrap(),
                 // `caching_sha2_password` is content.
                 Some(1) if answer.payload == [1, 3] => {}
-                _ => panic!("the login was refused: {}", answer.text()),
+                _ => return Err(answer.payload),
             }
         };
-        Self { wire, greeting, capabilities, welcome, statement: 0, slowly: false }
+        Ok(Self { wire, greeting, capabilities, welcome, statement: 0, slowly: false })
     }
 
     /// Sends the commands and, together with the last, the marker; returns all packets before the marker's answer. `file` is
@@ -198,7 +209,7 @@ impl Conversation {
     }
 }
 
-fn login(capabilities: Capabilities, plugin: &str) -> Vec<u8> {
+fn login(capabilities: Capabilities, plugin: &str, schema: &str) -> Vec<u8> {
     let mut payload = capabilities.standard.to_le_bytes().to_vec();
     payload.extend((1_u32 << 30).to_le_bytes());
     payload.push(wire::COLLATION);
@@ -207,7 +218,7 @@ fn login(capabilities: Capabilities, plugin: &str) -> Vec<u8> {
     payload.extend(USER.as_bytes());
     // An empty proof has the length zero in every encoding.
     payload.extend([0, 0]);
-    payload.extend(SCHEMA.as_bytes());
+    payload.extend(schema.as_bytes());
     payload.push(0);
     payload.extend(plugin.as_bytes());
     payload.push(0);
