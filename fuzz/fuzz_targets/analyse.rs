@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
             prepared: false,
             no_backslash_escapes: false,
             ansi_quotes: false,
+            unreadable: None,
         };
         let facts = analyse(data, &context);
         assert!(!facts.statements.is_empty());

@@ -1,37 +1,62 @@
-//! An answer comes to the same whether fed whole, byte by byte, or in pieces of any lengths.
+//! An answer comes to the same whether fed whole, byte by byte, or in pieces of any lengths; and what is rewritten is an
+//! answer again, in which nothing is left to rewrite.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
 use portreeve_mysql::ProtocolError;
-use portreeve_mysql::capabilities::Capabilities;
+use portreeve_mysql::capabilities::{Capabilities, MariaDbCapabilities, Negotiated};
 use portreeve_mysql::packet::write_packet;
-use portreeve_mysql::response::{Expect, Response, State, Summary};
+use portreeve_mysql::response::{Expect, Pass, Response, State, Summary};
 
-const EXPECT: [Expect; 6] =
-    [Expect::Query, Expect::Execute, Expect::Prepare, Expect::FieldList, Expect::Statistics, Expect::Simple];
+const EXPECT: [Expect; 10] = [
+    Expect::Query,
+    Expect::Execute { cursor: false },
+    Expect::Execute { cursor: true },
+    Expect::BulkExecute,
+    Expect::Fetch,
+    Expect::Prepare,
+    Expect::FieldList,
+    Expect::Statistics,
+    Expect::Simple,
+    Expect::BinlogDump,
+];
+const STANDARD: [Capabilities; 3] = [
+    Capabilities::CLIENT_DEPRECATE_EOF,
+    Capabilities::CLIENT_SESSION_TRACK,
+    Capabilities::CLIENT_OPTIONAL_RESULTSET_METADATA,
+];
+const MARIADB: [MariaDbCapabilities; 3] = [
+    MariaDbCapabilities::MARIADB_CLIENT_PROGRESS,
+    MariaDbCapabilities::MARIADB_CLIENT_EXTENDED_METADATA,
+    MariaDbCapabilities::MARIADB_CLIENT_CACHE_METADATA,
+];
 
+#[derive(PartialEq, Eq, Debug)]
 struct Outcome {
     consumed: usize,
+    out: Vec<u8>,
     state: State,
-    result: Result<Summary, ProtocolError>,
+    summary: Summary,
 }
 
-/// Feeds `wire` in pieces; where the client's file is due, takes it as sent.
-fn run(mut response: Response, wire: &[u8], mut piece_len: impl FnMut() -> usize) -> Outcome {
-    let mut consumed = 0;
+/// Feeds `wire` in pieces, as a connection's buffer does; where the client's file is due, takes it as sent.
+fn run(mut response: Response, wire: &[u8], mut piece_len: impl FnMut() -> usize) -> Result<Outcome, ProtocolError> {
+    let (mut consumed, mut have, mut out) = (0, 0, Vec::new());
     let mut state = State::More;
-    while state != State::Complete && consumed < wire.len() {
-        let end = wire.len().min(consumed + piece_len().max(1));
-        let mut piece = &wire[consumed..end];
-        while !piece.is_empty() && state != State::Complete {
-            let progress = match response.feed(piece) {
-                Ok(progress) => progress,
-                Err(error) => return Outcome { consumed: 0, state: State::More, result: Err(error) },
-            };
-            assert!(progress.consumed <= piece.len());
-            assert!(progress.state != State::More || progress.consumed == piece.len());
+    while state != State::Complete && have < wire.len() {
+        have = wire.len().min(have.saturating_add(piece_len().max(1)));
+        loop {
+            let unread = &wire[consumed..have];
+            let progress = response.feed(unread)?;
+            assert!(progress.consumed <= unread.len());
+            match progress.pass {
+                Pass::Verbatim => out.extend_from_slice(&unread[..progress.consumed]),
+                Pass::Rewritten(bytes) => {
+                    assert!(bytes.len() <= progress.consumed, "nothing is ever added");
+                    out.extend_from_slice(&bytes);
+                }
+            }
             consumed += progress.consumed;
-            piece = &piece[progress.consumed..];
             state = progress.state;
             if state == State::LocalInfile {
                 assert!(response.local_infile_name().is_some());
@@ -39,21 +64,33 @@ fn run(mut response: Response, wire: &[u8], mut piece_len: impl FnMut() -> usize
                 response.local_infile_sent(last).expect("a file is due");
                 state = State::More;
             }
+            if progress.consumed == 0 || state == State::Complete || consumed == have {
+                break;
+            }
         }
     }
     assert_eq!(response.summary().bytes, consumed as u64);
-    Outcome { consumed, state, result: Ok(response.summary().clone()) }
+    Ok(Outcome { consumed, out, state, summary: response.summary().clone() })
 }
 
 fuzz_target!(|data: &[u8]| {
-    let [choice, pieces, rest @ ..] = data else { return };
-    let expect = EXPECT[usize::from(choice & 0x0F) % EXPECT.len()];
-    let mut capabilities = Capabilities::CLIENT_PROTOCOL_41;
-    capabilities.set(Capabilities::CLIENT_DEPRECATE_EOF, choice & 0x10 != 0);
-    let response = || Response::new(expect, capabilities, choice & 0x20 != 0);
+    let [choice, options, capabilities, pieces, rest @ ..] = data else { return };
+    let expect = EXPECT[usize::from(*choice) % EXPECT.len()];
+    let set = |bit: usize| capabilities >> bit & 1 == 1;
+    let mut negotiated = Negotiated::from(Capabilities::CLIENT_PROTOCOL_41);
+    for (bit, flag) in STANDARD.into_iter().enumerate() {
+        negotiated.standard.set(flag, set(bit));
+    }
+    for (bit, flag) in MARIADB.into_iter().enumerate() {
+        negotiated.mariadb.set(flag, set(STANDARD.len() + bit));
+    }
+    let response = || {
+        let response = Response::new(expect, negotiated).with_local_infile(options & 1 != 0);
+        if options & 2 != 0 { response.with_concealing(None) } else { response }
+    };
     // Either the bytes as they are, or packets with right headers: a random sequence id would end most inputs at once.
     let mut wire = Vec::new();
-    if choice & 0x40 == 0 {
+    if options & 4 == 0 {
         wire.extend_from_slice(rest);
     } else {
         let (mut sequence_id, mut rest) = (1, rest);
@@ -70,7 +107,10 @@ fuzz_target!(|data: &[u8]| {
         (seed >> 16) as usize % 23
     });
     for split in [run(response(), &wire, || 1), uneven] {
-        assert_eq!((split.consumed, split.state), (whole.consumed, whole.state));
-        assert_eq!(split.result, whole.result);
+        assert_eq!(split, whole);
     }
+    let Ok(whole) = whole else { return };
+    let again = run(response(), &whole.out, || usize::MAX).expect("what went out is an answer too");
+    assert_eq!((again.out == whole.out, again.state), (true, whole.state));
+    assert_eq!((again.summary.rows, again.summary.error), (whole.summary.rows, whole.summary.error));
 });

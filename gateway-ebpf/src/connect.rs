@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use core::{mem::size_of, ptr};
-use portreeve_abi::{Refusal, Settings};
+use portreeve_abi::{PortRule, Refusal, Settings};
 
 use crate::{
     ALLOW, REFUSE,
@@ -36,10 +36,8 @@ enum Loopback {
 
 #[inline(always)]
 pub fn v4(ctx: &SockAddrContext) -> i32 {
-    if !is_guarded(ctx) {
-        return ALLOW;
-    }
-    match redirect(ctx, &context::address4(ctx), Loopback::V4) {
+    let Some(rule) = guarded(ctx) else { return ALLOW };
+    match redirect(ctx, rule, &context::address4(ctx), Loopback::V4) {
         Outcome::OutOfScope => ALLOW,
         Outcome::Refused => REFUSE,
         Outcome::To(port) => {
@@ -51,12 +49,10 @@ pub fn v4(ctx: &SockAddrContext) -> i32 {
 
 #[inline(always)]
 pub fn v6(ctx: &SockAddrContext) -> i32 {
-    if !is_guarded(ctx) {
-        return ALLOW;
-    }
+    let Some(rule) = guarded(ctx) else { return ALLOW };
     let destination = context::address6(ctx);
     let listener = if is_mapped(&destination.ip) { Loopback::V4 } else { Loopback::V6 };
-    match redirect(ctx, &destination, listener) {
+    match redirect(ctx, rule, &destination, listener) {
         Outcome::OutOfScope => ALLOW,
         Outcome::Refused => REFUSE,
         Outcome::To(port) => {
@@ -67,10 +63,14 @@ pub fn v6(ctx: &SockAddrContext) -> i32 {
     }
 }
 
-/// The first question of every connect on the host, so the cheapest: is it a stream to a guarded port?
+/// The first question of every connect on the host, so the cheapest: is it a stream to a port that has a rule?
 #[inline(always)]
-fn is_guarded(ctx: &SockAddrContext) -> bool {
-    context::socket_type(ctx) == SOCK_STREAM && PORTS.get_ptr(u32::from(context::port(ctx))).is_some()
+fn guarded(ctx: &SockAddrContext) -> Option<u32> {
+    if context::socket_type(ctx) != SOCK_STREAM {
+        return None;
+    }
+    // SAFETY: an aligned u32 in the map, read at once; the daemon only ever stores whole values.
+    PORTS.get_ptr(u32::from(context::port(ctx))).map(|rule| unsafe { rule.read_volatile() })
 }
 
 #[inline(always)]
@@ -87,9 +87,9 @@ enum Outcome {
 }
 
 #[inline(always)]
-fn redirect(ctx: &SockAddrContext, destination: &Address, listener: Loopback) -> Outcome {
+fn redirect(ctx: &SockAddrContext, rule: u32, destination: &Address, listener: Loopback) -> Outcome {
     let Some(tagged) = scope::tagged_cgroup() else { return Outcome::OutOfScope };
-    match try_redirect(ctx, tagged, destination, listener) {
+    match try_redirect(ctx, rule, tagged, destination, listener) {
         Ok(port) => Outcome::To(port),
         Err(refusal) => {
             events::refused(ctx, tagged, destination, refusal);
@@ -99,7 +99,16 @@ fn redirect(ctx: &SockAddrContext, destination: &Address, listener: Loopback) ->
 }
 
 #[inline(always)]
-fn try_redirect(ctx: &SockAddrContext, tagged: u64, destination: &Address, listener: Loopback) -> Result<u16, Refusal> {
+fn try_redirect(
+    ctx: &SockAddrContext,
+    rule: u32,
+    tagged: u64,
+    destination: &Address,
+    listener: Loopback,
+) -> Result<u16, Refusal> {
+    if rule != PortRule::Redirect as u32 {
+        return Err(Refusal::RefusedPort);
+    }
     let settings = SETTINGS.get(0).copied().unwrap_or_default();
     if settings.proxy_port == 0 {
         return Err(Refusal::NotReady);

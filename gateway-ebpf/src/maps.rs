@@ -12,7 +12,7 @@ use portreeve_abi::{Flow, Origin, OriginState, Refusal, Settings, limits};
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 
-/// Guarded destination ports, in host order.
+/// Destination ports that have a rule, in host order, and a `portreeve_abi::PortRule` as its number.
 #[map]
 pub static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(limits::PORTS_MAX, 0);
 

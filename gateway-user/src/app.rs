@@ -9,10 +9,11 @@ use std::{
     process::ExitCode,
     sync::Arc,
     thread,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use anyhow::{Context as _, Result, bail};
+use portreeve_abi::PortRule;
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::watch,
@@ -21,18 +22,23 @@ use tokio::{
 use crate::{
     admin::{self, Lock},
     config::Config,
+    connections::Connections,
     counters::Counters,
     gateway::{Gateway, Secrets},
     host,
     interception::{self, Events, Interception, Listeners},
     policies,
     recorder::Recorder,
+    tls::{Authority, Certificates, ServersTls},
     worker,
     workloads::{Store, Tag, Workloads},
 };
 
 /// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
 const HOUSE_EVERY: Duration = Duration::from_millis(200);
+
+/// How long before its CA expires the daemon says so: time enough to bring a new one to every client.
+const CA_WARNING: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 /// Runs the gateway until SIGTERM or SIGINT.
 ///
@@ -45,10 +51,12 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     raise_descriptor_limit();
     let policies = policies::load(&config.policy_paths)?;
     let secrets = Secrets::read(&config)?;
+    let servers_tls = ServersTls::load(&config)?;
     make_state_dir(&config)?;
+    let certificates = Certificates::new(open_authority(&config)?)?;
     let listeners = Listeners::bind(config.interception.listen_port)?;
 
-    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &config.interception.ports)?;
+    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);
     let events = interception.events()?;
     let pins = interception.pins().to_owned();
@@ -64,8 +72,11 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         recorder: Recorder::new(&config.state_dir),
         policies,
         secrets,
+        certificates,
+        servers_tls,
         workloads,
         counters: Counters::default(),
+        connections: Connections::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
         config,
@@ -96,6 +107,13 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         }
     }
     served.map(|()| ExitCode::SUCCESS)
+}
+
+/// What the kernel programs do with each port.
+fn port_rules(config: &Config) -> Vec<(u16, PortRule)> {
+    let redirected = config.interception.ports.iter().map(|port| (*port, PortRule::Redirect));
+    let refused = config.interception.refused_ports.iter().map(|port| (*port, PortRule::Refuse));
+    redirected.chain(refused).collect()
 }
 
 /// Kernel, cgroup v2 root, bpffs.
@@ -154,6 +172,18 @@ fn make_state_dir(config: &Config) -> Result<()> {
     let writable = nix::unistd::access(dir, nix::unistd::AccessFlags::W_OK);
     writable
         .with_context(|| format!("state_dir `{}` cannot be written, so that nothing could be recorded", dir.display()))
+}
+
+/// The CA that clients trust, made at the first start.
+fn open_authority(config: &Config) -> Result<Authority> {
+    let authority = Authority::open(&config.state_dir, SystemTime::now())?;
+    if authority.not_after()? < SystemTime::now() + CA_WARNING {
+        let until = authority.describe()?.not_after;
+        tracing::warn!(
+            "clients trust the gateway's CA until {until} only: `portreeve ca renew`, and give them the new one"
+        );
+    }
+    Ok(authority)
 }
 
 fn admin_runtime() -> Result<tokio::runtime::Runtime> {

@@ -5,13 +5,17 @@
 
 mod destination;
 mod document;
+mod file;
+mod interception;
 pub(crate) mod names;
+pub(crate) mod pem;
 mod problem;
 pub(crate) mod secret;
 mod servers;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod tls;
 
 pub(crate) use destination::Match;
 pub(crate) use names::TrustDomain;
@@ -47,6 +51,8 @@ pub(crate) struct Interception {
     pub(crate) ports: Vec<u16>,
     /// The gateway's own port on the loopback addresses; 0 means any free port.
     pub(crate) listen_port: u16,
+    /// Destination ports that tagged workloads may not connect to at all: at most 16, none of `ports`.
+    pub(crate) refused_ports: Vec<u16>,
 }
 
 /// `[[workload]]`: what a cgroup is tagged as when the daemon starts.
@@ -65,14 +71,67 @@ pub(crate) struct Server {
     pub(crate) name: String,
     pub(crate) matches: Vec<Match>,
     pub(crate) tls: Tls,
+    /// PEM file with the CAs of the server's certificate; the system's roots where there is none. Absolute.
+    pub(crate) ca_file: Option<PathBuf>,
+    /// DNS names and addresses that the server has for clients. The first is verified at the server; where there is none,
+    /// the destination's address is.
+    pub(crate) hosts: Vec<String>,
+    pub(crate) client_certificate: Option<ClientCertificate>,
+    pub(crate) compression: Compression,
+    pub(crate) on_client_gone: OnClientGone,
     /// In the order of the file: the first that fits is used.
     pub(crate) credentials: Vec<Credential>,
 }
 
-/// How the gateway speaks to a server. This version knows one way, and refuses a configuration that asks for another.
+/// How the gateway speaks to a server. All but `Disabled` demand TLS: a server without it is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tls {
+    /// In clear text, even to a server that offers TLS.
     Disabled,
+    /// Encrypted, to whoever answers.
+    Required,
+    /// The certificate must come from a CA, whatever name it has.
+    VerifyCa,
+    /// As `VerifyCa`, and it must be for the server's name.
+    VerifyIdentity,
+}
+
+impl Tls {
+    /// As the configuration writes it.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Disabled => "disabled",
+            Self::Required => "required",
+            Self::VerifyCa => "verify-ca",
+            Self::VerifyIdentity => "verify-identity",
+        }
+    }
+}
+
+/// What the gateway shows a server that asks for a certificate. Absolute; read with [`pem::certified_key`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ClientCertificate {
+    pub(crate) certificate_file: PathBuf,
+    pub(crate) key_file: PathBuf,
+}
+
+/// What is compressed between gateway and server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// As the client compresses, if the server can.
+    Client,
+    None,
+    Zlib,
+    Zstd,
+}
+
+/// What becomes of a statement whose client left while it ran.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum OnClientGone {
+    /// It is killed at the server.
+    Kill,
+    /// It runs to its end.
+    Finish,
 }
 
 /// `[[server.credential]]`: a database account that the gateway holds for some workloads.

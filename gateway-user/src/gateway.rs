@@ -11,8 +11,10 @@ use zeroize::Zeroizing;
 
 use crate::{
     config::{Config, Credential, secret},
+    connections::Connections,
     counters::Counters,
     recorder::Recorder,
+    tls::{Certificates, ServersTls},
     workloads::Workloads,
 };
 
@@ -53,9 +55,14 @@ pub(crate) struct Gateway {
     pub(crate) config: Config,
     pub(crate) policies: Policies,
     pub(crate) secrets: Secrets,
+    /// What clients are shown.
+    pub(crate) certificates: Certificates,
+    /// How servers are spoken to.
+    pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
+    pub(crate) connections: Connections,
     pub(crate) cgroup_mount: PathBuf,
     /// Cookie of the network namespace the listeners are in.
     pub(crate) netns_cookie: u64,

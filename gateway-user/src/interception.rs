@@ -15,7 +15,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use portreeve_abi::{Refusal, RefusedConnect, Settings, limits};
+use portreeve_abi::{PortRule, Refusal, RefusedConnect, Settings, limits};
 
 pub(crate) use evidence::{comm, destination, flow};
 pub(crate) use listeners::Listeners;
@@ -40,7 +40,7 @@ impl Interception {
     ///
     /// # Errors
     /// No cgroup v2 root, no bpffs, missing privileges, or a program the verifier rejects (with its log).
-    pub(crate) fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[u16]) -> Result<Self> {
+    pub(crate) fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[(u16, PortRule)]) -> Result<Self> {
         check_is_root_cgroup(cgroup_mount)?;
         let instance = pins::instance_dir(bpffs, run_dir);
         let version_dir = instance.join(pins::version());
@@ -59,7 +59,7 @@ impl Interception {
             withdraw_on_drop: !adopted && previous.is_empty(),
             previous,
         };
-        interception.guard_ports(ports)?;
+        interception.rule_ports(ports)?;
         tracing::info!(
             pins = %interception.pins.display(),
             "{}",
@@ -68,13 +68,13 @@ impl Interception {
         Ok(interception)
     }
 
-    fn guard_ports(&mut self, ports: &[u16]) -> Result<()> {
-        let wanted: Vec<u32> = ports.iter().map(|port| u32::from(*port)).collect();
-        for port in &wanted {
-            self.maps.ports.insert(port, 0, 0).with_context(|| format!("port {port} cannot be guarded"))?;
+    fn rule_ports(&mut self, rules: &[(u16, PortRule)]) -> Result<()> {
+        for (port, rule) in rules {
+            let inserted = self.maps.ports.insert(u32::from(*port), *rule as u32, 0);
+            inserted.with_context(|| format!("port {port} cannot be guarded"))?;
         }
         for port in self.maps.ports.keys().collect::<Result<Vec<u32>, _>>()? {
-            if !wanted.contains(&port) {
+            if !rules.iter().any(|(ruled, _)| u32::from(*ruled) == port) {
                 self.maps.ports.remove(&port)?;
             }
         }

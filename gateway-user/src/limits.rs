@@ -6,6 +6,8 @@ use std::time::Duration;
 pub(crate) const CONFIG_BYTES_MAX: u64 = 1024 * 1024;
 /// The kernel programs hold the guarded ports in a map of this many entries.
 pub(crate) const GUARDED_PORTS_MAX: usize = 16;
+/// And those that workloads may not connect to in another of as many.
+pub(crate) const REFUSED_PORTS_MAX: usize = 16;
 /// Names of workloads, groups, servers and accounts.
 pub(crate) const NAME_BYTES_MAX: usize = 128;
 /// SPIFFE-ID standard, section 2.3: "SPIFFE implementations MUST NOT generate URIs of length greater than 2048 bytes".
@@ -16,6 +18,12 @@ pub(crate) const TRUST_DOMAIN_BYTES_MAX: usize = 255;
 pub(crate) const GROUPS_MAX: usize = 64;
 /// A password file longer than this is some other file.
 pub(crate) const SECRET_BYTES_MAX: u64 = 4096;
+/// A PEM file longer than this is some other file: a system's roots have a quarter of a MiB.
+pub(crate) const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Names of one server: each is in every certificate that its clients are shown.
+pub(crate) const HOSTS_MAX: usize = 32;
+/// Certificates kept for clients: one for each name by which they call a destination.
+pub(crate) const CERTIFICATES_MAX: usize = 1024;
 /// `sockaddr_un.sun_path` is 108 bytes with its closing NUL (unix(7)).
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 

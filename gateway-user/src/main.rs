@@ -14,6 +14,7 @@ mod admin;
 mod app;
 mod cli;
 mod config;
+mod connections;
 mod counters;
 mod gateway;
 mod host;
@@ -22,6 +23,7 @@ mod limits;
 mod policies;
 mod recorder;
 mod session;
+mod tls;
 mod worker;
 mod workloads;
 

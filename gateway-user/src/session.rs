@@ -3,15 +3,20 @@
 //! `arrival` finds out who is there and where they want to go, `login` speaks both logins, `relay` passes commands and
 //! answers. The types follow that order: there is no way to relay before the login, nor to log in without a recording.
 
+mod abandon;
+mod anew;
+mod answer;
 mod arrival;
 mod commands;
 mod journal;
 mod link;
 mod login;
 mod parameters;
+mod peer;
 mod reading;
 mod refusal;
 mod relay;
+mod streams;
 mod verdicts;
 
 use std::{net::SocketAddr, rc::Rc};

@@ -263,6 +263,30 @@ fn a_command_used_wrongly_ends_with_2() {
 }
 
 #[test]
+fn the_ca_is_made_shown_and_renewed_without_a_daemon() {
+    let host = Host::new("ca");
+    host.run(&["ca", "renew"]).fails(1, &["there is no CA at `", "run `portreeve ca`"]);
+    let said = host.run(&["ca"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    let file = fs::read_to_string(host.0.join("state/ca/ca.pem")).unwrap();
+    assert!(said.out.contains("fingerprint  SHA-256 ") && said.out.ends_with(&file), "{said:#?}");
+    let ca = host.run(&["ca", "--json"]).json();
+    assert_eq!(ca["pem"], file.as_str());
+    for key in ["path", "subject", "sha256", "not_before", "not_after"] {
+        assert!(said.out.contains(ca[key].as_str().unwrap()), "no {key} in {said:#?}");
+    }
+    let said = host.run(&["ca", "renew"]);
+    assert_eq!(said.code, Some(0), "{said:#?}");
+    assert!(said.out.contains("ca.pem.1") && said.out.contains("restart the daemon"), "{said:#?}");
+    let renewed = host.run(&["ca", "renew", "--json"]).json();
+    assert_eq!(renewed["kept"], host.0.join("state/ca/ca.pem.2").display().to_string());
+    assert_ne!(renewed["sha256"], ca["sha256"]);
+    assert_eq!(host.run(&["ca", "--json"]).json()["sha256"], renewed["sha256"]);
+    fs::write(host.0.join("state/ca/key.pem"), "").unwrap();
+    host.run(&["ca"]).fails(1, &["is damaged: repair it", "holds no ECDSA P-256 key"]);
+}
+
+#[test]
 fn a_bad_log_filter_is_a_mistake_of_usage() {
     let host = Host::new("filter");
     let mut command = Command::new(env!("CARGO_BIN_EXE_portreeve"));

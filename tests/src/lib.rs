@@ -15,6 +15,7 @@
     )
 )]
 
+pub mod certificates;
 pub mod cgroup;
 pub mod client;
 pub mod dial;

@@ -4,6 +4,7 @@ use crate::{
     cgroup::Cgroup,
     client::{self, Answer, Login},
     gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
+    host,
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
     servers::{Flavour, Server},
 };
@@ -76,10 +77,12 @@ pub fn server(flavour: Flavour) -> Result<Arc<Server>> {
 
 /// A server like [`server`]'s for one test alone, which may do to it what it likes.
 pub fn shop(flavour: Flavour) -> Result<Server> {
-    let server = match flavour {
-        Flavour::MariaDb => Server::mariadb()?,
-        Flavour::MySql => Server::mysql()?,
-    };
+    shop_with(flavour, host::free_address()?, &[])
+}
+
+/// [`shop`] at an address, with more arguments for the server.
+pub fn shop_with(flavour: Flavour, address: Ipv4Addr, arguments: &[String]) -> Result<Server> {
+    let server = Server::start_with(flavour, address, arguments)?;
     server.sql(SHOP)?;
     Ok(server)
 }
@@ -184,6 +187,7 @@ pub fn config(address: Ipv4Addr, reporting: &Cgroup, ingest: &Cgroup, policies: 
             name: SERVER.into(),
             matches: vec![format!("{address}:3306")],
             credentials: vec![credential("reporting", REPORTING_PASSWORD), credential("ingest", INGEST_PASSWORD)],
+            ..Upstream::default()
         }],
         policies,
         ..GatewayConfig::default()

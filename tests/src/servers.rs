@@ -47,8 +47,13 @@ impl Server {
     /// A fresh server at `address`:3306, answering when this returns. Its account `root@localhost` has no password and is
     /// reached through [`Server::sql`]; no other account exists.
     pub fn start(flavour: Flavour, address: Ipv4Addr) -> Result<Self> {
+        Self::start_with(flavour, address, &[])
+    }
+
+    /// [`Server::start`] with more arguments, which count in place of the harness's own.
+    pub fn start_with(flavour: Flavour, address: Ipv4Addr, arguments: &[String]) -> Result<Self> {
         let dir = host::run_dir(flavour.name())?;
-        let started = Self::start_in(flavour, address, &dir);
+        let started = Self::start_in(flavour, address, &dir, arguments);
         if started.is_err() {
             host::remove_run_dir(&dir)?;
         }
@@ -65,7 +70,7 @@ impl Server {
         Self::start(Flavour::MySql, host::free_address()?)
     }
 
-    fn start_in(flavour: Flavour, address: Ipv4Addr, dir: &Path) -> Result<Self> {
+    fn start_in(flavour: Flavour, address: Ipv4Addr, dir: &Path, arguments: &[String]) -> Result<Self> {
         let socket = dir.join("s");
         if socket.as_os_str().as_bytes().len() > UNIX_PATH_BYTES_MAX {
             bail!("`{}` is too long for a Unix socket: move the tree to a shorter path", socket.display());
@@ -79,6 +84,7 @@ impl Server {
             .arg(format!("--pid-file={}", dir.join("pid").display()))
             .arg(format!("--general-log-file={}", dir.join("general.log").display()))
             .args(["--skip-name-resolve", "--skip-log-bin", "--max-connections=3000", "--max-allowed-packet=256M"])
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(File::create(dir.join("log")).context("cannot create the log")?)
             .stderr(File::options().append(true).open(dir.join("log")).context("cannot open the log")?);
@@ -125,6 +131,11 @@ impl Server {
     /// Its Unix socket.
     pub fn socket(&self) -> PathBuf {
         self.dir.join("s")
+    }
+
+    /// Its data folder. MySQL makes certificates of its own there, `ca.pem` and `server-cert.pem`.
+    pub fn data(&self) -> PathBuf {
+        self.dir.join("data")
     }
 
     /// Its process id.

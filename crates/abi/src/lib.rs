@@ -84,6 +84,16 @@ pub struct Settings {
     pub reserved: [u16; 3],
 }
 
+/// What happens to a tagged workload's connect to a port. Value of `PORTS`, as its number; any other number refuses.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PortRule {
+    /// It goes to the gateway.
+    Redirect = 0,
+    /// It fails: the port speaks a protocol that the gateway does not (X protocol, group replication).
+    Refuse = 1,
+}
+
 /// Why a connect of a tagged workload was refused. The number is the index in `REFUSALS`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -98,11 +108,19 @@ pub enum Refusal {
     BoundToDevice = 3,
     /// `ORIGINS` is full.
     OriginsFull = 4,
+    /// The port's rule says so.
+    RefusedPort = 5,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 5] =
-        [Self::NotReady, Self::NoListener, Self::ForeignListener, Self::BoundToDevice, Self::OriginsFull];
+    pub const ALL: [Self; 6] = [
+        Self::NotReady,
+        Self::NoListener,
+        Self::ForeignListener,
+        Self::BoundToDevice,
+        Self::OriginsFull,
+        Self::RefusedPort,
+    ];
 
     /// The word used in logs, events and `portreeve status`.
     pub const fn name(self) -> &'static str {
@@ -112,6 +130,7 @@ impl Refusal {
             Self::ForeignListener => "foreign-listener",
             Self::BoundToDevice => "bound-to-device",
             Self::OriginsFull => "origins-full",
+            Self::RefusedPort => "refused-port",
         }
     }
 

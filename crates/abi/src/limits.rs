@@ -1,7 +1,7 @@
 //! Sizes of the kernel maps. All are bounds: when one is reached, the connect is refused.
 
-/// Guarded ports of one instance.
-pub const PORTS_MAX: u32 = 16;
+/// Ports with a rule, redirected and refused together.
+pub const PORTS_MAX: u32 = 32;
 /// Tagged cgroups of one instance.
 pub const WORKLOADS_MAX: u32 = 16_384;
 /// Open redirected client sockets.

@@ -1,30 +1,61 @@
 //! What a client asks for in the command phase.
 
+use crate::attributes::Attributes;
+use crate::bulk::BulkExecute;
+use crate::capabilities::{Capabilities, MariaDbCapabilities, Negotiated};
 use crate::execute::Execute;
 use crate::reader::Reader;
 use crate::response::Expect;
-use crate::{Misbehaviour, ProtocolError, Unsupported};
+use crate::{Misbehaviour, ProtocolError};
 
 const QUIT: u8 = 0x01;
 const INIT_DB: u8 = 0x02;
 const QUERY: u8 = 0x03;
 const FIELD_LIST: u8 = 0x04;
+const CREATE_DB: u8 = 0x05;
+const DROP_DB: u8 = 0x06;
+const REFRESH: u8 = 0x07;
+const SHUTDOWN: u8 = 0x08;
 const STATISTICS: u8 = 0x09;
+const PROCESS_INFO: u8 = 0x0A;
+const PROCESS_KILL: u8 = 0x0C;
+const DEBUG: u8 = 0x0D;
 const PING: u8 = 0x0E;
+const CHANGE_USER: u8 = 0x11;
+const BINLOG_DUMP: u8 = 0x12;
+const TABLE_DUMP: u8 = 0x13;
+const REGISTER_SLAVE: u8 = 0x15;
 const STMT_PREPARE: u8 = 0x16;
 const STMT_EXECUTE: u8 = 0x17;
 const STMT_SEND_LONG_DATA: u8 = 0x18;
 const STMT_CLOSE: u8 = 0x19;
 const STMT_RESET: u8 = 0x1A;
+const SET_OPTION: u8 = 0x1B;
+const STMT_FETCH: u8 = 0x1C;
+const BINLOG_DUMP_GTID: u8 = 0x1E;
+const RESET_CONNECTION: u8 = 0x1F;
+const CLONE: u8 = 0x20;
+const SUBSCRIBE_GROUP_REPLICATION_STREAM: u8 = 0x21;
+const STMT_BULK_EXECUTE: u8 = 0xFA;
 
 /// The id that MariaDB reads as "the statement prepared last", whatever was negotiated.
 const LAST_PREPARED: u32 = u32::MAX;
+
+/// Which prepared statement a command is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum StatementId {
+    Id(u32),
+    /// `0xFFFFFFFF`: MariaDB takes the statement prepared last, MySQL knows no statement of that id.
+    LastPrepared,
+}
 
 /// One command, its texts as the server will read them: no trailing NUL is cut off.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command<'a> {
     Query {
         sql: &'a [u8],
+        /// None without `QUERY_ATTRIBUTES`.
+        attributes: Attributes<'a>,
     },
     InitDb {
         schema: &'a [u8],
@@ -40,64 +71,115 @@ pub enum Command<'a> {
         sql: &'a [u8],
     },
     StmtExecute(Execute<'a>),
+    /// Only under MariaDB's `STMT_BULK_OPERATIONS`.
+    StmtBulkExecute(BulkExecute<'a>),
     StmtSendLongData {
-        statement_id: u32,
+        statement: StatementId,
         parameter: u16,
         data: &'a [u8],
     },
     StmtClose {
-        statement_id: u32,
+        statement: StatementId,
     },
     StmtReset {
-        statement_id: u32,
+        statement: StatementId,
+    },
+    StmtFetch {
+        statement: StatementId,
+        /// At most so many.
+        rows: u32,
+    },
+    /// 0 turns multi-statements on, 1 off; servers answer others with 1047.
+    SetOption {
+        option: u16,
+    },
+    ResetConnection,
+    /// What follows the command's byte; it is read with the login.
+    ChangeUser {
+        request: &'a [u8],
+    },
+    ProcessKill {
+        connection_id: u32,
+    },
+    Debug,
+    Refresh {
+        /// Bits of `REFRESH_*` in the servers' mysql_com.h.
+        what: u8,
+    },
+    Shutdown {
+        level: Option<u8>,
+    },
+    ProcessInfo,
+    CreateDb {
+        schema: &'a [u8],
+    },
+    DropDb {
+        schema: &'a [u8],
+    },
+    BinlogDump {
+        request: &'a [u8],
+    },
+    BinlogDumpGtid {
+        request: &'a [u8],
+    },
+    TableDump {
+        request: &'a [u8],
+    },
+    RegisterSlave {
+        request: &'a [u8],
     },
     /// A command of the protocol that the gateway does not pass on.
     Unsupported {
         byte: u8,
         name: &'static str,
     },
-    /// A byte that names no command in MySQL 9.7 or MariaDB 10.11.
+    /// A byte that the servers answer with error 1047, be it no command or one that clients may not send.
     Unknown {
         byte: u8,
     },
 }
 
 impl<'a> Command<'a> {
-    /// Reads one command of a session without `QUERY_ATTRIBUTES`.
+    /// Reads one command of a session in which `negotiated` is in force.
+    ///
+    /// Like the servers (MySQL 9.7, MariaDB 10.11), it ignores what follows the last field.
     ///
     /// # Errors
-    /// `Misbehaved` for an empty payload, `Malformed` for fields that are not there, `Unsupported` for MariaDB's
-    /// "statement prepared last": which one that is, only the server knows.
-    pub fn parse(payload: &'a [u8]) -> Result<Self, ProtocolError> {
+    /// `Misbehaved` for an empty payload, `Malformed` for fields that are not there: MySQL answers error 1835 to that and
+    /// goes on.
+    pub fn parse(payload: &'a [u8], negotiated: Negotiated) -> Result<Self, ProtocolError> {
         let Some((&byte, rest)) = payload.split_first() else {
             return Err(Misbehaviour::EmptyCommand.into());
         };
+        let query_attributes = negotiated.has(Capabilities::CLIENT_QUERY_ATTRIBUTES);
         let command = match byte {
-            QUERY => Self::Query { sql: rest },
+            QUERY => query(rest, query_attributes)?,
+            STMT_PREPARE => Self::StmtPrepare { sql: rest },
+            STMT_EXECUTE => Self::StmtExecute(Execute::parse(rest, query_attributes)?),
+            STMT_BULK_EXECUTE if negotiated.has_mariadb(MariaDbCapabilities::MARIADB_CLIENT_STMT_BULK_OPERATIONS) => {
+                Self::StmtBulkExecute(BulkExecute::parse(rest)?)
+            }
+            STMT_SEND_LONG_DATA..=STMT_RESET | STMT_FETCH => statement_command(byte, rest)?,
+            QUIT => Self::Quit,
             INIT_DB => Self::InitDb { schema: rest },
-            PING => bare("COM_PING", rest, Self::Ping)?,
-            QUIT => bare("COM_QUIT", rest, Self::Quit)?,
-            STATISTICS => bare("COM_STATISTICS", rest, Self::Statistics)?,
+            PING => Self::Ping,
+            STATISTICS => Self::Statistics,
+            RESET_CONNECTION => Self::ResetConnection,
+            CHANGE_USER => Self::ChangeUser { request: rest },
             FIELD_LIST => {
                 let mut reader = Reader::new("COM_FIELD_LIST", rest);
                 Self::FieldList { table: reader.until_nul("table")?, wildcard: reader.take_rest() }
             }
-            STMT_PREPARE => Self::StmtPrepare { sql: rest },
-            STMT_EXECUTE => Self::StmtExecute(Execute::parse(rest)?),
-            STMT_SEND_LONG_DATA => {
-                let mut reader = Reader::new("COM_STMT_SEND_LONG_DATA", rest);
-                Self::StmtSendLongData {
-                    statement_id: statement_id(&mut reader)?,
-                    parameter: reader.u16("parameter")?,
-                    data: reader.take_rest(),
-                }
+            SET_OPTION => Self::SetOption { option: Reader::new("COM_SET_OPTION", rest).u16("option")? },
+            BINLOG_DUMP => Self::BinlogDump { request: rest },
+            BINLOG_DUMP_GTID => Self::BinlogDumpGtid { request: rest },
+            TABLE_DUMP => Self::TableDump { request: rest },
+            REGISTER_SLAVE => Self::RegisterSlave { request: rest },
+            CLONE => Self::Unsupported { byte, name: "COM_CLONE" },
+            SUBSCRIBE_GROUP_REPLICATION_STREAM => {
+                Self::Unsupported { byte, name: "COM_SUBSCRIBE_GROUP_REPLICATION_STREAM" }
             }
-            STMT_CLOSE => Self::StmtClose { statement_id: only_statement_id("COM_STMT_CLOSE", rest)? },
-            STMT_RESET => Self::StmtReset { statement_id: only_statement_id("COM_STMT_RESET", rest)? },
-            _ => match unsupported_name(byte) {
-                Some(name) => Self::Unsupported { byte, name },
-                None => Self::Unknown { byte },
-            },
+            _ => administrative(byte, rest)?,
         };
         Ok(command)
     }
@@ -108,167 +190,124 @@ impl<'a> Command<'a> {
         !matches!(self, Self::Quit | Self::StmtClose { .. } | Self::StmtSendLongData { .. })
     }
 
-    /// How the server's answer is laid out; `None` where there is none, or the command is not passed on.
+    /// How the server's answer is laid out; `None` where there is none, the command is not passed on, or the answer is an
+    /// exchange of its own (COM_CHANGE_USER).
     #[must_use]
     pub const fn expect(&self) -> Option<Expect> {
         match self {
-            Self::Query { .. } => Some(Expect::Query),
-            Self::InitDb { .. } | Self::Ping | Self::StmtReset { .. } => Some(Expect::Simple),
+            Self::Query { .. } | Self::ProcessInfo => Some(Expect::Query),
+            Self::InitDb { .. }
+            | Self::Ping
+            | Self::StmtReset { .. }
+            | Self::SetOption { .. }
+            | Self::ResetConnection
+            | Self::ProcessKill { .. }
+            | Self::Debug
+            | Self::Refresh { .. }
+            | Self::Shutdown { .. }
+            | Self::CreateDb { .. }
+            | Self::DropDb { .. }
+            | Self::TableDump { .. }
+            | Self::RegisterSlave { .. } => Some(Expect::Simple),
             Self::FieldList { .. } => Some(Expect::FieldList),
             Self::Statistics => Some(Expect::Statistics),
             Self::StmtPrepare { .. } => Some(Expect::Prepare),
-            Self::StmtExecute(_) => Some(Expect::Execute),
+            Self::StmtExecute(execute) => Some(Expect::Execute { cursor: execute.cursor() }),
+            Self::StmtBulkExecute(_) => Some(Expect::BulkExecute),
+            Self::StmtFetch { .. } => Some(Expect::Fetch),
+            Self::BinlogDump { .. } | Self::BinlogDumpGtid { .. } => Some(Expect::BinlogDump),
             Self::Quit
             | Self::StmtSendLongData { .. }
             | Self::StmtClose { .. }
+            | Self::ChangeUser { .. }
             | Self::Unsupported { .. }
             | Self::Unknown { .. } => None,
         }
     }
 }
 
-/// A command of one byte.
-fn bare<'a>(packet: &'static str, rest: &[u8], command: Command<'a>) -> Result<Command<'a>, ProtocolError> {
-    Reader::new(packet, rest).end("command")?;
-    Ok(command)
-}
-
-/// Reads the id that a statement command starts with.
-pub(crate) fn statement_id(reader: &mut Reader<'_>) -> Result<u32, ProtocolError> {
-    match reader.u32("statement id")? {
-        LAST_PREPARED => Err(Unsupported::LastPreparedStatement.into()),
-        statement_id => Ok(statement_id),
+fn query(rest: &[u8], query_attributes: bool) -> Result<Command<'_>, ProtocolError> {
+    if !query_attributes {
+        return Ok(Command::Query { sql: rest, attributes: Attributes::default() });
     }
+    let mut reader = Reader::new("COM_QUERY", rest);
+    let attributes = Attributes::read(&mut reader)?;
+    Ok(Command::Query { sql: reader.take_rest(), attributes })
 }
 
-fn only_statement_id(packet: &'static str, rest: &[u8]) -> Result<u32, ProtocolError> {
+/// A command about one prepared statement, other than its execution.
+fn statement_command(byte: u8, rest: &[u8]) -> Result<Command<'_>, ProtocolError> {
+    let packet = match byte {
+        STMT_SEND_LONG_DATA => LongDataHead::PACKET,
+        STMT_CLOSE => "COM_STMT_CLOSE",
+        STMT_RESET => "COM_STMT_RESET",
+        _ => "COM_STMT_FETCH",
+    };
     let mut reader = Reader::new(packet, rest);
-    let statement_id = statement_id(&mut reader)?;
-    reader.end("statement id")?;
-    Ok(statement_id)
-}
-
-/// The other commands of `include/my_command.h` in MySQL 9.7, and those of MariaDB 10.11.
-const fn unsupported_name(byte: u8) -> Option<&'static str> {
-    Some(match byte {
-        0x00 => "COM_SLEEP",
-        0x05 => "COM_CREATE_DB",
-        0x06 => "COM_DROP_DB",
-        0x07 => "COM_REFRESH",
-        0x08 => "COM_SHUTDOWN",
-        0x0A => "COM_PROCESS_INFO",
-        0x0B => "COM_CONNECT",
-        0x0C => "COM_PROCESS_KILL",
-        0x0D => "COM_DEBUG",
-        0x0F => "COM_TIME",
-        0x10 => "COM_DELAYED_INSERT",
-        0x11 => "COM_CHANGE_USER",
-        0x12 => "COM_BINLOG_DUMP",
-        0x13 => "COM_TABLE_DUMP",
-        0x14 => "COM_CONNECT_OUT",
-        0x15 => "COM_REGISTER_SLAVE",
-        0x1B => "COM_SET_OPTION",
-        0x1C => "COM_STMT_FETCH",
-        0x1D => "COM_DAEMON",
-        0x1E => "COM_BINLOG_DUMP_GTID",
-        0x1F => "COM_RESET_CONNECTION",
-        0x20 => "COM_CLONE",
-        0x21 => "COM_SUBSCRIBE_GROUP_REPLICATION_STREAM",
-        0xFA => "COM_STMT_BULK_EXECUTE",
-        0xFB => "COM_SLAVE_WORKER",
-        0xFC => "COM_SLAVE_IO",
-        0xFD => "COM_SLAVE_SQL",
-        0xFE => "COM_MULTI",
-        0xFF => "COM_END",
-        _ => return None,
+    let statement = StatementId::read(&mut reader)?;
+    Ok(match byte {
+        STMT_SEND_LONG_DATA => {
+            let parameter = reader.u16("parameter")?;
+            Command::StmtSendLongData { statement, parameter, data: reader.take_rest() }
+        }
+        STMT_CLOSE => Command::StmtClose { statement },
+        STMT_RESET => Command::StmtReset { statement },
+        _ => Command::StmtFetch { statement, rows: reader.u32("number of rows")? },
     })
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_passed_command_is_read() {
-        for (payload, command) in [
-            (&b"\x03SELECT 1\0"[..], Command::Query { sql: b"SELECT 1\0" }),
-            (b"\x03", Command::Query { sql: b"" }),
-            (b"\x02shop", Command::InitDb { schema: b"shop" }),
-            (b"\x0e", Command::Ping),
-            (b"\x01", Command::Quit),
-            (b"\x09", Command::Statistics),
-            (b"\x04users\0%", Command::FieldList { table: b"users", wildcard: b"%" }),
-            (b"\x04users\0", Command::FieldList { table: b"users", wildcard: b"" }),
-            (b"\x16SELECT ?", Command::StmtPrepare { sql: b"SELECT ?" }),
-            (
-                b"\x18\x07\0\0\0\x02\x01data",
-                Command::StmtSendLongData { statement_id: 7, parameter: 0x0102, data: b"data" },
-            ),
-            (b"\x19\x07\0\0\0", Command::StmtClose { statement_id: 7 }),
-            (b"\x1a\xfe\xff\xff\xff", Command::StmtReset { statement_id: 0xFFFF_FFFE }),
-        ] {
-            assert_eq!(Command::parse(payload), Ok(command));
+/// What works on the server rather than on the session's data. MySQL 9.7 has dropped most and answers 1047.
+fn administrative(byte: u8, rest: &[u8]) -> Result<Command<'_>, ProtocolError> {
+    Ok(match byte {
+        CREATE_DB => Command::CreateDb { schema: rest },
+        DROP_DB => Command::DropDb { schema: rest },
+        // MariaDB takes a missing byte for no bits.
+        REFRESH => Command::Refresh { what: rest.first().copied().unwrap_or_default() },
+        SHUTDOWN => Command::Shutdown { level: rest.first().copied() },
+        PROCESS_INFO => Command::ProcessInfo,
+        PROCESS_KILL => {
+            Command::ProcessKill { connection_id: Reader::new("COM_PROCESS_KILL", rest).u32("connection id")? }
         }
-    }
+        DEBUG => Command::Debug,
+        // SLEEP, CONNECT, TIME, DELAYED_INSERT, CONNECT_OUT, DAEMON, MULTI, END, those of MariaDB's replicas among them.
+        _ => Command::Unknown { byte },
+    })
+}
 
-    #[test]
-    fn what_is_short_or_too_long_is_refused() {
-        for payload in [
-            &b"\x0ex"[..],
-            b"\x01x",
-            b"\x09x",
-            b"\x04users",
-            b"\x17\x01\0\0\0\0\x01\0\0",
-            b"\x18\x07\0\0\0\x02",
-            b"\x19\x07\0\0",
-            b"\x19\x07\0\0\0x",
-            b"\x1a\x07\0\0\0\0",
-        ] {
-            assert!(matches!(Command::parse(payload), Err(ProtocolError::Malformed { .. })), "{payload:?}");
-        }
-        assert_eq!(Command::parse(b""), Err(Misbehaviour::EmptyCommand.into()));
-    }
-
-    #[test]
-    fn the_statement_prepared_last_is_refused() {
-        for byte in [0x17, 0x18, 0x19, 0x1A] {
-            let payload = [byte, 0xFF, 0xFF, 0xFF, 0xFF, 0, 1, 0, 0, 0];
-            assert_eq!(Command::parse(&payload), Err(Unsupported::LastPreparedStatement.into()));
-        }
-    }
-
-    #[test]
-    fn every_byte_is_a_command_a_name_or_unknown() {
-        let body = b"\x01\0\0\0\0\x01\0\0\0";
-        let (mut passed, mut named, mut unknown) = (0, 0, 0);
-        for byte in 0..=255 {
-            match Command::parse(&[&[byte], &body[..]].concat()) {
-                Ok(Command::Unsupported { byte: read, .. }) => {
-                    assert_eq!(read, byte);
-                    named += 1;
-                }
-                Ok(Command::Unknown { byte: read }) => {
-                    assert_eq!(read, byte);
-                    unknown += 1;
-                }
-                Ok(_) | Err(_) => passed += 1,
-            }
-        }
-        assert_eq!((passed, named, unknown), (11, 29, 216));
-    }
-
-    #[test]
-    fn commands_without_an_answer_are_told_apart() {
-        for (payload, answered) in [
-            (&b"\x01"[..], false),
-            (b"\x18\x07\0\0\0\0\0", false),
-            (b"\x19\x07\0\0\0", false),
-            (b"\x1a\x07\0\0\0", true),
-            (b"\x0e", true),
-            (b"\x1f", true),
-            (b"\x99", true),
-        ] {
-            assert_eq!(Command::parse(payload).unwrap().expects_response(), answered, "{payload:?}");
-        }
+impl StatementId {
+    /// Reads the id that a statement command starts with.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, ProtocolError> {
+        Ok(match reader.u32("statement id")? {
+            LAST_PREPARED => Self::LastPrepared,
+            id => Self::Id(id),
+        })
     }
 }
+
+/// The fixed part of COM_STMT_SEND_LONG_DATA, so that its data need not be held: they are up to `max_allowed_packet` bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LongDataHead {
+    pub statement: StatementId,
+    pub parameter: u16,
+}
+
+impl LongDataHead {
+    /// Payload bytes up to the data, the command's byte included.
+    pub const LEN: usize = 7;
+
+    const PACKET: &'static str = "COM_STMT_SEND_LONG_DATA";
+
+    /// Reads the first [`LongDataHead::LEN`] bytes of a command's payload, or more; `None` for any other command.
+    ///
+    /// # Errors
+    /// `Malformed` when fewer are given.
+    pub fn parse(front: &[u8]) -> Result<Option<Self>, ProtocolError> {
+        let Some((&STMT_SEND_LONG_DATA, rest)) = front.split_first() else { return Ok(None) };
+        let mut reader = Reader::new(Self::PACKET, rest);
+        let statement = StatementId::read(&mut reader)?;
+        Ok(Some(Self { statement, parameter: reader.u16("parameter")? }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -51,6 +51,9 @@ pub enum Misbehaviour {
     UnexpectedPacket(&'static str),
     #[error("more than {max} changes of the authentication plugin in one login")]
     TooManyAuthSwitches { max: u8 },
+    /// Someone on the way may have written the request.
+    #[error("login inside TLS with other capabilities than the request for TLS had")]
+    ChangedCapabilities,
     #[error("server's public key cannot be used: {0}")]
     PublicKey(&'static str),
     #[error("password of {len} bytes does not fit the server's public key, at most {max} bytes do")]
@@ -67,15 +70,23 @@ pub enum Unsupported {
     /// The name is cut and cleaned of everything but printable ASCII.
     #[error(
         "the server's account uses authentication plugin `{name}`: give the account {usable}",
-        usable = "`caching_sha2_password` or `mysql_native_password`"
+        usable = "`caching_sha2_password`, `client_ed25519`, `parsec` or `mysql_native_password`"
     )]
     AuthPlugin { name: String },
+    /// `mysql_clear_password`, on a leg without TLS.
+    #[error(
+        "the server asks for the password as it is (`{name}`), which only TLS may carry: turn `tls` on for the server"
+    )]
+    CleartextWithoutTls { name: &'static str },
+    #[error("the server does not offer TLS: configure it there, or turn `tls` off for the server")]
+    ServerTls,
     #[error("the server's account uses the password hash from before MySQL 4.1: set its password again")]
     OldPassword,
     #[error("the server's account needs a second factor: use one that does not")]
     SecondFactor,
-    #[error("statement id 4294967295 (the last one prepared): name the statement by its own id")]
-    LastPreparedStatement,
+    /// Which of a row's values are to be concealed cannot be known.
+    #[error("a result without column names may hold what portreeve conceals: ask for metadata, or not for variables")]
+    ConcealingWithoutMetadata,
 }
 
 impl ProtocolError {

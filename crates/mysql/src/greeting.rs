@@ -1,6 +1,6 @@
 //! The server's greeting (HandshakeV10), read from the server and mirrored to the client.
 
-use crate::capabilities::{Capabilities, offered};
+use crate::capabilities::{Capabilities, MariaDbCapabilities, Negotiated, TRANSPORT, offered};
 use crate::limits::NONCE_LEN;
 use crate::login::ClientPlugin;
 use crate::outcome::{ERR, ErrorPacket};
@@ -11,8 +11,8 @@ const PROTOCOL_10: u8 = 10;
 const NONCE_HEAD_LEN: usize = 8;
 /// What the server says of a 20-byte nonce: the NUL after it counts.
 const NONCE_LEN_SAID: u8 = 21;
-/// Six bytes for future use, then four of MariaDB's extended capabilities.
-const RESERVED_LEN: usize = 10;
+/// Behind them are four more, in which MariaDB has its extended capabilities.
+const RESERVED_LEN: usize = 6;
 
 /// Whose server it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub struct Greeting<'a> {
     pub connection_id: u32,
     pub nonce: [u8; NONCE_LEN],
     /// As sent, unmasked.
-    pub capabilities: Capabilities,
+    pub capabilities: Negotiated,
     pub collation: u8,
     /// Bits of [`StatusFlags`](crate::capabilities::StatusFlags), unknown ones kept.
     pub status: u16,
@@ -79,6 +79,7 @@ fn greeting(payload: &[u8]) -> Result<Greeting<'_>, ProtocolError> {
     }
     let nonce_len = usize::from(reader.u8("nonce length")?);
     reader.take(RESERVED_LEN, "reserved bytes")?;
+    let extended = reader.u32("extended capabilities")?;
     // The second part has at least 13 bytes whatever the length said (manual, Protocol::HandshakeV10).
     let nonce_tail = reader.take(nonce_len.saturating_sub(NONCE_HEAD_LEN).max(13), "nonce")?;
     let nonce = join_nonce(nonce_head, nonce_tail).ok_or_else(|| reader.fail("nonce", Fault::Truncated))?;
@@ -89,6 +90,7 @@ fn greeting(payload: &[u8]) -> Result<Greeting<'_>, ProtocolError> {
     };
     reader.end("authentication plugin")?;
     let flavour = flavour(version, capabilities);
+    let capabilities = Negotiated { standard: capabilities, mariadb: mariadb(capabilities, extended) };
     Ok(Greeting { version, connection_id, nonce, capabilities, collation, status, auth_plugin, flavour })
 }
 
@@ -101,6 +103,12 @@ fn join_nonce(head: [u8; NONCE_HEAD_LEN], tail: &[u8]) -> Option<[u8; NONCE_LEN]
     Some(nonce)
 }
 
+/// The last four reserved bytes, which are MariaDB's only where `LONG_PASSWORD` is clear.
+pub(crate) fn mariadb(standard: Capabilities, reserved: u32) -> MariaDbCapabilities {
+    let theirs = !standard.contains(Capabilities::CLIENT_LONG_PASSWORD);
+    MariaDbCapabilities::from_bits_retain(if theirs { reserved } else { 0 })
+}
+
 fn flavour(version: &[u8], capabilities: Capabilities) -> Flavour {
     // MariaDB clears the bit since 10.2; before, only the version tells.
     let named = version.windows(7).any(|part| part.eq_ignore_ascii_case(b"mariadb"));
@@ -110,18 +118,20 @@ fn flavour(version: &[u8], capabilities: Capabilities) -> Flavour {
 /// Appends the greeting for the client: version, connection id, collation and status byte for byte the server's.
 ///
 /// Drivers choose their SQL by the version and cancel by the connection id. The capabilities are `offer` as far as the
-/// server has and the gateway honours them; MariaDB's extended ones are all off; `nonce` is the gateway's own
+/// server has and the gateway honours them, but those of [`TRANSPORT`] are as `offer` says; `nonce` is the gateway's own
 /// ([`nonce_from_random`]), for the server must not be able to have its nonce answered by the client.
 pub fn mirror(
     greeting: &Greeting<'_>,
-    offer: Capabilities,
+    offer: Negotiated,
     plugin: ClientPlugin,
     nonce: &[u8; NONCE_LEN],
     out: &mut Vec<u8>,
 ) {
+    let ours = offer.standard.intersection(TRANSPORT);
     let offer = offer.intersection(offered(greeting.capabilities));
-    let names_plugin = offer.contains(Capabilities::CLIENT_PLUGIN_AUTH);
-    let [bits_0, bits_1, bits_2, bits_3] = offer.bits().to_le_bytes();
+    let standard = offer.standard.difference(TRANSPORT).union(ours);
+    let names_plugin = standard.contains(Capabilities::CLIENT_PLUGIN_AUTH);
+    let [bits_0, bits_1, bits_2, bits_3] = standard.bits().to_le_bytes();
     let (nonce_head, nonce_tail) = nonce.split_at(NONCE_HEAD_LEN);
     out.push(PROTOCOL_10);
     out.extend_from_slice(greeting.version);
@@ -134,6 +144,8 @@ pub fn mirror(
     out.extend_from_slice(&[bits_2, bits_3]);
     out.push(if names_plugin { NONCE_LEN_SAID } else { 0 });
     out.extend_from_slice(&[0; RESERVED_LEN]);
+    // A greeting of MariaDB's has LONG_PASSWORD clear, and so has its mirror: others have no extended capabilities.
+    out.extend_from_slice(&offer.mariadb.bits().to_le_bytes());
     out.extend_from_slice(nonce_tail);
     out.push(0);
     if names_plugin {
@@ -173,6 +185,8 @@ mod tests {
         assert_eq!((greeting.collation, greeting.status), (45, 2));
         assert_eq!(greeting.auth_plugin, b"mysql_native_password");
         assert_eq!(greeting.flavour, Flavour::MariaDb);
+        assert_eq!(greeting.capabilities.mariadb.bits(), 0x1D);
+        assert_eq!(greeting.capabilities.standard.bits(), 0x81FF_F7FE);
     }
 
     #[test]
@@ -181,6 +195,15 @@ mod tests {
         assert_eq!((greeting.version, greeting.connection_id), (&b"9.7.0"[..], 0x0102_0304));
         assert_eq!((greeting.nonce, greeting.collation), (*samples::NONCE, 255));
         assert_eq!((greeting.auth_plugin, greeting.flavour), (&b"caching_sha2_password"[..], Flavour::MySql));
+        assert_eq!(greeting.capabilities, Capabilities::from_bits_retain(0xDFFF_FFFF).into());
+    }
+
+    #[test]
+    fn reserved_bytes_of_another_server_are_no_extended_capabilities() {
+        let mut sample = samples::MYSQL_GREETING.to_vec();
+        let reserved_at = sample.iter().position(|byte| *byte == NONCE_LEN_SAID).unwrap() + 1 + RESERVED_LEN;
+        sample[reserved_at..reserved_at + 4].copy_from_slice(&[0xFF; 4]);
+        assert_eq!(parsed(&sample), parsed(samples::MYSQL_GREETING));
     }
 
     #[test]
@@ -216,33 +239,51 @@ mod tests {
         assert_eq!(parse(&sample), Err(Unsupported::OldProtocol.into()));
     }
 
+    const ALL: Negotiated = Negotiated { standard: Capabilities::all(), mariadb: MariaDbCapabilities::all() };
+
     #[test]
     fn a_mirrored_greeting_keeps_what_clients_act_on() {
         for sample in [samples::MARIADB_GREETING, samples::MYSQL_GREETING] {
             let server = parsed(sample);
             let nonce = nonce_from_random([0x80; NONCE_LEN]);
             let mut out = Vec::new();
-            mirror(&server, Capabilities::all(), ClientPlugin::CachingSha2, &nonce, &mut out);
+            mirror(&server, ALL, ClientPlugin::CachingSha2, &nonce, &mut out);
             let mirrored = parsed(&out);
-            let expected = Greeting {
-                nonce,
-                capabilities: offered(server.capabilities),
-                auth_plugin: b"caching_sha2_password",
-                ..server
-            };
+            let mut capabilities = offered(server.capabilities);
+            capabilities.standard.insert(TRANSPORT);
+            let expected = Greeting { nonce, capabilities, auth_plugin: b"caching_sha2_password", ..server };
             assert_eq!(mirrored, expected);
             let reserved_at = 1 + server.version.len() + 1 + 4 + 8 + 1 + 2 + 1 + 2 + 2 + 1;
             assert_eq!(out[reserved_at..reserved_at + RESERVED_LEN], [0; RESERVED_LEN]);
         }
     }
 
+    fn mirrored(server: &Greeting<'_>, offer: Negotiated) -> Negotiated {
+        let mut out = Vec::new();
+        mirror(server, offer, ClientPlugin::Native, samples::NONCE, &mut out);
+        parsed(&out).capabilities
+    }
+
     #[test]
     fn what_the_caller_takes_away_is_not_offered() {
-        let server = parsed(samples::MYSQL_GREETING);
-        let mut out = Vec::new();
-        let offer = offered(server.capabilities).difference(Capabilities::CLIENT_LOCAL_FILES);
-        mirror(&server, offer, ClientPlugin::Native, samples::NONCE, &mut out);
-        assert!(!parsed(&out).capabilities.contains(Capabilities::CLIENT_LOCAL_FILES));
+        let server = parsed(samples::MARIADB_GREETING);
+        let mut offer = offered(server.capabilities);
+        offer.standard.remove(Capabilities::CLIENT_LOCAL_FILES);
+        offer.mariadb.remove(MariaDbCapabilities::MARIADB_CLIENT_CACHE_METADATA);
+        assert_eq!(mirrored(&server, offer), offer);
+    }
+
+    #[test]
+    fn the_transport_is_offered_as_the_caller_says_whatever_the_server_has() {
+        for has in [Capabilities::empty(), TRANSPORT] {
+            let mut server = parsed(samples::MYSQL_GREETING);
+            server.capabilities.standard = server.capabilities.standard.difference(TRANSPORT).union(has);
+            for bits in [Capabilities::empty(), Capabilities::CLIENT_SSL, Capabilities::CLIENT_COMPRESS, TRANSPORT] {
+                let mut offer = offered(server.capabilities);
+                offer.standard = offer.standard.difference(TRANSPORT).union(bits);
+                assert_eq!(mirrored(&server, offer).standard.intersection(TRANSPORT), bits);
+            }
+        }
     }
 
     #[test]

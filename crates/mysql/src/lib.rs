@@ -19,9 +19,13 @@
     )
 )]
 
+pub mod attributes;
+pub mod bulk;
 pub mod capabilities;
 pub mod collation;
 pub mod command;
+pub mod compression;
+pub mod conceal;
 mod error;
 pub mod execute;
 pub mod greeting;
@@ -34,5 +38,6 @@ pub mod response;
 pub mod row;
 #[cfg(test)]
 mod samples;
+mod tracking;
 
 pub use error::{Fault, Misbehaviour, ProtocolError, Unsupported};

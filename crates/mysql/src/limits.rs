@@ -12,17 +12,30 @@ pub const LOGICAL_PACKET_MAX: usize = 1024 * 1024 * 1024;
 /// Bytes of a login nonce, on both legs and for both plugins (`SCRAMBLE_LENGTH` in the server).
 pub const NONCE_LEN: usize = 20;
 
+/// Bytes of the nonces of `client_ed25519` and `parsec`, and of the one that a `parsec` client adds.
+pub const LONG_NONCE_LEN: usize = 32;
+
+/// Bytes of chance that one login at a server may need: an OAEP seed, and the client's nonce of `parsec`.
+pub const LOGIN_SEED_LEN: usize = 20 + LONG_NONCE_LEN;
+
 /// Bytes of connection attributes accepted from a client, lengths included; the server's own ceiling is the same.
 pub const CONNECT_ATTRS_LEN_MAX: usize = 64 * 1024;
 
 /// Bytes kept of an error packet, header fields and message together.
 pub const ERROR_MESSAGE_KEPT_MAX: usize = 512;
 
-/// Bytes kept of any other packet of a response: an OK packet's counters take at most 23.
-pub const PACKET_HEAD_KEPT_MAX: usize = 64;
+/// Parameters of one execution, query attributes included: MySQL's own ceiling, and what 16 bits of a prepare's answer hold.
+pub const PARAMETERS_MAX: u64 = 65_535;
 
-/// Bytes of the file name in a `LOAD DATA LOCAL` request; what is kept of the packet less its first byte.
-pub const LOCAL_INFILE_NAME_MAX: usize = ERROR_MESSAGE_KEPT_MAX - 1;
+/// Bytes of an OK, EOF or ERR packet of a server: they are held until they are whole. Session tracking is bounded by the
+/// variables that exist; the longest is `sql_mode` or a transaction's characteristics, a few KiB.
+pub const HELD_PACKET_MAX: usize = 1024 * 1024;
+
+/// Bytes of a row or a column's definition while values in it are concealed: such are the rows of SHOW VARIABLES.
+pub const CONCEALED_PACKET_MAX: usize = 4 * 1024 * 1024;
+
+/// Bytes of the file name in a `LOAD DATA LOCAL` request (`FN_REFLEN` in the servers is 512, with the NUL).
+pub const LOCAL_INFILE_NAME_MAX: usize = 511;
 
 /// Columns of one result set; the servers stop at 4096, the wire's prepared statements at this.
 pub const COLUMNS_MAX: u64 = 65_535;
@@ -41,6 +54,17 @@ pub const PUBLIC_KEY_BITS_MAX: usize = 16_384;
 /// Bytes of a plugin's name shown in an error.
 pub const PLUGIN_NAME_SHOWN_MAX: usize = 64;
 
-const _: () = assert!(PACKET_HEAD_KEPT_MAX <= ERROR_MESSAGE_KEPT_MAX);
+/// Payload bytes under which a packet is sent uncompressed (`MIN_COMPRESS_LENGTH` in the servers).
+pub const COMPRESSED_LEN_MIN: usize = 50;
+
+/// Payload bytes that the gateway puts into one compressed packet: more would only be held for longer by its reader.
+pub const COMPRESSED_CHUNK_MAX: usize = 256 * 1024;
+
+/// Bytes that one step of decompression appends at most, whatever a packet claims to hold.
+pub const DECOMPRESSED_STEP_MAX: usize = 64 * 1024;
+
+// What is rewritten stays one physical packet: no sequence id moves.
+const _: () = assert!(HELD_PACKET_MAX < PACKET_PAYLOAD_MAX && CONCEALED_PACKET_MAX < PACKET_PAYLOAD_MAX);
+const _: () = assert!(LOCAL_INFILE_NAME_MAX < HELD_PACKET_MAX && ERROR_MESSAGE_KEPT_MAX < HELD_PACKET_MAX);
 const _: () = assert!(PACKET_PAYLOAD_MAX < LOGICAL_PACKET_MAX);
 const _: () = assert!(CONNECT_ATTRS_LEN_MAX < PACKET_PAYLOAD_MAX);

@@ -6,6 +6,8 @@ use crate::capabilities::Capabilities;
 use crate::reader::Reader;
 use crate::{Fault, ProtocolError};
 
+pub use crate::tracking::{Tracked, of_login, without_redirect};
+
 /// First byte of an OK packet.
 pub const OK: u8 = 0x00;
 /// First byte of an EOF packet, and of the OK packet that takes its place under `DEPRECATE_EOF`.
@@ -51,12 +53,18 @@ pub struct OkPacket {
 }
 
 impl OkPacket {
+    pub(crate) const PACKET: &'static str = "OK packet";
+
     /// Reads the counters of a 4.1 OK packet with header `0x00` or `0xFE`; info and session state are left unread.
     ///
     /// # Errors
     /// `Malformed` when the payload is no OK packet.
     pub fn parse(payload: &[u8]) -> Result<Self, ProtocolError> {
-        let mut reader = Reader::new("OK packet", payload);
+        Self::read(&mut Reader::new(Self::PACKET, payload))
+    }
+
+    /// Reads the counters, and leaves the reader behind them.
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Result<Self, ProtocolError> {
         if !matches!(reader.u8("header")?, OK | EOF) {
             return Err(reader.fail("header", Fault::Invalid));
         }

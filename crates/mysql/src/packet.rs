@@ -105,10 +105,167 @@ pub fn write_packet(out: &mut Vec<u8>, sequence_id: &mut u8, payload: &[u8]) {
     }
 }
 
+/// Follows packets in a stream that are passed on without being held: long data, the client's file.
+#[derive(Debug, Clone)]
+pub struct Passage {
+    until: Until,
+    next_sequence_id: u8,
+    place: Place,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Until {
+    PacketEnd,
+    EmptyPacket,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// In front of the header of a logical packet, or of its continuation.
+    Header { continuation: bool },
+    /// That many bytes before the end of a physical packet.
+    Payload { left: usize, continued: bool },
+    /// Behind everything.
+    End,
+}
+
+/// How far [`Passage::feed`] came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Passed {
+    /// Bytes at the front of those fed that may be passed on; the rest is fed again, with more behind it.
+    pub consumed: usize,
+    /// Whether the last byte of the passage was among them.
+    pub ended: bool,
+}
+
+impl Passage {
+    /// One logical packet, whose first physical one has that sequence id.
+    #[must_use]
+    pub const fn one_packet(first_sequence_id: u8) -> Self {
+        let place = Place::Header { continuation: false };
+        Self { until: Until::PacketEnd, next_sequence_id: first_sequence_id, place }
+    }
+
+    /// Logical packets up to an empty one, as LOCAL INFILE has them.
+    #[must_use]
+    pub const fn up_to_empty(first_sequence_id: u8) -> Self {
+        Self { until: Until::EmptyPacket, ..Self::one_packet(first_sequence_id) }
+    }
+
+    /// The sequence id of the last packet so far; the peer's answer goes on behind that of the passage's last one.
+    #[must_use]
+    pub const fn last_sequence_id(&self) -> u8 {
+        self.next_sequence_id.wrapping_sub(1)
+    }
+
+    /// Takes the next bytes. It stops in front of a header that is not whole, and behind the last byte of the passage.
+    ///
+    /// # Errors
+    /// `Misbehaved` for sequence ids with gaps.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Passed, ProtocolError> {
+        let mut rest = bytes;
+        loop {
+            match self.place {
+                Place::End => break,
+                Place::Header { continuation } => {
+                    let Some((head, payload)) = rest.split_first_chunk::<HEADER_LEN>() else { break };
+                    rest = payload;
+                    self.place = self.behind_header(*head, continuation)?;
+                }
+                Place::Payload { left, continued } => {
+                    let (taken, behind) = rest.split_at_checked(left).unwrap_or((rest, &[]));
+                    rest = behind;
+                    let left = left.saturating_sub(taken.len());
+                    if left > 0 {
+                        self.place = Place::Payload { left, continued };
+                        break;
+                    }
+                    self.place = self.behind_payload(continued);
+                }
+            }
+        }
+        Ok(Passed { consumed: bytes.len().saturating_sub(rest.len()), ended: self.place == Place::End })
+    }
+
+    fn behind_header(&mut self, head: [u8; HEADER_LEN], continuation: bool) -> Result<Place, ProtocolError> {
+        let (len, got) = header(head);
+        let expected = self.next_sequence_id;
+        if got != expected {
+            return Err(Misbehaviour::SequenceId { expected, got }.into());
+        }
+        self.next_sequence_id = expected.wrapping_add(1);
+        let left = len as usize;
+        // An empty continuation ends a logical packet of a multiple of 2^24-1 bytes, and nothing else.
+        if left == 0 && !continuation {
+            return Ok(Place::End);
+        }
+        Ok(Place::Payload { left, continued: left == PACKET_PAYLOAD_MAX })
+    }
+
+    const fn behind_payload(&self, continued: bool) -> Place {
+        match (continued, self.until) {
+            (true, _) => Place::Header { continuation: true },
+            (false, Until::EmptyPacket) => Place::Header { continuation: false },
+            (false, Until::PacketEnd) => Place::End,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::limits::LOGICAL_PACKET_MAX;
+
+    /// Feeds in pieces of that length, keeping what was not consumed, as a connection's buffer does.
+    fn pass(mut passage: Passage, wire: &[u8], piece: usize) -> (usize, bool, u8) {
+        let (mut consumed, mut ended, mut have) = (0, false, 0);
+        while have < wire.len() && !ended {
+            have = wire.len().min(have + piece);
+            let passed = passage.feed(&wire[consumed..have]).unwrap();
+            consumed += passed.consumed;
+            ended = passed.ended;
+        }
+        (consumed, ended, passage.last_sequence_id())
+    }
+
+    #[test]
+    fn a_passage_of_one_packet_ends_with_it() {
+        for len in [0, 1, 300, PACKET_PAYLOAD_MAX - 1, PACKET_PAYLOAD_MAX, PACKET_PAYLOAD_MAX + 1] {
+            let (_, mut wire, next_sequence_id) = written(250, len);
+            let end = wire.len();
+            wire.extend_from_slice(b"behind");
+            for piece in [7, 65_536, usize::MAX / 2] {
+                if piece > 7 || len <= 300 {
+                    let expected = (end, true, next_sequence_id.wrapping_sub(1));
+                    assert_eq!(pass(Passage::one_packet(250), &wire, piece), expected, "{len} in {piece}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_ends_with_the_empty_packet() {
+        let (mut wire, mut sequence_id) = (Vec::new(), 2);
+        for payload in [&b"1,one\n"[..], b"2,two\n", b""] {
+            write_packet(&mut wire, &mut sequence_id, payload);
+        }
+        let end = wire.len();
+        wire.extend_from_slice(b"\x01\0\0\0\x0e");
+        for piece in 1..=wire.len() {
+            assert_eq!(pass(Passage::up_to_empty(2), &wire, piece), (end, true, 4), "in pieces of {piece}");
+        }
+        assert!(!Passage::up_to_empty(2).feed(&wire[..end - 1]).unwrap().ended);
+        let error = Passage::up_to_empty(3).feed(&wire).unwrap_err();
+        assert_eq!(error, Misbehaviour::SequenceId { expected: 3, got: 2 }.into());
+    }
+
+    #[test]
+    fn the_empty_end_of_a_full_packet_is_no_end_of_a_file() {
+        let (_, mut wire, mut sequence_id) = written(2, PACKET_PAYLOAD_MAX);
+        assert!(!Passage::up_to_empty(2).feed(&wire).unwrap().ended);
+        write_packet(&mut wire, &mut sequence_id, b"");
+        assert_eq!(pass(Passage::up_to_empty(2), &wire, 65_536), (wire.len(), true, 4));
+    }
 
     fn written(first_sequence_id: u8, len: usize) -> (Vec<u8>, Vec<u8>, u8) {
         let payload: Vec<u8> = (0..len).map(|i| (i % 251) as u8).collect();

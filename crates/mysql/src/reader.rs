@@ -15,8 +15,18 @@ impl<'a> Reader<'a> {
         Self { packet, rest: payload }
     }
 
+    /// The packet's name, as failures say it.
+    pub(crate) const fn packet(&self) -> &'static str {
+        self.packet
+    }
+
     pub(crate) const fn is_empty(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// What is left, without taking it.
+    pub(crate) const fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     /// Everything that is left.

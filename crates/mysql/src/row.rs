@@ -3,27 +3,29 @@
 use crate::ProtocolError;
 use crate::reader::Reader;
 
-const NULL: u8 = 0xFB;
+pub(crate) const NULL: u8 = 0xFB;
 
 /// Reads the `columns` values of a text row (manual, "Text Resultset Row"); `None` is NULL.
 ///
 /// # Errors
 /// `Malformed` when the payload holds fewer values, or more.
 pub fn text(payload: &[u8], columns: usize) -> Result<Vec<Option<&[u8]>>, ProtocolError> {
-    const FIELD: &str = "value";
     let mut reader = Reader::new("text row", payload);
     let mut values = Vec::new();
     for _ in 0..columns {
-        let mut ahead = reader.clone();
-        if ahead.u8(FIELD)? == NULL {
-            reader = ahead;
-            values.push(None);
-        } else {
-            values.push(Some(reader.lenenc_bytes(FIELD)?));
-        }
+        values.push(next_text(&mut reader)?);
     }
-    reader.end(FIELD)?;
+    reader.end("value")?;
     Ok(values)
+}
+
+/// Reads the next value of a text row; `None` is NULL.
+pub(crate) fn next_text<'a>(reader: &mut Reader<'a>) -> Result<Option<&'a [u8]>, ProtocolError> {
+    if reader.rest().first() == Some(&NULL) {
+        reader.u8("value")?;
+        return Ok(None);
+    }
+    reader.lenenc_bytes("value").map(Some)
 }
 
 #[cfg(test)]

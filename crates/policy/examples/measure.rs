@@ -17,6 +17,7 @@ fn main() {
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",

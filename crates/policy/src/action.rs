@@ -50,12 +50,17 @@ actions! {
     /// Accounts, roles, grants and passwords.
     Users = "users" in "admin",
     SetGlobal = "set_global" in "admin",
+    /// A session of another workload is ended, or its statement.
     Kill = "kill" in "admin",
     Flush = "flush" in "admin",
     Plugins = "plugins" in "admin",
     Replication = "replication" in "admin",
     /// Other sessions' statements.
     Processlist = "processlist" in "admin",
+    /// `COM_SHUTDOWN`.
+    Shutdown = "shutdown" in "admin",
+    /// `COM_DEBUG`: the server writes its state to its log.
+    Debug = "debug" in "admin",
     Outfile = "outfile" in "file",
     Dumpfile = "dumpfile" in "file",
     LoadFile = "load_file" in "file",
@@ -81,6 +86,8 @@ actions! {
     Prepare = "prepare" in "session",
     /// What drivers ask at connect: FROM-less SELECT of harmless functions and variables, SHOW WARNINGS and the like.
     Inspect = "inspect" in "session",
+    /// A session of the same workload is ended, or its statement: how drivers cancel.
+    KillOwn = "kill_own" in "session",
     /// A tagged column is seen unmasked (asked by masking, not by this version).
     Reveal = "reveal" in "",
     /// A tagged column is compared (asked by masking, not by this version).

@@ -21,6 +21,7 @@ pub fn analyse(sql: &[u8], context: &Context<'_>) -> Facts {
         statements: vec![StatementFacts::unread(reason)],
         schema_after: context.default_schema.map(str::to_owned),
         local_files: Vec::new(),
+        kills: None,
     })
 }
 
@@ -28,6 +29,9 @@ pub fn analyse(sql: &[u8], context: &Context<'_>) -> Facts {
 fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
     if sql.len() > TEXT_BYTES_MAX {
         return Err(Unread::new(format!("longer than {TEXT_BYTES_MAX} bytes")));
+    }
+    if let Some(why) = context.unreadable {
+        return Err(Unread::new(why));
     }
     if context.no_backslash_escapes {
         return Err(Unread::new("the session has NO_BACKSLASH_ESCAPES, which changes where strings end"));
@@ -40,6 +44,7 @@ fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
             statements: vec![facts],
             schema_after: context.default_schema.map(str::to_owned),
             local_files: Vec::new(),
+            kills: None,
         });
     }
     if text.len() > PARSED_BYTES_MAX {
@@ -83,6 +88,7 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unre
         statements: Vec::new(),
         schema_after: context.default_schema.map(str::to_owned),
         local_files: Vec::new(),
+        kills: None,
     };
     for part in parts {
         if facts.statements.len() == STATEMENTS_MAX {
@@ -90,16 +96,20 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unre
         }
         let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
         reader.statement(part);
-        let Reader { facts: statement, schema_used, local_file, .. } = reader;
+        let Reader { facts: statement, schema_used, local_file, killed, .. } = reader;
         if schema_used.is_some() && context.prepared {
             // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
             return Err(Unread::new("`USE` in a prepared statement"));
         }
         facts.statements.push(statement);
         facts.local_files.extend(local_file);
+        facts.kills = killed;
         if schema_used.is_some() {
             facts.schema_after = schema_used;
         }
+    }
+    if facts.statements.len() != 1 {
+        facts.kills = None;
     }
     if facts.statements.is_empty() {
         return Err(Unread::new("the text holds no statement"));

@@ -142,10 +142,11 @@ impl Reader<'_> {
     pub(crate) fn kill(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         cursor.one_of(&["HARD", "SOFT"]);
         cursor.one_of(&["CONNECTION", "QUERY"]);
-        cursor
+        let id = cursor
             .next_if(|token| token.kind == Kind::Number)
             .ok_or_else(|| Unread::new("`KILL` of other than a number"))?;
         cursor.end()?;
+        self.killed = id.text.parse().ok();
         self.whole(Action::Kill)
     }
 

@@ -26,6 +26,9 @@ pub struct Context<'a> {
     pub no_backslash_escapes: bool,
     /// `ANSI_QUOTES` is in the session's `sql_mode`: statements with double quotes are not read then.
     pub ansi_quotes: bool,
+    /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
+    /// Everything is `unparsed` then.
+    pub unreadable: Option<&'a str>,
 }
 
 /// Completes and normalises names.

@@ -38,6 +38,10 @@ impl EntityTypes {
         uid(&self.workload, &subject.spiffe_id)
     }
 
+    pub(crate) fn group(&self, group: &str) -> EntityUid {
+        uid(&self.group, group)
+    }
+
     pub(crate) fn action(&self, action: Action) -> EntityUid {
         uid(&self.action, action.as_str())
     }
@@ -69,7 +73,7 @@ impl<'p> Gathered<'p> {
     /// The subject with its groups, and the server.
     pub(crate) fn new(types: &'p EntityTypes, subject: &Subject, server: &'p str) -> Self {
         let mut gathered = Self { types, server, known: HashSet::new(), entities: Vec::new() };
-        let groups: HashSet<_> = subject.groups.iter().map(|group| uid(&types.group, group)).collect();
+        let groups: HashSet<_> = subject.groups.iter().map(|group| types.group(group)).collect();
         for group in &groups {
             gathered.add(group.clone(), HashSet::new());
         }

@@ -17,6 +17,9 @@ pub struct Facts {
     pub schema_after: Option<String>,
     /// The files that `LOAD DATA LOCAL` in it names: the server will ask the client for these, and for no other.
     pub local_files: Vec<String>,
+    /// The connection id of a text that is one `KILL`: whose session that is, only the gateway knows
+    /// ([`Policies::judge_kill`](crate::Policies::judge_kill)).
+    pub kills: Option<u64>,
 }
 
 impl Facts {

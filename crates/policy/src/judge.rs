@@ -52,6 +52,23 @@ impl Policies {
         self.judge_named(subject, Action::Show, resource, context)
     }
 
+    /// Decides about ending a session or its statement: `kill_own` where the session is the same workload's, else `kill`.
+    pub fn judge_kill(&self, subject: &Subject, own: bool, context: &Context<'_>) -> Verdict {
+        let action = if own { Action::KillOwn } else { Action::Kill };
+        self.judge_command(subject, action, Resource::Server, context)
+    }
+
+    /// Decides about a command of the protocol that is one action and holds no statement: `COM_SHUTDOWN`, `COM_DROP_DB`.
+    pub fn judge_command(
+        &self,
+        subject: &Subject,
+        action: Action,
+        resource: Resource,
+        context: &Context<'_>,
+    ) -> Verdict {
+        self.judge_named(subject, action, Ok(resource), context)
+    }
+
     /// Names that come by a command of their own are checked like those of a statement.
     fn judge_named(
         &self,
@@ -70,7 +87,8 @@ impl Policies {
             Err(reason) => StatementFacts::unread(reason),
         };
         let schema_after = context.default_schema.map(str::to_owned);
-        self.judge(subject, &Facts { statements: vec![statement], schema_after, local_files: Vec::new() }, context)
+        let facts = Facts { statements: vec![statement], schema_after, local_files: Vec::new(), kills: None };
+        self.judge(subject, &facts, context)
     }
 
     fn answers(&self, subject: &Subject, server: &str, asked: &Asked<'_>) -> Vec<Answer> {

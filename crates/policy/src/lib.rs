@@ -44,6 +44,7 @@ mod set;
 mod show;
 mod source;
 mod token;
+mod unconditional;
 mod verdict;
 
 pub use action::{Action, StatementClass};

@@ -25,6 +25,8 @@ pub(crate) struct Reader<'n> {
     pub(crate) schema_used: Option<String>,
     /// The file that `LOAD DATA LOCAL` names.
     pub(crate) local_file: Option<String>,
+    /// The connection that `KILL` names.
+    pub(crate) killed: Option<u64>,
 }
 
 impl<'n> Reader<'n> {
@@ -38,6 +40,7 @@ impl<'n> Reader<'n> {
             tables_walked: 0,
             schema_used: None,
             local_file: None,
+            killed: None,
         }
     }
 

@@ -36,6 +36,7 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     };
     let policies = load(root, &strings(setting(case, file, "policies")));
     let verdict = policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context);

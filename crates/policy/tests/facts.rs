@@ -1,6 +1,6 @@
 //! What each form of statement asks for. `check` writes the facts of a text in one line.
 
-#![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
@@ -12,6 +12,7 @@ fn context() -> Context<'static> {
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     }
 }
 
@@ -406,6 +407,20 @@ fn a_session_that_reads_strings_otherwise_reads_nothing() {
     assert!(analyse(b"SELECT '\xbf\x5c', user() -- '", &context()).has_unparsed());
     assert!(!analyse(b"SELECT 1\0", &context()).has_unparsed());
     assert!(analyse(b"SELECT 1\0\0", &context()).has_unparsed());
+    let foreign = Context { unreadable: Some("the session reads statements as `gbk`"), ..context() };
+    let facts = analyse(b"SELECT 1", &foreign);
+    assert_eq!(facts.statements[0].unparsed.as_deref(), Some("the session reads statements as `gbk`"));
+}
+
+#[test]
+fn the_connection_that_a_kill_names_is_told_when_the_kill_stands_alone() {
+    assert_eq!(facts("KILL QUERY 5").kills, Some(5));
+    assert_eq!(facts("KILL 18446744073709551615;").kills, Some(u64::MAX));
+    for sql in
+        ["KILL 5; KILL 6", "SELECT 1; KILL 5", "KILL 5; SELECT 1", "SELECT 5", "KILL 5.0", "KILL 99999999999999999999"]
+    {
+        assert_eq!(facts(sql).kills, None, "{sql}");
+    }
 }
 
 #[test]

@@ -18,6 +18,7 @@ fn facts(sql: &str) -> Facts {
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     };
     analyse(sql.as_bytes(), &context)
 }

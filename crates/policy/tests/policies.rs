@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Context as CedarContext, EntityUid, Request as CedarRequest, RestrictedExpression, Schema};
 use portreeve_policy::{
-    Action, Context, Decision, Flavour, Policies, PolicyProblem, SCHEMA, Source, Subject, Verdict, analyse,
+    Action, Context, Decision, Flavour, Policies, PolicyProblem, Resource, SCHEMA, Source, Subject, Verdict, analyse,
 };
 
 fn context() -> Context<'static> {
@@ -17,6 +17,7 @@ fn context() -> Context<'static> {
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     }
 }
 
@@ -42,6 +43,53 @@ fn an_empty_set_denies_everything() {
     assert_eq!(policies.ids().count(), 0);
     assert_eq!(judge(&policies, "SELECT 1").decision, Decision::Deny);
     assert_eq!(judge(&load("// nothing\n"), "SELECT 1").decision, Decision::Deny);
+}
+
+#[test]
+fn ending_a_session_of_ones_own_workload_is_a_permission_of_its_own() {
+    let policies = load("@id(\"own\")\npermit (principal, action in Action::\"session\", resource);");
+    let may = |own| policies.judge_kill(&subject(), own, &context());
+    assert!(may(true).is_allowed());
+    assert_eq!(may(false).reason, "no policy permits `kill` on `orders`");
+    assert!(!judge(&policies, "KILL 5").is_allowed());
+}
+
+#[test]
+fn a_workload_is_permitted_everything_by_one_policy_without_a_condition_and_no_forbid() {
+    let everything = |text: &str| load(text).permits_everything(&subject(), "orders");
+    for text in [
+        "permit (principal, action, resource);",
+        "permit (principal in Group::\"g\", action, resource in Server::\"orders\");",
+        "permit (principal == Workload::\"spiffe://example.org/a\", action, resource);",
+    ] {
+        assert!(everything(&format!("@id(\"a\") {text}")), "{text}");
+    }
+    for text in [
+        "permit (principal, action, resource) when { context.has_where };",
+        "permit (principal, action, resource) unless { context.multi_statement };",
+        "permit (principal in Group::\"h\", action, resource);",
+        "permit (principal, action in Action::\"session\", resource);",
+        "permit (principal, action, resource in Server::\"other\");",
+        "permit (principal, action, resource in Schema::\"orders/shop\");",
+        "permit (principal, action, resource is Table);",
+        "permit (principal, action, resource);\n@id(\"b\") forbid (principal in Group::\"h\", action, resource);",
+    ] {
+        assert!(!everything(&format!("@id(\"a\") {text}")), "{text}");
+    }
+    assert!(!Policies::load(&[]).unwrap().permits_everything(&subject(), "orders"));
+}
+
+#[test]
+fn commands_without_a_statement_are_judged_by_their_action() {
+    let policies =
+        load("@id(\"drop\")\npermit (principal, action == Action::\"drop\", resource == Schema::\"orders/old\");");
+    let drops = |schema: &str| {
+        let resource = Resource::Schema(schema.to_owned());
+        policies.judge_command(&subject(), Action::Drop, resource, &context()).is_allowed()
+    };
+    assert!(drops("old"));
+    assert!(!drops("shop"));
+    assert!(!policies.judge_command(&subject(), Action::Shutdown, Resource::Server, &context()).is_allowed());
 }
 
 #[test]

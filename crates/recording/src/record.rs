@@ -36,6 +36,10 @@ pub enum Record<'a> {
     Response(#[rkyv(with = AsBox)] Response<'a>),
     /// Last in a file whose session ended in order.
     Closed(#[rkyv(with = AsBox)] Closed<'a>),
+    /// How both legs are carried; after the login, where any of it is not plain.
+    Transport(#[rkyv(with = AsBox)] Transport<'a>),
+    /// The client left while the server was at work for it.
+    Abandoned(#[rkyv(with = AsBox)] Abandoned<'a>),
 }
 
 /// Who opened the session, where it was going and as whom the gateway goes there.
@@ -176,6 +180,13 @@ pub enum Command {
         /// First byte of the command packet.
         code: u8,
     },
+    /// `COM_STMT_BULK_EXECUTE`
+    BulkExecute,
+    /// Another command that goes to the server when policy permits it, by its first byte.
+    Admin {
+        /// First byte of the command packet.
+        code: u8,
+    },
 }
 
 /// What was decided about a statement. There is no default.
@@ -255,6 +266,35 @@ pub struct Closed<'a> {
     pub bytes_to_client: u64,
     /// Bytes sent to the server.
     pub bytes_to_server: u64,
+}
+
+/// What each leg is carried by; absent fields mean plain.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Transport<'a> {
+    /// Protocol version, cipher suite and what was verified, towards the client.
+    #[rkyv(with = Map<AsOwned>)]
+    pub client_tls: Option<Cow<'a, str>>,
+    /// The same towards the server.
+    #[rkyv(with = Map<AsOwned>)]
+    pub server_tls: Option<Cow<'a, str>>,
+    /// `zlib` or `zstd`, towards the client.
+    #[rkyv(with = Map<AsOwned>)]
+    pub client_compression: Option<Cow<'a, str>>,
+    /// The same towards the server.
+    #[rkyv(with = Map<AsOwned>)]
+    pub server_compression: Option<Cow<'a, str>>,
+}
+
+/// A statement whose client left before the answer was over.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Abandoned<'a> {
+    /// Of the statement.
+    pub number: u64,
+    /// Whether the gateway has the server end it.
+    pub killed: bool,
+    /// What came of it, in a sentence.
+    #[rkyv(with = AsOwned)]
+    pub detail: Cow<'a, str>,
 }
 
 // The root of every payload: were it to change size, no older file could be read.

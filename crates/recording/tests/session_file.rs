@@ -7,8 +7,8 @@ use std::io::Cursor;
 
 use portreeve_recording::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX, STREAM_CHUNK_LEN};
 use portreeve_recording::{
-    Closed, Command, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence, Header, Login, Opened, ReadError,
-    Reader, Record, Response, Statement, Stream, Text, TornWhy, Verdict,
+    Abandoned, Closed, Command, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence, Header, Login, Opened,
+    ReadError, Reader, Record, Response, Statement, Stream, Text, TornWhy, Transport, Verdict,
 };
 
 const HEADER: Header = Header { session_id: [0xab; 16], created_unix_ns: 1_795_231_554_000_000_000 };
@@ -97,6 +97,27 @@ fn records() -> Vec<Record<'static>> {
     ]
 }
 
+/// Those that came after the first files of this format were written.
+fn later_records() -> Vec<Record<'static>> {
+    vec![
+        Record::Transport(Transport {
+            client_tls: Some("TLSv1.3 TLS13_AES_128_GCM_SHA256".into()),
+            server_tls: None,
+            client_compression: None,
+            server_compression: Some("zstd".into()),
+        }),
+        Record::Statement(Statement {
+            number: 3,
+            command: Command::Admin { code: 0x08 },
+            prepared: None,
+            sql: Text::empty(),
+            schema: None,
+            parameters: Cow::Borrowed(&[]),
+        }),
+        Record::Abandoned(Abandoned { number: 3, killed: true, detail: "the client left".into() }),
+    ]
+}
+
 fn entries() -> Vec<Entry<'static>> {
     let record_at = |(index, record)| Entry { at_unix_ns: HEADER.created_unix_ns + index as u64, record };
     records().into_iter().enumerate().map(record_at).collect()
@@ -129,6 +150,16 @@ fn every_record_is_read_back_as_it_was_written() {
     let (bytes, starts) = file_of(&entries());
     assert!(starts.iter().all(|start| start.is_multiple_of(FRAME_ALIGN)), "{starts:?}");
     assert_eq!(read(&bytes), (entries(), End::Closed));
+}
+
+#[test]
+fn records_that_came_later_are_read_back_before_the_last() {
+    let mut entries = entries();
+    let last = entries.pop().unwrap();
+    entries.extend(later_records().into_iter().map(|record| Entry { at_unix_ns: last.at_unix_ns, record }));
+    entries.push(last);
+    let (bytes, _) = file_of(&entries);
+    assert_eq!(read(&bytes), (entries, End::Closed));
 }
 
 #[test]

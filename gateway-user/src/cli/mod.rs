@@ -1,5 +1,6 @@
 //! The command line: what may be said, and how a command ends.
 
+mod ca;
 mod check;
 mod detach;
 mod doctor;
@@ -67,7 +68,7 @@ enum Command {
   portreeve run --config ./portreeve.toml --log-format json
   PORTREEVE_LOG=portreeve=debug portreeve run")]
     Run(run::RunArgs),
-    /// Check the configuration, the password files and the policies it names
+    /// Check the configuration, and the password files, PEM files and policies it names
     #[command(after_help = "Examples:
   portreeve check
   portreeve check --config ./portreeve.toml --json")]
@@ -92,6 +93,12 @@ enum Command {
   portreeve workloads
   portreeve workloads --json | jq -r '.[].spiffe_id'")]
     Workloads(workloads::WorkloadsArgs),
+    /// Show the CA that clients must trust to verify the gateway, and make it when it is missing
+    #[command(after_help = "Examples:
+  portreeve ca                         path, fingerprint, validity, and the certificate
+  portreeve ca --json | jq -r .pem > /etc/agents/portreeve-ca.pem
+  portreeve ca renew")]
+    Ca(ca::CaArgs),
     /// List recorded sessions
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
@@ -134,6 +141,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tag(args) => tag::tag(args, config, out),
         Command::Untag(args) => tag::untag(args, config, out),
         Command::Workloads(args) => workloads::run(args, config, out),
+        Command::Ca(args) => ca::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Policy(command) => policy::run(command, config, out),

@@ -161,6 +161,7 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        unreadable: None,
     };
     let facts = analyse(args.sql.as_bytes(), &context);
     let verdict = policies.judge(&subject, &facts, &context);

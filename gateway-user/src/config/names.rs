@@ -3,6 +3,7 @@
 //! Each check returns what is wrong and what to write, to be shown behind the key's place.
 
 use crate::limits::{NAME_BYTES_MAX, SPIFFE_ID_BYTES_MAX, TRUST_DOMAIN_BYTES_MAX};
+use rustls::pki_types::ServerName;
 use std::{
     fmt,
     path::{Component, Path, PathBuf},
@@ -81,6 +82,14 @@ pub(crate) fn check_account(name: &str) -> Result<(), String> {
         return Ok(());
     }
     Err(format!("is not an account name: write 1 to {NAME_BYTES_MAX} bytes without control characters"))
+}
+
+/// What a server is called by clients and in its certificate: a DNS name, without wildcards, or an address.
+pub(crate) fn check_host(host: &str) -> Result<(), String> {
+    if ServerName::try_from(host).is_ok() && !host.ends_with('.') {
+        return Ok(());
+    }
+    Err(format!("`{host}` is neither a DNS name nor an address: write one such as `db.example.org`, without a port"))
 }
 
 /// `spiffe://<trust domain>/<path>` with a path (SPIFFE-ID standard, sections 2.1 to 2.3).

@@ -1,7 +1,8 @@
 //! Password files. What is read here is wiped when dropped; the configuration keeps the file's path, never its content.
 
+use super::file::{self, FileError};
 use crate::limits::SECRET_BYTES_MAX;
-use std::{fs::File, io::Read as _, os::unix::fs::MetadataExt as _, path::Path};
+use std::path::Path;
 use zeroize::Zeroizing;
 
 /// Why a password file cannot be used; the text says what to do.
@@ -28,40 +29,17 @@ pub(crate) fn read(path: &Path) -> Result<Zeroizing<Vec<u8>>, SecretError> {
 /// As [`read`], with a warning when others than owner and group may read or change the file.
 pub(super) fn inspect(path: &Path) -> Result<Option<String>, SecretError> {
     let (secret, mode) = read_with_mode(path)?;
-    if mode & 0o007 != 0 {
-        return Ok(Some(format!(
-            "every user of this host can get at `{}` (mode {:04o}): run `chmod 0600 {0}`",
-            path.display(),
-            mode & 0o7777,
-        )));
-    }
-    Ok(secret.is_empty().then(|| format!("`{}` is empty: the account has no password", path.display())))
+    let empty = || secret.is_empty().then(|| format!("`{}` is empty: the account has no password", path.display()));
+    Ok(file::open_to_all(path, mode).or_else(empty))
 }
 
 fn read_with_mode(path: &Path) -> Result<(Zeroizing<Vec<u8>>, u32), SecretError> {
     let named = || path.display().to_string();
-    let unreadable = |source| SecretError::Unreadable { path: named(), source };
-    // Asked before opening: opening a FIFO would wait for its writer.
-    if !std::fs::metadata(path).map_err(unreadable)?.is_file() {
-        return Err(SecretError::NotAFile { path: named() });
-    }
-    let file = File::open(path).map_err(unreadable)?;
-    let mode = file.metadata().map_err(unreadable)?.mode();
-    // The whole capacity at once: growing would leave copies of the password in freed memory.
-    let capacity = usize::try_from(SECRET_BYTES_MAX + 1).unwrap_or(usize::MAX);
-    let mut bytes = Zeroizing::new(vec![0; capacity]);
-    let mut filled = 0;
-    let mut reader = file.take(SECRET_BYTES_MAX + 1);
-    while let Some(rest) = bytes.get_mut(filled..).filter(|rest| !rest.is_empty()) {
-        match reader.read(rest).map_err(unreadable)? {
-            0 => break,
-            count => filled += count,
-        }
-    }
-    if filled == capacity {
-        return Err(SecretError::TooLong { path: named() });
-    }
-    bytes.truncate(filled);
+    let (mut bytes, mode) = file::read(path, SECRET_BYTES_MAX).map_err(|error| match error {
+        FileError::Unreadable(source) => SecretError::Unreadable { path: named(), source },
+        FileError::NotAFile => SecretError::NotAFile { path: named() },
+        FileError::TooLong => SecretError::TooLong { path: named() },
+    })?;
     if bytes.last() == Some(&b'\n') {
         bytes.pop();
     }

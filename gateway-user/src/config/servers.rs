@@ -1,13 +1,22 @@
 //! `[[server]]` and `[[server.credential]]`.
 
 use super::{
-    Credential, For, Match, Server, Tls, Workload,
+    Compression, Credential, For, Match, OnClientGone, Server, Workload,
     document::{Located, Section},
     names,
     problem::Findings,
     secret,
     settings::{Depth, Place, Seen, checked, valid},
+    tls,
 };
+
+const COMPRESSION: &[(&str, Compression)] = &[
+    ("client", Compression::Client),
+    ("none", Compression::None),
+    ("zlib", Compression::Zlib),
+    ("zstd", Compression::Zstd),
+];
+const ON_CLIENT_GONE: &[(&str, OnClientGone)] = &[("kill", OnClientGone::Kill), ("finish", OnClientGone::Finish)];
 
 /// A match as written, with its place, to compare with those of servers below it.
 type Claim = (Match, Located<String>);
@@ -30,11 +39,26 @@ pub(super) fn read(
             seen.once(name.value, &name.spot, findings);
         }
         let matches = matches(&mut section, guarded, &mut claims, findings);
-        let tls = tls(&mut section, findings);
+        let tls = tls::read(&mut section, place, findings);
+        let compression = choice(&mut section, "compression", COMPRESSION, findings);
+        let on_client_gone = choice(&mut section, "on_client_gone", ON_CLIENT_GONE, findings);
         let credentials = credentials(&mut section, place, workloads, findings);
         section.finish(findings);
-        if let (Some(name), Some(tls)) = (name, tls) {
-            servers.push(Server { name: name.value.to_owned(), matches, tls, credentials });
+        if let (Some(name), Some(tls), Some(compression), Some(on_client_gone)) =
+            (name, tls, compression, on_client_gone)
+        {
+            let tls::Settings { mode, ca_file, hosts, client_certificate } = tls;
+            servers.push(Server {
+                name: name.value.to_owned(),
+                matches,
+                tls: mode,
+                ca_file,
+                hosts,
+                client_certificate,
+                compression,
+                on_client_gone,
+                credentials,
+            });
         }
     }
     servers
@@ -85,24 +109,24 @@ fn claim(parsed: Match, text: &Located<&str>, claims: &mut Vec<Claim>, findings:
     claims.push((parsed, Located { value: text.value.to_owned(), spot: text.spot.clone() }));
 }
 
-fn tls(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Tls> {
-    const ADVICE: &str =
-        "TLS to servers is not in this version; write `tls = \"disabled\"` if the network to this server is trusted";
-    if !section.has("tls") {
-        findings.error(&section.spot_of("tls"), format!("`tls` is missing and means `verify-identity`: {ADVICE}"));
+/// One of a few words; the first when the key is absent.
+pub(super) fn choice<T: Copy>(
+    section: &mut Section<'_>,
+    key: &'static str,
+    choices: &[(&str, T)],
+    findings: &mut Findings<'_>,
+) -> Option<T> {
+    if !section.has(key) {
+        return choices.first().map(|(_, choice)| *choice);
     }
-    let found = section.string("tls", findings)?;
-    match found.value {
-        "disabled" => return Some(Tls::Disabled),
-        "required" | "verify-ca" | "verify-identity" => {
-            findings.error(&found.spot, format!("`{}`: {ADVICE}", found.value));
-        }
-        other => findings.error(
-            &found.spot,
-            format!("`{other}` is none of `disabled`, `required`, `verify-ca`, `verify-identity`: {ADVICE}"),
-        ),
+    let found = section.string(key, findings)?;
+    let choice = choices.iter().find(|(word, _)| *word == found.value).map(|(_, choice)| *choice);
+    if choice.is_none() {
+        let words: Vec<_> = choices.iter().map(|(word, _)| format!("`{word}`")).collect();
+        let message = format!("`{}` is none of {}: write one of them", found.value, words.join(", "));
+        findings.error(&found.spot, message);
     }
-    None
+    choice
 }
 
 fn credentials(

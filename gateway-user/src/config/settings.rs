@@ -1,13 +1,13 @@
-//! From the document to a [`Config`]: the top level, `[interception]`, `[[workload]]`, `[policy]`.
+//! From the document to a [`Config`]: the top level, `[[workload]]`, `[policy]`.
 
 use super::{
-    Config, ConfigProblems, Interception, Problem, TrustDomain, Workload,
+    Config, ConfigProblems, Problem, TrustDomain, Workload,
     document::{Located, Section},
-    names,
+    interception, names,
     problem::{Findings, Spot},
     servers,
 };
-use crate::limits::{CONFIG_BYTES_MAX, GROUPS_MAX, GUARDED_PORTS_MAX, SOCKET_PATH_BYTES_MAX};
+use crate::limits::{CONFIG_BYTES_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX};
 use std::{
     collections::HashMap,
     fs::File,
@@ -25,7 +25,7 @@ pub(super) const CONTROL_SOCKET: &str = "control.sock";
 pub(super) enum Depth {
     /// The configuration file alone.
     TextOnly,
-    /// The password files and policy paths it names as well.
+    /// The password files, PEM files and policy paths it names as well.
     NamedFiles,
 }
 
@@ -118,7 +118,7 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
     let state_dir = folder(&mut root, "state_dir", "/var/lib/portreeve", findings);
     let run_dir = folder(&mut root, "run_dir", "/run/portreeve", findings);
     check_socket_length(&root, run_dir.as_deref(), findings);
-    let interception = interception(&mut root, findings);
+    let interception = interception::read(&mut root, findings);
     let workloads = workloads(&mut root, trust_domain.as_ref(), findings);
     let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
     let servers = servers::read(&mut root, place, guarded, &workloads, findings);
@@ -168,41 +168,6 @@ fn check_socket_length(root: &Section<'_>, run_dir: Option<&Path>, findings: &mu
             format!("is too long for a Unix socket in it: write at most {room} bytes"),
         );
     }
-}
-
-fn interception(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Interception> {
-    let defaults = Interception { ports: vec![3306], listen_port: 0 };
-    if !root.has("interception") {
-        return Some(defaults);
-    }
-    let mut section = root.section("interception", findings)?;
-    let ports = if section.has("ports") { guarded_ports(&mut section, findings) } else { Some(defaults.ports) };
-    let listen_port = section.port("listen_port", findings);
-    let clash = listen_port.as_ref().filter(|found| ports.as_ref().is_some_and(|ports| ports.contains(&found.value)));
-    if let Some(found) = clash {
-        findings.error(
-            &found.spot,
-            format!("`{}` is an intercepted port: write another, or 0 for any free port", found.value),
-        );
-    }
-    section.finish(findings);
-    Some(Interception { ports: ports?, listen_port: listen_port.map_or(0, |found| found.value) })
-}
-
-fn guarded_ports(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Vec<u16>> {
-    let found = section.ports("ports", findings)?;
-    let mut seen = Seen::default();
-    for port in &found.value {
-        if port.value == 0 {
-            findings.error(&port.spot, "`0` is not a port: write a number from 1 to 65535");
-        }
-        seen.once(&port.value.to_string(), &port.spot, findings);
-    }
-    if !(1..=GUARDED_PORTS_MAX).contains(&found.value.len()) {
-        let message = format!("has {} ports: write 1 to {GUARDED_PORTS_MAX}, such as `[3306]`", found.value.len());
-        findings.error(&found.spot, message);
-    }
-    Some(found.value.iter().map(|port| port.value).collect())
 }
 
 fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, findings: &mut Findings<'_>) -> Vec<Workload> {

@@ -1,7 +1,7 @@
 //! One table of bad settings: each alone in an otherwise good configuration, and many at once.
 
 use super::{
-    Config, ConfigProblems, For, Match, names, secret,
+    ClientCertificate, Compression, Config, ConfigProblems, For, Match, OnClientGone, Tls, names, secret,
     settings::{Depth, parse},
 };
 use std::{
@@ -126,18 +126,55 @@ const BAD: &[(&str, &str, &str)] = &[
         "15:28: server[1].match[2]: `127.0.0.1:3306` is there already, in line 15",
     ),
     (
-        "tls = \"disabled\"",
-        "",
-        "13:1: server[1].tls: `tls` is missing and means `verify-identity`: TLS to servers is not in this version; write `tls = \"disabled\"`",
+        "\"disabled\"",
+        "\"off\"",
+        "16:7: server[1].tls: `off` is none of `verify-identity`, `verify-ca`, `required`, `disabled`",
     ),
-    ("\"disabled\"", "\"required\"", "16:7: server[1].tls: `required`: TLS to servers is not in this version"),
-    ("\"disabled\"", "\"verify-ca\"", "16:7: server[1].tls: `verify-ca`: TLS to servers is not in this version"),
+    ("\"disabled\"", "true", "16:7: server[1].tls: is a boolean: write a string"),
+    ("\"disabled\"", "\"required\"\nca_file = 1", "17:11: server[1].ca_file: is an integer: write a string"),
+    ("\"disabled\"", "\"required\"\nhosts = []", "17:9: server[1].hosts: has 0 names: write 1 to 32"),
+    ("\"disabled\"", "\"required\"\nhosts = [\"a:3306\"]", "17:10: server[1].hosts[1]: `a:3306` is neither a DNS name"),
+    ("\"disabled\"", "\"required\"\nhosts = [\"*.a\"]", "17:10: server[1].hosts[1]: `*.a` is neither a DNS name"),
+    ("\"disabled\"", "\"required\"\nhosts = [\"a.\"]", "17:10: server[1].hosts[1]: `a.` is neither a DNS name"),
     (
         "\"disabled\"",
-        "\"verify-identity\"",
-        "16:7: server[1].tls: `verify-identity`: TLS to servers is not in this version",
+        "\"required\"\nhosts = [\"a\", \"a\"]",
+        "17:15: server[1].hosts[2]: `a` is there already, in line 17",
     ),
-    ("\"disabled\"", "\"off\"", "16:7: server[1].tls: `off` is none of `disabled`"),
+    (
+        "\"disabled\"",
+        "\"required\"\nclient_cert_file = \"c\"",
+        "13:1: server[1].client_key_file: `client_key_file` is missing: write it beside `client_cert_file`",
+    ),
+    (
+        "\"disabled\"",
+        "\"required\"\nclient_key_file = \"k\"",
+        "13:1: server[1].client_cert_file: `client_cert_file` is missing: write it beside `client_key_file`",
+    ),
+    (
+        "\"disabled\"",
+        "\"disabled\"\ncompression = \"lz4\"",
+        "17:15: server[1].compression: `lz4` is none of `client`, `none`, `zlib`, `zstd`",
+    ),
+    (
+        "\"disabled\"",
+        "\"disabled\"\non_client_gone = \"wait\"",
+        "17:18: server[1].on_client_gone: `wait` is none of `kill`, `finish`",
+    ),
+    ("[3306]", "[3306]\nrefused_ports = [3306]", "7:18: interception.refused_ports[1]: `3306` is intercepted"),
+    ("[3306]", "[3306]\nrefused_ports = [0]", "7:18: interception.refused_ports[1]: `0` is not a port"),
+    (
+        "[3306]",
+        "[3306]\nrefused_ports = [1, 1]",
+        "7:21: interception.refused_ports[2]: `1` is there already, in line 7",
+    ),
+    ("[3306]", "[3306]\nrefused_ports = 33060", "7:17: interception.refused_ports: is an integer: write a list"),
+    (
+        "[3306]",
+        "[3306]\nrefused_ports = [1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]",
+        "7:17: interception.refused_ports: has 17 ports: write at most 16",
+    ),
+    ("[3306]", "[3306]\nlisten_port = 33062", "7:15: interception.listen_port: `33062` is a refused port"),
     ("for = [\"group:reporting\"]", "", "18:1: server[1].credential[1].for: `for` is missing"),
     ("[\"group:reporting\"]", "[]", "19:7: server[1].credential[1].for: is empty"),
     ("\"group:reporting\"", "\"reporting\"", "19:8: server[1].credential[1].for[1]: `reporting` names nobody"),
@@ -197,7 +234,6 @@ path = "/p"
         "workload[1].cgroup",
         "workload[2].name",
         "workload[2].groups",
-        "server[1].tls",
         "server[1].match[1]",
         "server[1].credential[1].user",
         "server[1].credential[1].password_file",
@@ -216,6 +252,51 @@ fn broken_toml_is_reported_with_its_line_and_nothing_is_guessed_from_it() {
     assert_eq!(unclosed.len(), 1, "{unclosed:#?}");
     let twice = shown(&GOOD.replace("ports = [3306]", "ports = [3306]\nports = [3307]"));
     assert!(twice[0].starts_with("7:1: is not TOML: duplicate key"), "{twice:#?}");
+}
+
+#[test]
+fn a_server_s_settings_have_the_safe_defaults() {
+    let config = read(&GOOD.replace("tls = \"disabled\"\n", "")).unwrap();
+    let server = config.server("orders").unwrap();
+    assert_eq!((server.tls, &server.ca_file, &server.client_certificate), (Tls::VerifyIdentity, &None, &None));
+    assert_eq!((server.compression, server.on_client_gone), (Compression::Client, OnClientGone::Kill));
+    assert!(server.hosts.is_empty());
+}
+
+#[test]
+fn a_server_s_settings_are_read_as_written() {
+    let check = |word: &str, mode: Tls| {
+        assert_eq!(read(&GOOD.replace("\"disabled\"", &format!("{word:?}"))).unwrap().servers[0].tls, mode);
+        assert_eq!(mode.word(), word);
+    };
+    check("disabled", Tls::Disabled);
+    check("required", Tls::Required);
+    check("verify-ca", Tls::VerifyCa);
+    check("verify-identity", Tls::VerifyIdentity);
+
+    let more = "\"verify-ca\"\nca_file = \"ca.pem\"\nhosts = [\"db.example.org\", \"::1\", \"db_2\"]\n\
+        client_cert_file = \"/c.pem\"\nclient_key_file = \"k.pem\"\ncompression = \"zstd\"\non_client_gone = \"finish\"";
+    let config = read(&GOOD.replace("\"disabled\"", more)).unwrap();
+    assert_eq!(config.warnings, []);
+    let server = config.server("orders").unwrap();
+    assert_eq!(server.ca_file, Some(PathBuf::from("/etc/portreeve/ca.pem")));
+    assert_eq!(server.hosts, ["db.example.org", "::1", "db_2"]);
+    let pair = ClientCertificate { certificate_file: "/c.pem".into(), key_file: "/etc/portreeve/k.pem".into() };
+    assert_eq!(server.client_certificate, Some(pair));
+    assert_eq!((server.compression, server.on_client_gone), (Compression::Zstd, OnClientGone::Finish));
+}
+
+#[test]
+fn refused_ports_are_mysql_s_others_unless_they_are_intercepted() {
+    let check = |written: &str, refused: &[u16]| {
+        assert_eq!(read(&GOOD.replace("[3306]", written)).unwrap().interception.refused_ports, refused, "{written}");
+    };
+    check("[3306]", &[33060, 33061, 33062]);
+    check("[3306, 33062]", &[33060, 33061]);
+    check("[3306]\nrefused_ports = []", &[]);
+    check("[3306]\nrefused_ports = [4306, 33060]", &[4306, 33060]);
+    let without = read("trust_domain = \"t\"\n[policy]\npaths = [\"/p\"]\n").unwrap();
+    assert_eq!(without.interception.refused_ports, [33060, 33061, 33062]);
 }
 
 #[test]
@@ -260,6 +341,21 @@ fn what_is_legal_but_hardly_meant_is_a_warning() {
         "\"127.0.0.1:3306\", \"10.0.0.0/8:3306\"",
         "\"10.0.0.0/8:3306\", \"10.1.0.0/16:3306\"",
         ":15:29: server[1].match[2]: is never used: `10.0.0.0/8:3306` in line 15",
+    );
+    check(
+        "\"disabled\"",
+        "\"disabled\"\nca_file = \"a\"",
+        ":17:11: server[1].ca_file: is not used: `tls` is `disabled`",
+    );
+    check(
+        "\"disabled\"",
+        "\"required\"\nca_file = \"a\"",
+        ":17:11: server[1].ca_file: is not used: `required` verifies",
+    );
+    check(
+        "\"disabled\"",
+        "\"disabled\"\nclient_cert_file = \"a\"\nclient_key_file = \"b\"",
+        ":17:20: server[1].client_cert_file: is not used: `tls` is `disabled`",
     );
     check("[\"policies\"]", "[]", ":24:9: policy.paths: is empty: every statement will be denied");
 }
@@ -440,4 +536,50 @@ fn a_file_that_is_no_configuration_is_said_so() {
     );
     check(&folder.write("latin1.toml", b"a = 1\nb = \"\xe9\"\n", 0o600), "is not UTF-8 in line 2");
     check(&folder.write("big.toml", &vec![b'#'; 1024 * 1024 + 1], 0o600), "is longer than 1048576 bytes");
+}
+
+#[test]
+fn pem_files_are_looked_at_when_asked() {
+    let folder = Folder::new("pem");
+    fs::create_dir(folder.0.join("policies")).unwrap();
+    fs::create_dir(folder.0.join("secrets")).unwrap();
+    folder.write("secrets/orders_ro", b"hunter2\n", 0o600);
+    let mut pairs = [(), ()].map(|()| rcgen::generate_simple_self_signed(["db".to_owned()]).unwrap());
+    let [first, second] = &mut pairs;
+    folder.write("ca.pem", first.cert.pem().as_bytes(), 0o644);
+    folder.write("cert.pem", first.cert.pem().as_bytes(), 0o644);
+    folder.write("key.pem", first.signing_key.serialize_pem().as_bytes(), 0o600);
+    folder.write("other.pem", second.signing_key.serialize_pem().as_bytes(), 0o600);
+    folder.write("text.pem", b"no PEM\n", 0o600);
+    folder.write("cut.pem", b"-----BEGIN CERTIFICATE-----\nAAAA\n", 0o600);
+    folder.write("big.pem", &vec![b'#'; 4 * 1024 * 1024 + 1], 0o600);
+    let load = |ca: &str, certificate: &str, key: &str| {
+        let tls = format!(
+            "\"verify-ca\"\nca_file = \"{ca}\"\nclient_cert_file = \"{certificate}\"\nclient_key_file = \"{key}\""
+        );
+        Config::load(&folder.write("portreeve.toml", GOOD.replace("\"disabled\"", &tls).as_bytes(), 0o600))
+    };
+    assert_eq!(load("ca.pem", "cert.pem", "key.pem").unwrap().warnings, []);
+    folder.write("key.pem", first.signing_key.serialize_pem().as_bytes(), 0o640);
+    assert_eq!(load("ca.pem", "cert.pem", "key.pem").unwrap().warnings, []);
+    folder.write("key.pem", first.signing_key.serialize_pem().as_bytes(), 0o644);
+    let warnings = load("ca.pem", "cert.pem", "key.pem").unwrap().warnings;
+    assert!(
+        warnings[0].to_string().contains(":19:19: server[1].client_key_file: every user of this host"),
+        "{warnings:?}"
+    );
+
+    let check = |ca: &str, certificate: &str, key: &str, expected: &str| {
+        let problems = load(ca, certificate, key).unwrap_err();
+        assert!(problems.0.len() == 1 && problems.0[0].to_string().contains(expected), "{expected}\nbut {problems}");
+    };
+    check("none.pem", "cert.pem", "key.pem", ":17:11: server[1].ca_file: cannot read `");
+    check("policies", "cert.pem", "key.pem", "policies` is not a file");
+    check("big.pem", "cert.pem", "key.pem", "is longer than 4194304 bytes");
+    check("text.pem", "cert.pem", "key.pem", "holds no `-----BEGIN CERTIFICATE-----`");
+    check("cut.pem", "cert.pem", "key.pem", "is not PEM: a section has no end");
+    check("ca.pem", "none.pem", "key.pem", ":18:20: server[1].client_cert_file: cannot read `");
+    check("ca.pem", "cert.pem", "cert.pem", ":19:19: server[1].client_key_file: `");
+    check("ca.pem", "cert.pem", "cert.pem", "holds no private key in clear text");
+    check("ca.pem", "cert.pem", "other.pem", "is not that of the certificate in `");
 }

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
 use crate::{
-    config::{Credential, Server},
+    config::{Credential, Server, Tls},
     gateway::Gateway,
     interception,
     workloads::{Presence, Workload},
@@ -35,6 +35,7 @@ pub(super) struct Reason {
 /// Where an arrival may go on to.
 #[derive(Debug, Clone)]
 pub(super) struct Route<'g> {
+    pub(super) destination: SocketAddr,
     pub(super) server: &'g Server,
     pub(super) credential: &'g Credential,
     pub(super) password: &'g [u8],
@@ -53,7 +54,8 @@ impl Arrival {
                 tracing::error!(session = %id, %peer, "a connection was closed unserved: {error:#}");
                 let id = id.to_string();
                 let refusal = Refusal::failed("this session cannot be recorded", &id);
-                login::turn_away_unrecorded(&mut client, &id, &refusal).await;
+                let destination = interception::destination(origin);
+                login::turn_away_unrecorded(&mut client, gateway, &id, destination, &refusal).await;
                 client.finish().await;
                 None
             }
@@ -92,7 +94,7 @@ impl Arrival {
         let mut bytes_to_server = 0;
         let ended = match self.workload.take() {
             Some(workload) => self.proceed(gateway, verdicts, &workload, &mut bytes_to_server).await,
-            None => self.turn_away("the cgroup it was opened from is no longer tagged").await,
+            None => self.turn_away(gateway, "the cgroup it was opened from is no longer tagged").await,
         };
         self.client.finish().await;
         let text = ended.to_string();
@@ -112,10 +114,9 @@ impl Arrival {
     ) -> Ended {
         let route = match self.route(gateway, workload) {
             Ok(route) => route,
-            Err(why) => return self.turn_away(&why).await,
+            Err(why) => return self.turn_away(gateway, &why).await,
         };
-        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, &route)).await
-        {
+        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, route)).await {
             Ok(session) => session,
             Err(ended) => return ended,
         };
@@ -133,17 +134,21 @@ impl Arrival {
                 self.destination
             ));
         };
+        // Until the login speaks TLS to servers (`ServersTls::demanded`): never in clear text instead.
+        if server.tls != Tls::Disabled {
+            return Err(format!("server `{}` is to be spoken to under TLS, which the login cannot yet", server.name));
+        }
         let Some(credential) = gateway.config.credential_for(server, &workload.name, &workload.groups) else {
             return Err(format!("workload `{}` has no credential for server `{}`", workload.name, server.name));
         };
         let Some(password) = gateway.secrets.password(credential) else {
             return Err(format!("the secret of account `{}` at server `{}` is not held", credential.user, server.name));
         };
-        Ok(Route { server, credential, password })
+        Ok(Route { destination: self.destination, server, credential, password })
     }
 
-    async fn turn_away(&mut self, why: &str) -> Ended {
-        login::turn_away(self, &Refusal::access(why, &self.id)).await;
+    async fn turn_away(&mut self, gateway: &Gateway, why: &str) -> Ended {
+        login::turn_away(self, gateway, &Refusal::access(why, &self.id)).await;
         Ended::Refused(why.to_owned())
     }
 }

@@ -2,33 +2,36 @@
 //!
 //! Nothing here writes to a socket: [`Commands::decide`] says what to do once everything is recorded.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    rc::Rc,
-};
+mod administrative;
+mod files;
+mod prepared;
+
+use std::{collections::HashMap, net::SocketAddr, rc::Rc};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
+    attributes::Attributes,
     command::Command,
-    execute::{Execute, ParameterType},
+    conceal::Plan,
+    outcome::Tracked,
     response::{Expect, Summary},
 };
 use portreeve_policy::{Decision, Facts, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
-    Ended, client_fault,
+    Ended,
     journal::{Arrived, Journal},
-    parameters,
+    parameters, reading,
     refusal::Refusal,
     verdicts::{Judgement, Scope, ScopeKey, Verdicts},
 };
 use crate::gateway::Gateway;
+pub(super) use files::FileRequest;
+use prepared::{LastPrepared, Prepared};
 
 /// Bytes of the longest text that is analysed on the session's own thread.
 const ANALYSED_HERE_MAX: usize = 64 * 1024;
-/// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
-const PREPARED_MAX: usize = 4096;
 /// `SERVER_STATUS_NO_BACKSLASH_ESCAPES`: strings are read otherwise.
 const STATUS_NO_BACKSLASH_ESCAPES: u16 = 0x0200;
 /// MariaDB's `SERVER_STATUS_ANSI_QUOTES`. MySQL has another meaning at no bit of this value.
@@ -40,11 +43,18 @@ pub(super) enum Action {
     /// Send it to the server and pass its answer on.
     Forward(Forwarded),
     /// Send it to the server; there is no answer.
-    ForwardUnanswered,
+    ForwardUnanswered {
+        /// As [`Forwarded::statement_id`].
+        statement_id: Option<u32>,
+    },
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
     Drop,
+    /// Log in anew on both legs.
+    ChangeUser,
+    /// Send it to the server, and from then on pass bytes both ways: a stream of replication has no end.
+    Replicate { number: u64 },
     /// The client leaves.
     Quit,
 }
@@ -57,6 +67,12 @@ pub(super) struct Forwarded {
     /// Whose text it is; none for commands without one.
     judgement: Option<Rc<Judgement>>,
     effect: Effect,
+    /// The text where it was not read and may ask for a file: the name that the server asks for must be in it.
+    text: Option<Box<[u8]>>,
+    /// Of the statement prepared, where its answers are looked through: what was concealed in its definitions.
+    plan: Option<Plan>,
+    /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
+    pub(super) statement_id: Option<u32>,
 }
 
 /// What a command changes in the session when the server accepts it.
@@ -70,6 +86,8 @@ enum Effect {
         number: u64,
         judgement: Rc<Judgement>,
     },
+    /// Prepared statements and whatever was set are gone.
+    Reset,
 }
 
 impl Effect {
@@ -84,43 +102,55 @@ impl Effect {
 }
 
 impl Forwarded {
-    /// Whether the server may ask the client for a file.
-    pub(super) fn may_ask_for_a_file(&self) -> bool {
-        self.judgement.as_ref().is_some_and(|judgement| !judgement.facts.local_files.is_empty())
+    /// A command that is no more than its answer's layout.
+    const fn plain(number: u64, expect: Expect) -> Self {
+        Self { number, expect, judgement: None, effect: Effect::None, text: None, plan: None, statement_id: None }
     }
 
-    /// Whether the file is one that the judged text names.
-    pub(super) fn names_file(&self, file: &[u8]) -> bool {
-        self.judgement
-            .as_ref()
-            .is_some_and(|judgement| judgement.facts.local_files.iter().any(|name| name.as_bytes() == file))
+    /// Whether the session begins anew when the server agrees.
+    pub(super) const fn begins_anew(&self) -> bool {
+        matches!(self.effect, Effect::Reset)
     }
-}
 
-#[derive(Debug)]
-struct Prepared {
-    /// Number of the statement that prepared it.
-    number: u64,
-    judgement: Rc<Judgement>,
-    parameters: u16,
-    /// Bound by an earlier execution.
-    types: Vec<ParameterType>,
-    /// Parameters sent ahead of the execution.
-    long_data: BTreeSet<u16>,
+    /// What is known of the columns that are concealed.
+    pub(super) fn plan(&self) -> Option<Plan> {
+        self.plan.clone()
+    }
+
+    /// Whether the text names what a server may tell of ways round the gateway.
+    pub(super) fn conceals(&self) -> bool {
+        self.judgement.as_ref().is_some_and(|judgement| judgement.conceals)
+    }
 }
 
 /// The command phase of one session.
 #[derive(Debug)]
 pub(super) struct Commands {
     session: String,
+    /// Where the server is.
+    server: SocketAddr,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
     prepared: HashMap<u32, Prepared>,
+    last_prepared: LastPrepared,
 }
 
 impl Commands {
-    pub(super) fn new(session: String, verdicts: &Rc<Verdicts>, scope: Rc<Scope>) -> Self {
-        Self { session, verdicts: Rc::clone(verdicts), scope, prepared: HashMap::new() }
+    pub(super) fn new(session: String, server: SocketAddr, verdicts: &Rc<Verdicts>, scope: Rc<Scope>) -> Self {
+        let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
+        Self { session, server, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+    }
+
+    /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
+    pub(super) fn begin_anew(&mut self, key: ScopeKey) {
+        self.prepared.clear();
+        self.last_prepared = LastPrepared::None;
+        self.scope = self.verdicts.scope(key);
+    }
+
+    /// What verdicts depend on now.
+    pub(super) fn key(&self) -> &ScopeKey {
+        &self.scope.key
     }
 
     fn schema(&self) -> Option<&str> {
@@ -131,7 +161,7 @@ impl Commands {
     /// this thread would go on. `None` for the rest, which are analysed where they are.
     pub(super) async fn analyse_aside(&self, command: &Command<'_>) -> Option<Facts> {
         let (sql, prepared) = match *command {
-            Command::Query { sql } => (sql, false),
+            Command::Query { sql, .. } => (sql, false),
             Command::StmtPrepare { sql } => (sql, true),
             _ => return None,
         };
@@ -154,21 +184,39 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         match *command {
-            Command::Query { sql } => self.query(gateway, journal, sql, facts),
+            Command::Query { sql, attributes } => self.query(gateway, journal, sql, attributes, facts),
             Command::StmtPrepare { sql } => self.prepare(gateway, journal, sql, facts),
             Command::StmtExecute(execute) => self.execute(gateway, journal, &execute),
+            Command::StmtBulkExecute(execute) => self.bulk_execute(gateway, journal, &execute),
+            Command::StmtFetch { statement, .. } => self.fetch(gateway, journal, statement),
+            Command::StmtSendLongData { statement, parameter, data } => {
+                self.send_long_data(journal, statement, parameter, parameters::long_data(data))
+            }
+            Command::StmtClose { statement } => self.close(journal, statement),
+            Command::StmtReset { statement } => self.reset(gateway, journal, statement),
             Command::InitDb { schema } => self.init_db(gateway, journal, schema),
             Command::FieldList { table, .. } => self.field_list(gateway, journal, table),
             Command::Ping => self.plain(gateway, journal, Recorded::Ping, Expect::Simple),
             Command::Statistics => self.plain(gateway, journal, Recorded::Statistics, Expect::Statistics),
-            Command::StmtSendLongData { statement_id, parameter, data } => {
-                self.send_long_data(journal, statement_id, parameter, data)
-            }
-            Command::StmtClose { statement_id } => self.close(journal, statement_id),
-            Command::StmtReset { statement_id } => self.reset(gateway, journal, statement_id),
+            Command::SetOption { .. } => self.plain(gateway, journal, Recorded::SetOption, Expect::Simple),
+            Command::ResetConnection => self.reset_connection(gateway, journal),
+            Command::ChangeUser { .. } => self.change_user(journal),
             Command::Quit => Ok(Action::Quit),
-            Command::Unsupported { byte, name } => self.refuse(gateway, journal, byte, name),
-            Command::Unknown { byte } => self.refuse(gateway, journal, byte, "a command it does not know"),
+            Command::ProcessKill { connection_id } => self.process_kill(gateway, journal, connection_id),
+            Command::Debug
+            | Command::Refresh { .. }
+            | Command::Shutdown { .. }
+            | Command::ProcessInfo
+            | Command::CreateDb { .. }
+            | Command::DropDb { .. }
+            | Command::TableDump { .. }
+            | Command::RegisterSlave { .. }
+            | Command::BinlogDump { .. }
+            | Command::BinlogDumpGtid { .. } => self.administrative(gateway, journal, command),
+            Command::Unsupported { byte, name } => {
+                self.refuse_with(gateway, journal, Recorded::Refused { code: byte }, None, name)
+            }
+            Command::Unknown { byte } => self.unknown(gateway, journal, byte),
         }
     }
 
@@ -181,69 +229,21 @@ impl Commands {
         gateway: &Gateway,
         journal: &mut Journal,
         sql: &[u8],
+        attributes: Attributes<'_>,
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
-        let arrived = self.arrived(Recorded::Query, Text::of_sql(sql));
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        Ok(self.by_verdict(gateway, &judgement.verdict, || {
-            let effect = Effect::of_query(&judgement.facts);
-            Forwarded { number, expect: Expect::Query, judgement: Some(Rc::clone(&judgement)), effect }
-        }))
-    }
-
-    fn prepare(
-        &mut self,
-        gateway: &Gateway,
-        journal: &mut Journal,
-        sql: &[u8],
-        facts: Option<Facts>,
-    ) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
-        let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        if self.prepared.len() >= PREPARED_MAX {
-            return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
-        }
-        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
-            number,
-            expect: Expect::Prepare,
-            judgement: None,
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
-        }))
-    }
-
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
-    fn execute(&mut self, gateway: &Gateway, journal: &mut Journal, execute: &Execute<'_>) -> Result<Action, Ended> {
-        let Some(prepared) = self.prepared.get_mut(&execute.statement_id) else {
-            return self.unknown_statement(journal, Recorded::Execute, execute.statement_id);
-        };
-        if execute.flags != 0 {
-            let why = "COM_STMT_EXECUTE with a cursor";
-            let number = Some(prepared.number);
-            return self.refuse_with(gateway, journal, Recorded::Execute, number, why);
-        }
-        let parameters =
-            execute.parameters(prepared.parameters, &prepared.types, &prepared.long_data).map_err(client_fault)?;
-        let texts = parameters::texts(&parameters.values);
-        let judgement = Rc::clone(&prepared.judgement);
-        let arrived = Arrived {
-            command: Recorded::Execute,
-            prepared: Some(prepared.number),
-            text: Text::empty(),
-            schema: self.scope.key.schema.as_deref(),
-            parameters: &texts,
-        };
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        if let Some(bound) = parameters.bound {
-            prepared.types = bound;
-        }
-        prepared.long_data.clear();
-        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
-            number,
-            expect: Expect::Execute,
+        let attributes = parameters::attributes(attributes.iter());
+        let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
+        // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
+        let of_kill = judgement.facts.kills.map(|id| self.judge_kill(gateway, id));
+        let verdict = of_kill.as_ref().unwrap_or(&judgement.verdict);
+        let number = journal.judged(arrived, judgement.class, verdict)?;
+        Ok(self.by_verdict(gateway, verdict, || Forwarded {
+            effect: Effect::of_query(&judgement.facts),
+            text: files::text_to_hold(&judgement.facts, sql),
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::None,
+            ..Forwarded::plain(number, Expect::Query)
         }))
     }
 
@@ -256,10 +256,8 @@ impl Commands {
         let verdict = gateway.policies.judge_use_schema(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::InitDb, Text::of_bytes(schema)), "use", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
-            number,
-            expect: Expect::Simple,
-            judgement: None,
             effect: Effect::Schema(name.to_owned()),
+            ..Forwarded::plain(number, Expect::Simple)
         }))
     }
 
@@ -271,12 +269,7 @@ impl Commands {
         let key = &self.scope.key;
         let verdict = gateway.policies.judge_field_list(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::FieldList, Text::of_bytes(table)), "show", &verdict)?;
-        Ok(self.by_verdict(gateway, &verdict, || Forwarded {
-            number,
-            expect: Expect::FieldList,
-            judgement: None,
-            effect: Effect::None,
-        }))
+        Ok(self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::FieldList)))
     }
 
     /// A command that carries no statement.
@@ -289,58 +282,41 @@ impl Commands {
     ) -> Result<Action, Ended> {
         gateway.counters.statement(false);
         let number = journal.arrived(self.arrived(command, Text::empty()))?;
-        Ok(Action::Forward(Forwarded { number, expect, judgement: None, effect: Effect::None }))
+        Ok(Action::Forward(Forwarded::plain(number, expect)))
     }
 
-    fn send_long_data(
-        &mut self,
+    /// Everybody may: it gives nothing, and what was set is as it was at login.
+    fn reset_connection(&mut self, gateway: &Gateway, journal: &mut Journal) -> Result<Action, Ended> {
+        gateway.counters.statement(false);
+        let number = journal.arrived(self.arrived(Recorded::ResetConnection, Text::empty()))?;
+        Ok(Action::Forward(Forwarded { effect: Effect::Reset, ..Forwarded::plain(number, Expect::Simple) }))
+    }
+
+    fn change_user(&mut self, journal: &mut Journal) -> Result<Action, Ended> {
+        journal.arrived(self.arrived(Recorded::ChangeUser, Text::empty()))?;
+        Ok(Action::ChangeUser)
+    }
+
+    /// As the server answers to a byte that is no command, or none that a client may send.
+    fn unknown(&self, gateway: &Gateway, journal: &mut Journal, byte: u8) -> Result<Action, Ended> {
+        gateway.counters.statement(true);
+        let arrived = self.arrived(Recorded::Refused { code: byte }, Text::empty());
+        journal.refused(arrived, "no command that servers know has this byte")?;
+        Ok(Action::Answer(Refusal::unknown_command()))
+    }
+
+    /// A command with fields missing, or with what no field can hold: as servers do, it is answered, and that is all.
+    pub(super) fn malformed(
+        &self,
+        gateway: &Gateway,
         journal: &mut Journal,
-        statement_id: u32,
-        parameter: u16,
-        data: &[u8],
+        byte: u8,
+        error: &ProtocolError,
     ) -> Result<Action, Ended> {
-        let Some(prepared) = self.prepared.get_mut(&statement_id) else {
-            self.unknown_statement(journal, Recorded::SendLongData, statement_id)?;
-            return Ok(Action::Drop);
-        };
-        prepared.long_data.insert(parameter);
-        journal.arrived(Arrived {
-            command: Recorded::SendLongData,
-            prepared: Some(prepared.number),
-            text: parameters::long_data(data),
-            schema: None,
-            parameters: &[],
-        })?;
-        Ok(Action::ForwardUnanswered)
-    }
-
-    fn close(&mut self, journal: &mut Journal, statement_id: u32) -> Result<Action, Ended> {
-        let Some(prepared) = self.prepared.remove(&statement_id) else { return Ok(Action::Drop) };
-        journal.arrived(Arrived {
-            command: Recorded::Close,
-            prepared: Some(prepared.number),
-            text: Text::empty(),
-            schema: None,
-            parameters: &[],
-        })?;
-        Ok(Action::ForwardUnanswered)
-    }
-
-    fn reset(&mut self, gateway: &Gateway, journal: &mut Journal, statement_id: u32) -> Result<Action, Ended> {
-        let Some(prepared) = self.prepared.get_mut(&statement_id) else {
-            return self.unknown_statement(journal, Recorded::Reset, statement_id);
-        };
-        prepared.long_data.clear();
-        self.plain(gateway, journal, Recorded::Reset, Expect::Simple)
-    }
-
-    fn unknown_statement(&self, journal: &mut Journal, command: Recorded, statement_id: u32) -> Result<Action, Ended> {
-        journal.refused(self.arrived(command, Text::empty()), "no statement of this session has this id")?;
-        Ok(Action::Answer(Refusal::unknown_statement(statement_id)))
-    }
-
-    fn refuse(&self, gateway: &Gateway, journal: &mut Journal, byte: u8, name: &str) -> Result<Action, Ended> {
-        self.refuse_with(gateway, journal, Recorded::Refused { code: byte }, None, name)
+        gateway.counters.statement(true);
+        let arrived = self.arrived(Recorded::Refused { code: byte }, Text::empty());
+        journal.refused(arrived, &error.to_string())?;
+        Ok(Action::Answer(Refusal::malformed(&error.to_string(), &self.session)))
     }
 
     fn refuse_with(
@@ -375,40 +351,31 @@ impl Commands {
     }
 
     /// Takes over what the server's whole answer means for the commands after it.
-    pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary) {
+    pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary, plan: Option<&Plan>) {
         let failed = summary.error.is_some();
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
             Effect::Prepared { number, judgement } => {
-                if let Some(prepared) = &summary.prepared {
-                    let statement = Prepared {
-                        number,
-                        judgement,
-                        parameters: prepared.parameters,
-                        types: Vec::new(),
-                        long_data: BTreeSet::new(),
-                    };
-                    self.prepared.insert(prepared.statement_id, statement);
-                }
+                self.settle_prepared(number, judgement, summary, plan);
                 None
             }
-            Effect::Schema(_) | Effect::None => None,
+            Effect::Schema(_) | Effect::Reset | Effect::None => None,
         };
         // Errors and the answers to other commands carry no status: what was known stays.
         let key = &self.scope.key;
-        let has_status = !failed && matches!(forwarded.expect, Expect::Query | Expect::Execute | Expect::Simple);
+        let has_status = !failed && has_status(forwarded.expect);
         let status = has_status.then_some(summary.status);
         let no_backslash_escapes =
             status.map_or(key.no_backslash_escapes, |status| status & STATUS_NO_BACKSLASH_ESCAPES != 0);
         let ansi_quotes = status.map_or(key.ansi_quotes, |status| self.says_ansi_quotes(status));
         let same_reading = no_backslash_escapes == key.no_backslash_escapes && ansi_quotes == key.ansi_quotes;
-        if schema.is_none() && same_reading {
+        if schema.is_none() && same_reading && summary.tracked == Tracked::default() {
             return;
         }
         let schema = schema.unwrap_or_else(|| key.schema.clone());
         let key = ScopeKey { schema, no_backslash_escapes, ansi_quotes, ..key.clone() };
-        self.scope = self.verdicts.scope(key);
+        self.scope = self.verdicts.scope(reading::follow(&key, &summary.tracked));
     }
 
     /// MySQL does not say whether `ANSI_QUOTES` is on: what was read at login stays.
@@ -420,10 +387,24 @@ impl Commands {
     }
 }
 
+/// Whether the answer's last packet always says how texts are read from then on.
+const fn has_status(expect: Expect) -> bool {
+    match expect {
+        Expect::Query | Expect::Execute { .. } | Expect::Simple => true,
+        Expect::Prepare
+        | Expect::Fetch
+        | Expect::BulkExecute
+        | Expect::FieldList
+        | Expect::Statistics
+        | Expect::BinlogDump => false,
+    }
+}
+
 /// The answer to a packet that is no command the gateway can read; the session ends with it.
 pub(super) fn unreadable(error: &ProtocolError, session: &str) -> Refusal {
-    if let ProtocolError::Misbehaved(Misbehaviour::PacketTooLarge { max, .. }) = error {
-        return Refusal::too_large(*max, session);
+    match error {
+        ProtocolError::Misbehaved(Misbehaviour::PacketTooLarge { max, .. }) => Refusal::too_large(*max, session),
+        ProtocolError::Misbehaved(Misbehaviour::SequenceId { .. }) => Refusal::out_of_order(),
+        other => Refusal::failed(&format!("the command cannot be read: {other}"), session),
     }
-    Refusal::failed(&format!("the command cannot be read: {error}"), session)
 }

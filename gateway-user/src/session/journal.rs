@@ -9,7 +9,8 @@ use std::{
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text, Verdict, clip,
+    Abandoned, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text,
+    Transport, Verdict, clip,
 };
 
 use crate::recorder::SessionFile;
@@ -61,6 +62,15 @@ impl Journal {
 
     pub(super) fn login(&mut self, login: Login<'_>) -> Result<(), JournalError> {
         self.write(Record::Login(Box::new(login)))
+    }
+
+    pub(super) fn transport(&mut self, transport: Transport<'_>) -> Result<(), JournalError> {
+        self.write(Record::Transport(transport))
+    }
+
+    /// Records that the client left before the answer to a statement was over.
+    pub(super) fn abandoned(&mut self, number: u64, killed: bool, detail: &str) -> Result<(), JournalError> {
+        self.write(Record::Abandoned(Abandoned { number, killed, detail: clip(detail.as_bytes()) }))
     }
 
     /// Records a command and the verdict on it, before anything of it is forwarded. Returns its number.

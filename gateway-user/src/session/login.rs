@@ -1,50 +1,112 @@
 //! Both logins: the client's, which proves nothing, and the gateway's own at the server.
 
 mod client;
+mod compressed;
 mod server;
 
-use std::{borrow::Cow, rc::Rc, time::Duration};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, time::Duration};
 
 use portreeve_mysql::{
     collation,
-    greeting::Flavour,
+    greeting::{self, Flavour, Greeting, ServerHello},
+    login::ClientPlugin,
+    outcome,
     packet::{self, Framed},
 };
-use portreeve_policy::{Decision, Flavour as PolicyFlavour};
-use portreeve_recording::{ErrorText, Login as LoginRecord, clip};
+use portreeve_policy::{Action, Flavour as PolicyFlavour, Resource, Verdict};
+use portreeve_recording::{ErrorText, Login as LoginRecord, Transport, clip};
 use tokio::time::timeout;
 
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
     link::{Link, LinkError},
-    reading,
+    reading::{self, Reading},
     refusal::Refusal,
     relay::Session,
+    server_fault,
     verdicts::ScopeKey,
 };
 use crate::{gateway::Gateway, workloads::Workload};
-use client::Client;
-use server::Server;
 
-pub(super) use server::from_server;
+pub(super) use client::{Client, take_login};
+pub(super) use compressed::Compressed;
+pub(super) use server::{LoggedIn, LoginFailure, Wanted, dial, exchange, from_server, log_in as log_in_to_server};
 
 /// Payload bytes of one packet during login.
 const LOGIN_PACKET_MAX: usize = 128 * 1024;
+/// Bytes of a client's connection attributes that go to the server with the gateway's own: within the ceiling of the
+/// servers, 64 KiB.
+const ATTRIBUTES_FORWARDED_MAX: usize = 60 * 1024;
+
+/// What the server said of itself, owned.
+struct Server {
+    version: Vec<u8>,
+    connection_id: u32,
+    flavour: Flavour,
+}
+
+impl Server {
+    /// In place of a server that was not reached.
+    const NONE: Self = Self { version: Vec::new(), connection_id: 0, flavour: Flavour::MySql };
+
+    fn of(greeting: &Greeting<'_>) -> Self {
+        let Greeting { version, connection_id, flavour, .. } = *greeting;
+        Self { version: version.to_vec(), connection_id, flavour }
+    }
+}
+
 /// Dials the server, shows the client its greeting, takes the client's login, and logs in with the held credential.
 ///
 /// # Errors
 /// Why there is no session; the client has been told where that is possible.
 pub(super) async fn log_in<'a>(
     arrival: &'a mut Arrival,
-    gateway: &Gateway,
+    gateway: &'a Gateway,
     verdicts: &Rc<Verdicts>,
-    workload: &Workload,
-    route: &Route<'_>,
+    workload: &'a Workload,
+    route: Route<'a>,
 ) -> Result<Session<'a>, Ended> {
-    let mut upstream = server::dial(arrival, route).await?;
-    let (server, login, mut client) = server::greet(arrival, &mut upstream, route).await?;
-    let key = ScopeKey {
+    let mut upstream = reach(arrival, gateway, &route).await?;
+    let hello = read_hello(arrival, gateway, &mut upstream, &route).await?;
+    let greeting = understand(arrival, gateway, &hello, &route).await?;
+    let plugin = ClientPlugin::of_greeting(&greeting);
+    let host = client::Host { names: &route.server.hosts, destination: route.destination.ip() };
+    let id = arrival.id.clone();
+    let client = client::greet(&mut arrival.client, gateway, &id, &greeting, plugin, &host).await?;
+    let server = Server::of(&greeting);
+    let key = admit(arrival, gateway, &client, &server, scope_key(workload, &route, &server)).await?;
+    let wanted = Wanted {
+        capabilities: client.capabilities,
+        collation: client.collation,
+        schema: client.schema.as_deref(),
+        attributes: attributes(&client.attributes, workload, &id),
+        client_compressed: client.compressed,
+    };
+    let logged_in = match log_in_to_server(&mut upstream, gateway, &route, &greeting, wanted).await {
+        Ok(logged_in) => logged_in,
+        Err(failure) => return Err(fail_login(arrival, &client, &server, &route, failure).await),
+    };
+    let key = read_on(arrival, gateway, &mut upstream, &client, &server, &logged_in, key).await?;
+    record(arrival, &client, &server, None)?;
+    record_transport(arrival, &client, &logged_in)?;
+    finish(arrival, &client, &logged_in).await?;
+    let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
+    Ok(Session::new(
+        arrival,
+        upstream,
+        route,
+        workload,
+        client,
+        logged_in.leg,
+        connection,
+        verdicts,
+        verdicts.scope(key),
+    ))
+}
+
+fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
+    ScopeKey {
         spiffe_id: workload.spiffe_id.clone(),
         groups: workload.groups.clone(),
         server: route.server.name.clone(),
@@ -55,48 +117,170 @@ pub(super) async fn log_in<'a>(
         },
         no_backslash_escapes: false,
         ansi_quotes: false,
-    };
-    let key = admit(arrival, gateway, &mut client, &server, key).await?;
-    let ok = server::authenticate(arrival, &mut upstream, login, &server, &client, workload, route).await?;
-    let reading = match reading::ask(&mut upstream, client.capabilities).await {
+        unreadable: None,
+    }
+}
+
+/// The client's attributes, then who it is by the gateway's knowledge: later ones of a name are the ones that servers show.
+pub(super) fn attributes<'a>(
+    client: &'a [(Vec<u8>, Vec<u8>)],
+    workload: &'a Workload,
+    session: &'a str,
+) -> Vec<(&'a [u8], &'a [u8])> {
+    let bytes: usize =
+        client.iter().map(|(name, value)| name.len().saturating_add(value.len()).saturating_add(18)).sum();
+    let client = if bytes <= ATTRIBUTES_FORWARDED_MAX { client } else { &[] };
+    let own: [(&[u8], &[u8]); 3] = [
+        (b"portreeve_version", env!("CARGO_PKG_VERSION").as_bytes()),
+        (b"portreeve_workload", workload.spiffe_id.as_bytes()),
+        (b"portreeve_session", session.as_bytes()),
+    ];
+    client.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).chain(own).collect()
+}
+
+async fn reach(arrival: &mut Arrival, gateway: &Gateway, route: &Route<'_>) -> Result<Link, Ended> {
+    match dial(route.destination).await {
+        Ok(link) => Ok(link),
+        Err(cause) => {
+            let refusal = Refusal::unreachable(&route.server.name, &cause, &arrival.id);
+            turn_away(arrival, gateway, &refusal).await;
+            Err(Ended::Refused(format!("server `{}` cannot be reached: {cause}", route.server.name)))
+        }
+    }
+}
+
+/// The payload of the server's first packet.
+async fn read_hello(
+    arrival: &mut Arrival,
+    gateway: &Gateway,
+    upstream: &mut Link,
+    route: &Route<'_>,
+) -> Result<Vec<u8>, Ended> {
+    match from_server(upstream).await {
+        Ok((hello, _)) => Ok(hello),
+        Err(ended) => {
+            let why = "it closed the connection before its greeting";
+            let refusal = Refusal::unreachable(&route.server.name, why, &arrival.id);
+            turn_away(arrival, gateway, &refusal).await;
+            Err(ended)
+        }
+    }
+}
+
+async fn understand<'h>(
+    arrival: &mut Arrival,
+    gateway: &Gateway,
+    hello: &'h [u8],
+    route: &Route<'_>,
+) -> Result<Greeting<'h>, Ended> {
+    let name = &route.server.name;
+    match greeting::parse(hello) {
+        Ok(ServerHello::Greeting(greeting)) => Ok(greeting),
+        // "Too many connections" and the like: the client reads what it would have read without us.
+        Ok(ServerHello::Error(error)) => {
+            let mut wire = Vec::new();
+            packet::write_packet(&mut wire, &mut 0, hello);
+            let why = format!("server `{name}` refused the connection: error {}", error.code);
+            Err(refuse(arrival, &wire, why).await)
+        }
+        Err(error) => {
+            let refusal = Refusal::unreachable(name, "what answered does not speak MySQL's protocol", &arrival.id);
+            turn_away(arrival, gateway, &refusal).await;
+            Err(server_fault(error))
+        }
+    }
+}
+
+/// Asks the server how it reads texts, unless no verdict depends on it.
+async fn read_on(
+    arrival: &mut Arrival,
+    gateway: &Gateway,
+    upstream: &mut Link,
+    client: &Client,
+    server: &Server,
+    logged_in: &LoggedIn,
+    key: ScopeKey,
+) -> Result<ScopeKey, Ended> {
+    let reading = match ask(gateway, upstream, &logged_in.leg.capabilities, &key).await {
         Ok(reading) => reading,
         Err(ended) => {
             let refusal = Refusal::failed("the server does not say how it reads statements", &arrival.id);
             // The reason is in the recording's last line.
-            let _ = deny(arrival, &client, &server, &refusal).await;
+            let _ = deny(arrival, client, server, &refusal).await;
             return Err(ended);
         }
     };
-    if let Some(why) = &reading.unreadable {
-        let refusal = Refusal::access(why, &arrival.id);
-        return Err(deny(arrival, &client, &server, &refusal).await);
-    }
-    let key = ScopeKey {
-        schema: reading.schema,
-        no_backslash_escapes: reading.no_backslash_escapes,
-        ansi_quotes: reading.ansi_quotes,
-        ..key
+    let key = match reading {
+        Some(reading) => reading.applied_to(key),
+        None => key,
     };
-    record(arrival, &client, &server, None)?;
+    match may_stay(gateway, &key) {
+        Ok(()) => Ok(key),
+        Err(why) => {
+            let refusal = Refusal::access(&why, &arrival.id);
+            Err(deny(arrival, client, server, &refusal).await)
+        }
+    }
+}
+
+/// How the server reads texts in this session; none where policy permits everything, so that nothing depends on it.
+pub(super) async fn ask(
+    gateway: &Gateway,
+    upstream: &mut Link,
+    capabilities: &portreeve_mysql::capabilities::Negotiated,
+    key: &ScopeKey,
+) -> Result<Option<Reading>, Ended> {
+    if gateway.policies.permits_everything(&key.subject(), &key.server) {
+        return Ok(None);
+    }
+    reading::ask(upstream, *capabilities).await.map(Some)
+}
+
+/// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.
+///
+/// # Errors
+/// Why it may not stay.
+pub(super) fn may_stay(gateway: &Gateway, key: &ScopeKey) -> Result<(), String> {
+    let Some(why) = &key.unreadable else { return Ok(()) };
+    if unparsed(gateway, key).is_allowed() { Ok(()) } else { Err(why.clone()) }
+}
+
+fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
+    gateway.policies.judge_command(&key.subject(), Action::Unparsed, Resource::Server, &key.context(false))
+}
+
+/// Ends both logins: the client reads the server's OK, and compression begins behind it.
+async fn finish(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
+    let ok = outcome::of_login(&logged_in.ok, client.capabilities).map_err(server_fault)?;
+    let mut next_sequence_id = client.next_sequence_id;
     let mut wire = Vec::with_capacity(ok.len());
-    packet::write_packet(&mut wire, &mut client.next_sequence_id, &ok);
+    packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
     arrival.client.send(&wire).await.map_err(Ended::Client)?;
-    Ok(Session::new(arrival, upstream, client.capabilities, verdicts, verdicts.scope(key)))
+    if let Some(compressed) = client.compressed {
+        compressed.begin(&mut arrival.client);
+    }
+    Ok(())
 }
 
 /// Tells a client that cannot be served why not, after a login of its own: most clients print an error in place of a
 /// greeting only as part of a longer complaint of theirs.
-pub(super) async fn turn_away(arrival: &mut Arrival, refusal: &Refusal) {
-    let Ok(client) = client::greet_alone(&mut arrival.client, &arrival.id).await else { return };
-    let server = Server { version: Vec::new(), connection_id: 0, flavour: Flavour::MySql };
+pub(super) async fn turn_away(arrival: &mut Arrival, gateway: &Gateway, refusal: &Refusal) {
+    let destination = arrival.destination.ip();
+    let Ok(client) = client::greet_alone(&mut arrival.client, gateway, &arrival.id, destination).await else { return };
     // Whatever went wrong is said in the recording's last line as well.
-    let _ = record(arrival, &client, &server, Some(refusal));
+    let _ = record(arrival, &client, &Server::NONE, Some(refusal));
     let _ = arrival.client.send(&refusal.packet(client.next_sequence_id)).await;
 }
 
 /// [`turn_away`] where there is no recording, for want of space or the like.
-pub(super) async fn turn_away_unrecorded(link: &mut Link, id: &str, refusal: &Refusal) {
-    let Ok(client) = client::greet_alone(link, id).await else { return };
+pub(super) async fn turn_away_unrecorded(
+    link: &mut Link,
+    gateway: &Gateway,
+    id: &str,
+    destination: SocketAddr,
+    refusal: &Refusal,
+) {
+    let Ok(client) = client::greet_alone(link, gateway, id, destination.ip()).await else { return };
     let _ = link.send(&refusal.packet(client.next_sequence_id)).await;
 }
 
@@ -113,34 +297,95 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     let Framed::Packet(packet) = packet::frame(link.unread(), LOGIN_PACKET_MAX)? else { return Err(LinkError::Closed) };
     let received = (packet.payload.into_owned(), packet.last_sequence_id);
     link.consume(wire_len);
+    link.follow();
     Ok(Some(received))
 }
 
-/// What policy says before anything goes to the server: the character set must be one that is read as the server reads
-/// it, and an initial schema is a `USE`.
+/// What policy says before anything goes to the server: an initial schema is a `USE`, and a character set that is not read
+/// as the server reads it leaves every text `unparsed`.
 async fn admit(
     arrival: &mut Arrival,
     gateway: &Gateway,
-    client: &mut Client,
+    client: &Client,
     server: &Server,
-    mut key: ScopeKey,
+    key: ScopeKey,
 ) -> Result<ScopeKey, Ended> {
-    if !collation::character_set(client.collation).is_some_and(portreeve_policy::is_known_charset) {
-        let refusal = Refusal::character_set(client.collation, &arrival.id);
-        return Err(deny(arrival, client, server, &refusal).await);
+    let admitted = admit_collation(gateway, u16::from(client.collation), key, &arrival.id)
+        .and_then(|key| admit_schema(gateway, client.schema.as_deref(), key, &arrival.id));
+    match admitted {
+        Ok(key) => Ok(key),
+        Err(refusal) => Err(deny(arrival, client, server, &refusal).await),
     }
-    let Some(schema) = client.schema.clone() else { return Ok(key) };
-    let Ok(schema) = String::from_utf8(schema) else {
-        let refusal = Refusal::schema("the name of the initial schema is not UTF-8", &arrival.id);
-        return Err(deny(arrival, client, server, &refusal).await);
-    };
-    let verdict = gateway.policies.judge_use_schema(&key.subject(), &schema, &key.context(false));
-    if verdict.decision != Decision::Allow {
-        let refusal = Refusal::schema(&verdict.reason, &arrival.id);
-        return Err(deny(arrival, client, server, &refusal).await);
+}
+
+/// # Errors
+/// What the client is told.
+pub(super) fn admit_collation(
+    gateway: &Gateway,
+    collation: u16,
+    mut key: ScopeKey,
+    session: &str,
+) -> Result<ScopeKey, Refusal> {
+    if !collation::character_set(collation).is_some_and(portreeve_policy::is_known_charset) {
+        if !unparsed(gateway, &key).is_allowed() {
+            return Err(Refusal::character_set(collation, session));
+        }
+        key.unreadable = Some(format!("the client's collation {collation} is not one that portreeve reads"));
     }
-    key.schema = Some(schema);
     Ok(key)
+}
+
+/// # Errors
+/// What the client is told.
+pub(super) fn admit_schema(
+    gateway: &Gateway,
+    schema: Option<&[u8]>,
+    mut key: ScopeKey,
+    session: &str,
+) -> Result<ScopeKey, Refusal> {
+    let Some(schema) = schema else { return Ok(ScopeKey { schema: None, ..key }) };
+    let Ok(schema) = std::str::from_utf8(schema) else {
+        return Err(Refusal::schema("the name of the initial schema is not UTF-8", session));
+    };
+    let verdict = gateway.policies.judge_use_schema(&key.subject(), schema, &key.context(false));
+    if !verdict.is_allowed() {
+        return Err(Refusal::schema(&verdict.reason, session));
+    }
+    key.schema = Some(schema.to_owned());
+    Ok(key)
+}
+
+/// There is no session with the server. The client reads neither account nor address, the log both.
+async fn fail_login(
+    arrival: &mut Arrival,
+    client: &Client,
+    server: &Server,
+    route: &Route<'_>,
+    failure: LoginFailure,
+) -> Ended {
+    let name = &route.server.name;
+    let (told, why) = match failure {
+        LoginFailure::Broken(ended) => return ended,
+        LoginFailure::Insecure(why) => (
+            format!(
+                "the connection to server `{name}` is not as secure as its configuration demands; the gateway's log says why"
+            ),
+            why,
+        ),
+        LoginFailure::Refused(why) => (
+            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why"),
+            why,
+        ),
+    };
+    tracing::error!(
+        session = %arrival.id, server = %name, account = %route.credential.user,
+        "there is no login at the server: {why}"
+    );
+    let refusal = Refusal::access(&told, &arrival.id);
+    match deny(arrival, client, server, &refusal).await {
+        Ended::Refused(_) => Ended::Refused(format!("login at server `{name}` failed: {why}")),
+        other => other,
+    }
 }
 
 async fn deny(arrival: &mut Arrival, client: &Client, server: &Server, refusal: &Refusal) -> Ended {
@@ -150,11 +395,30 @@ async fn deny(arrival: &mut Arrival, client: &Client, server: &Server, refusal: 
     refuse(arrival, &refusal.packet(client.next_sequence_id), refusal.message().to_owned()).await
 }
 
+/// How the legs are carried, where that is not in clear text.
+fn record_transport(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
+    let shown = |facts: &Option<crate::tls::Facts>| facts.as_ref().map(|facts| Cow::Owned(facts.to_string()));
+    let name = |compressed: Option<Compressed>| compressed.map(|compressed| Cow::Borrowed(compressed.name()));
+    let transport = Transport {
+        client_tls: shown(&client.tls),
+        server_tls: shown(&logged_in.tls),
+        client_compression: name(client.compressed),
+        server_compression: name(logged_in.compressed),
+    };
+    let Transport { client_tls, server_tls, client_compression, server_compression } = &transport;
+    if [client_tls, server_tls, client_compression, server_compression].iter().any(|part| part.is_some()) {
+        arrival.journal.transport(transport)?;
+    }
+    Ok(())
+}
+
 fn record(arrival: &mut Arrival, client: &Client, server: &Server, error: Option<&Refusal>) -> Result<(), Ended> {
+    let attribute = |(name, value): &(Vec<u8>, Vec<u8>)| (clip(name).into_owned(), clip(value).into_owned());
+    let attributes: Vec<_> = client.attributes.iter().map(attribute).collect();
     arrival.journal.login(LoginRecord {
         user: Cow::Borrowed(&client.user),
         schema: client.schema.as_deref().map(clip),
-        client_attributes: Cow::Borrowed(&client.attributes),
+        client_attributes: Cow::Borrowed(&attributes),
         server_version: clip(&server.version),
         server_connection_id: server.connection_id,
         accepted: error.is_none(),
@@ -167,7 +431,7 @@ fn record(arrival: &mut Arrival, client: &Client, server: &Server, error: Option
     Ok(())
 }
 
-fn random<const LEN: usize>() -> Result<[u8; LEN], Ended> {
+pub(super) fn random<const LEN: usize>() -> Result<[u8; LEN], Ended> {
     let mut bytes = [0; LEN];
     getrandom::fill(&mut bytes)
         .map_err(|error| Ended::Refused(format!("the kernel gives no random bytes: {error}")))?;

@@ -2,7 +2,12 @@
 
 use std::borrow::Cow;
 
-use portreeve_mysql::execute::Value;
+use portreeve_mysql::{
+    ProtocolError,
+    attributes::Attribute,
+    bulk::{BulkRows, BulkValue},
+    execute::Value,
+};
 use portreeve_recording::Text;
 
 /// Bytes kept of one parameter.
@@ -26,9 +31,64 @@ pub(super) fn texts<'a>(values: &[Value<'a>]) -> Vec<Text<'a>> {
         .collect()
 }
 
+/// Attributes of a statement, as `name=value`.
+pub(super) fn attributes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Vec<Text<'static>> {
+    let text = |attribute: Attribute<'a>| {
+        let name = String::from_utf8_lossy(attribute.name);
+        owned(format!("{name}={}", attribute.value), PARAMETER_KEPT_MAX)
+    };
+    let mut left = PARAMETERS_KEPT_MAX;
+    attributes
+        .map(text)
+        .take_while(|text| {
+            left = left.saturating_sub(text.kept().len());
+            left > 0
+        })
+        .collect()
+}
+
+/// The rows of a bulk execution, one text each, as far as the bounds go; all of them are read.
+///
+/// # Errors
+/// A row that cannot be read.
+pub(super) fn of_rows(rows: &mut BulkRows<'_>) -> Result<Vec<Text<'static>>, ProtocolError> {
+    let mut texts = Vec::new();
+    let mut left = PARAMETERS_KEPT_MAX;
+    let mut values = Vec::new();
+    while rows.next_row(&mut values)? {
+        if left == 0 {
+            continue;
+        }
+        let shown: Vec<_> = values.iter().map(shown_in_bulk).collect();
+        let text = owned(format!("({})", shown.join(", ")), left.min(PARAMETER_KEPT_MAX));
+        left = left.saturating_sub(text.kept().len());
+        texts.push(text);
+    }
+    Ok(texts)
+}
+
+/// A value of any length takes a bounded time and room to show.
+fn shown_in_bulk(value: &BulkValue<'_>) -> String {
+    match value {
+        BulkValue::Value(Value::Bytes(bytes)) => {
+            Value::Bytes(bytes.get(..PARAMETER_KEPT_MAX).unwrap_or(bytes)).to_string()
+        }
+        BulkValue::Value(value) => value.to_string(),
+        BulkValue::Default => "DEFAULT".to_owned(),
+        BulkValue::Ignore => "IGNORE".to_owned(),
+    }
+}
+
 /// The beginning of a piece of long data.
 pub(super) fn long_data(data: &[u8]) -> Text<'_> {
     kept(data, PARAMETER_KEPT_MAX)
+}
+
+/// The beginning of a piece of long data that has not all come. `length` is what its first packet announces: of data that go
+/// on in further packets, more is not known when it is recorded.
+pub(super) fn beginning_of_long_data(come: &[u8], length: usize) -> Text<'_> {
+    let kept = kept(come, PARAMETER_KEPT_MAX);
+    Text { length: length as u64, truncated: true, ..kept }
 }
 
 fn kept(bytes: &[u8], max: usize) -> Text<'_> {

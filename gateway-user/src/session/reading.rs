@@ -5,12 +5,12 @@
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
-    capabilities::Capabilities,
-    outcome::{ERR, ErrorPacket},
+    capabilities::{Capabilities, Negotiated},
+    outcome::{ERR, ErrorPacket, Tracked},
     packet, row,
 };
 
-use super::{Ended, link::Link, login::from_server, server_fault};
+use super::{Ended, link::Link, login::from_server, server_fault, verdicts::ScopeKey};
 
 const COM_QUERY: u8 = 0x03;
 const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client, DATABASE()";
@@ -30,6 +30,17 @@ pub(super) struct Reading {
 }
 
 impl Reading {
+    /// The key with what the server said. What cannot be read for another reason stays so.
+    pub(super) fn applied_to(self, key: ScopeKey) -> ScopeKey {
+        ScopeKey {
+            schema: self.schema,
+            no_backslash_escapes: self.no_backslash_escapes,
+            ansi_quotes: self.ansi_quotes,
+            unreadable: self.unreadable.or(key.unreadable),
+            ..key
+        }
+    }
+
     fn of(sql_mode: &str, character_set: &str, schema: Option<&[u8]>) -> Self {
         let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
         let foreign = FOREIGN_MODES.into_iter().find(|mode| has(mode));
@@ -51,8 +62,31 @@ impl Reading {
     }
 }
 
+/// The key after a statement that changed how the server reads texts, as far as session tracking said so. What it said
+/// nothing of stays as it was.
+pub(super) fn follow(key: &ScopeKey, tracked: &Tracked) -> ScopeKey {
+    let mut key = key.clone();
+    if let Some(sql_mode) = &tracked.sql_mode {
+        let of_mode = Reading::of(&String::from_utf8_lossy(sql_mode), "utf8mb4", None);
+        key.no_backslash_escapes = of_mode.no_backslash_escapes;
+        key.ansi_quotes = of_mode.ansi_quotes;
+        key.unreadable = of_mode.unreadable.or(key.unreadable);
+    }
+    if let Some(character_set) = &tracked.character_set_client {
+        let of_set = Reading::of("", &String::from_utf8_lossy(character_set), None);
+        key.unreadable = of_set.unreadable.or(key.unreadable);
+    }
+    if let Some(schema) = &tracked.schema {
+        match std::str::from_utf8(schema) {
+            Ok(schema) => key.schema = Some(schema.to_owned()).filter(|schema| !schema.is_empty()),
+            Err(_) => key.unreadable = Some("the default schema's name is not UTF-8".to_owned()),
+        }
+    }
+    key
+}
+
 /// Asks the server, on a session that is logged in and idle.
-pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Result<Reading, Ended> {
+pub(super) async fn ask(upstream: &mut Link, capabilities: Negotiated) -> Result<Reading, Ended> {
     let mut wire = Vec::new();
     packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], QUESTION].concat());
     upstream.send(&wire).await.map_err(Ended::Server)?;
@@ -61,11 +95,13 @@ pub(super) async fn ask(upstream: &mut Link, capabilities: Capabilities) -> Resu
         let code = ErrorPacket::parse(&count).map_err(server_fault)?.code;
         return Err(Ended::Refused(format!("the server does not say how it reads statements: error {code}")));
     }
-    if count != [COLUMNS as u8] {
+    // A byte behind the number says that definitions follow, where a session can go without (MySQL's
+    // OPTIONAL_RESULTSET_METADATA, MariaDB's CACHE_METADATA): they always do in answer to a text.
+    if !matches!(count.as_slice(), [columns] | [columns, 1] if usize::from(*columns) == COLUMNS) {
         return Err(unexpected());
     }
     // Column definitions, and the EOF behind them where the session still has it.
-    let eof = usize::from(!capabilities.contains(Capabilities::CLIENT_DEPRECATE_EOF));
+    let eof = usize::from(!capabilities.has(Capabilities::CLIENT_DEPRECATE_EOF));
     for _ in 0..COLUMNS + eof {
         from_server(upstream).await?;
     }
@@ -94,6 +130,30 @@ mod tests {
         assert_eq!(reading.no_backslash_escapes, no_backslash_escapes, "{sql_mode}");
         assert_eq!(reading.ansi_quotes, ansi_quotes, "{sql_mode}");
         assert_eq!(reading.unreadable.is_none(), readable, "{sql_mode} {character_set}");
+    }
+
+    #[test]
+    fn what_session_tracking_says_is_followed() {
+        let key = ScopeKey {
+            spiffe_id: String::new(),
+            groups: Vec::new(),
+            server: String::new(),
+            schema: Some("shop".to_owned()),
+            flavour: portreeve_policy::Flavour::MySql,
+            no_backslash_escapes: true,
+            ansi_quotes: false,
+            unreadable: None,
+        };
+        assert_eq!(follow(&key, &Tracked::default()), key);
+        let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };
+        let followed = follow(&key, &said);
+        assert_eq!((followed.no_backslash_escapes, followed.ansi_quotes), (false, true));
+        let said = Tracked { character_set_client: Some(b"gbk".to_vec()), ..Tracked::default() };
+        assert!(follow(&key, &said).unreadable.unwrap().contains("gbk"));
+        for (schema, known) in [(&b"vault"[..], Some("vault")), (b"", None)] {
+            let said = Tracked { schema: Some(schema.to_vec()), ..Tracked::default() };
+            assert_eq!(follow(&key, &said).schema.as_deref(), known);
+        }
     }
 
     #[test]

@@ -41,8 +41,28 @@ impl Refusal {
     }
 
     /// `ER_UNKNOWN_STMT_HANDLER`: as the server answers to a statement id it does not know.
-    pub(super) fn unknown_statement(statement_id: u32) -> Self {
-        Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to EXECUTE"))
+    pub(super) fn unknown_statement(statement_id: u32, asked: &str) -> Self {
+        Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to {asked}"))
+    }
+
+    /// `ER_UNKNOWN_COM_ERROR`: as the server answers to a byte that is no command, and to an empty packet.
+    pub(super) fn unknown_command() -> Self {
+        Self::new(1047, b"08S01", "Unknown command".to_owned())
+    }
+
+    /// `ER_NET_PACKETS_OUT_OF_ORDER`: as the server answers, before it ends the session.
+    pub(super) fn out_of_order() -> Self {
+        Self::new(1156, b"08S01", "Got packets out of order".to_owned())
+    }
+
+    /// `ER_MALFORMED_PACKET`: as the server answers to a command with fields missing.
+    pub(super) fn malformed(what: &str, session: &str) -> Self {
+        Self::new(1835, b"HY000", format!("Malformed communication packet: {what} (session {session})"))
+    }
+
+    /// `ER_SERVER_SHUTDOWN`, by whose SQLSTATE drivers know that the connection is lost.
+    pub(super) fn server_gone(what: &str, session: &str) -> Self {
+        Self::new(1053, b"08S01", format!("portreeve: {what} (session {session})"))
     }
 
     /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
@@ -57,9 +77,15 @@ impl Refusal {
     }
 
     /// `ER_UNKNOWN_CHARACTER_SET`: text in it could be read otherwise than the server reads it.
-    pub(super) fn character_set(collation: u8, session: &str) -> Self {
+    pub(super) fn character_set(collation: u16, session: &str) -> Self {
         let what = format!("collation {collation} is not one that portreeve reads: use utf8mb4");
         Self::new(1115, b"42000", format!("{what} (session {session})"))
+    }
+
+    /// `ER_CLIENT_LOCAL_FILES_DISABLED`: policy does not permit the file that the server asked the client for.
+    pub(super) fn file(session: &str) -> Self {
+        let why = "no policy permits `local_infile` for the file that the server asked for";
+        Self::new(3948, b"42000", format!("Loading local data is denied: {why} (session {session})"))
     }
 
     /// `ER_UNKNOWN_ERROR`: the gateway itself cannot go on.

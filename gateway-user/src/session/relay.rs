@@ -1,60 +1,72 @@
 //! The command phase: one command at a time, in order; its answer forwarded byte for byte.
 
-use std::{
-    convert::Infallible,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, rc::Rc, time::Instant};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
-    capabilities::Capabilities,
-    command::Command,
+    capabilities::Negotiated,
+    command::{Command, LongDataHead},
     limits::{HEADER_LEN, PACKET_PAYLOAD_MAX},
+    login::ServerLeg,
     outcome::ErrorPacket,
     packet::{self, Framed, Packet},
-    response::{Response, State},
 };
 
 use super::{
     Ended, Verdicts,
-    arrival::Arrival,
+    arrival::{Arrival, Route},
     client_fault,
-    commands::{self, Action, Commands, Forwarded},
+    commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
+    login::Client,
     refusal::Refusal,
     server_fault,
     verdicts::Scope,
 };
-use crate::gateway::Gateway;
+use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 
 /// Payload bytes of one command. A statement is judged whole, so that it is held whole.
-const COMMAND_MAX: usize = 64 * 1024 * 1024;
+pub(super) const COMMAND_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of the statement's id behind header and command byte.
+pub(super) const STATEMENT_ID_AT: usize = HEADER_LEN + 1;
 
 /// A session that is logged in on both legs.
-#[derive(Debug)]
 pub(super) struct Session<'a> {
-    arrival: &'a mut Arrival,
-    upstream: Link,
-    /// In force on both legs.
-    capabilities: Capabilities,
-    commands: Commands,
+    pub(super) arrival: &'a mut Arrival,
+    pub(super) upstream: Link,
+    pub(super) route: Route<'a>,
+    pub(super) workload: &'a Workload,
+    pub(super) client: Client,
+    pub(super) leg: ServerLeg,
+    /// In the register of connections for as long as the session lives.
+    pub(super) connection: Connection<'a>,
+    pub(super) commands: Commands,
 }
 
 impl<'a> Session<'a> {
+    #[expect(clippy::too_many_arguments, reason = "what two logins came to, once")]
     pub(super) fn new(
         arrival: &'a mut Arrival,
         upstream: Link,
-        capabilities: Capabilities,
+        route: Route<'a>,
+        workload: &'a Workload,
+        client: Client,
+        leg: ServerLeg,
+        connection: Connection<'a>,
         verdicts: &Rc<Verdicts>,
         scope: Rc<Scope>,
     ) -> Self {
-        let commands = Commands::new(arrival.id.clone(), verdicts, scope);
-        Self { arrival, upstream, capabilities, commands }
+        let commands = Commands::new(arrival.id.clone(), route.destination, verdicts, scope);
+        Self { arrival, upstream, route, workload, client, leg, connection, commands }
     }
 
     pub(super) fn bytes_to_server(&self) -> u64 {
         self.upstream.sent
+    }
+
+    /// In force on both legs, as far as it lays out commands and answers.
+    pub(super) fn negotiated(&self) -> Negotiated {
+        self.client.capabilities
     }
 
     /// Passes commands and answers until something ends the session.
@@ -69,24 +81,50 @@ impl<'a> Session<'a> {
 
     /// One command and its answer.
     async fn turn(&mut self, gateway: &Gateway) -> Result<(), Ended> {
-        let wire_len = match self.next_command().await {
+        self.arrival.client.expect_commands();
+        self.wait_for_command().await?;
+        if let Some(head) = self.streamed_head().await? {
+            return self.stream_long_data(&head).await;
+        }
+        let wire_len = match self.arrival.client.packet(COMMAND_MAX).await {
             Ok(wire_len) => wire_len,
             // Most likely a command over the bound, judged by its header: the client is still sending it.
-            Err(Ended::Client(LinkError::Protocol(error))) => {
+            Err(LinkError::Protocol(error)) => {
                 let full_packets = self.arrival.client.unread().len() / (HEADER_LEN + PACKET_PAYLOAD_MAX);
                 // Sequence ids wrap.
                 let next_sequence_id = (full_packets as u8).wrapping_add(1);
                 return Err(self.end_unreadable(error, next_sequence_id).await);
             }
-            Err(ended) => return Err(ended),
+            Err(error) => return Err(Ended::Client(error)),
         };
+        self.take_command(gateway, wire_len).await
+    }
+
+    /// Judges, records and carries out the command at the front of what the client sent.
+    async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
+        self.arrival.client.follow();
+        let negotiated = self.negotiated();
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
             return Err(Ended::Client(LinkError::ClosedWithin));
         };
         let next_sequence_id = packet.last_sequence_id.wrapping_add(1);
-        let command = match read(&packet) {
+        let command = match read(&packet, negotiated) {
             Ok(command) => command,
+            Err(ProtocolError::Misbehaved(Misbehaviour::EmptyCommand)) => {
+                client.consume(wire_len);
+                return self.tell(&Refusal::unknown_command(), next_sequence_id).await;
+            }
+            Err(error @ ProtocolError::Malformed { .. }) => {
+                let byte = packet.payload.first().copied().unwrap_or_default();
+                let answered = self.commands.malformed(gateway, journal, byte, &error);
+                client.consume(wire_len);
+                return match answered {
+                    Ok(Action::Answer(refusal)) => self.tell(&refusal, next_sequence_id).await,
+                    Ok(_) => Ok(()),
+                    Err(ended) => Err(self.end_untold(ended, next_sequence_id).await),
+                };
+            }
             Err(error) => return Err(self.end_unreadable(error, next_sequence_id).await),
         };
         let facts = self.commands.analyse_aside(&command).await;
@@ -97,45 +135,80 @@ impl<'a> Session<'a> {
         match action {
             Action::Forward(forwarded) => {
                 let sent = Instant::now();
-                client.forward(wire_len, &mut self.upstream).await.map_err(Ended::Server)?;
-                self.answer(forwarded, next_sequence_id, sent).await
+                self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?;
+                self.answer(gateway, forwarded, next_sequence_id, sent).await
             }
-            Action::ForwardUnanswered => client.forward(wire_len, &mut self.upstream).await.map_err(Ended::Server),
+            Action::ForwardUnanswered { statement_id } => {
+                self.forward_command(wire_len, statement_id, next_sequence_id).await
+            }
             Action::Answer(refusal) => {
                 client.consume(wire_len);
-                client.send(&refusal.packet(next_sequence_id)).await.map_err(Ended::Client)
+                self.tell(&refusal, next_sequence_id).await
             }
             Action::Drop => {
                 client.consume(wire_len);
                 Ok(())
             }
+            Action::ChangeUser => {
+                let request = packet.payload.into_owned();
+                client.consume(wire_len);
+                self.change_user(gateway, request.into(), next_sequence_id).await
+            }
+            Action::Replicate { number } => self.replicate(number, wire_len).await,
             Action::Quit => {
                 // The server is told, so that it does not count an aborted connection.
-                let _ = client.forward(wire_len, &mut self.upstream).await;
+                let _ = self.forward_command(wire_len, None, next_sequence_id).await;
                 Err(Ended::ClientQuit)
             }
         }
     }
 
-    /// Waits for a whole command of the client, and meanwhile for the server to say that it ends the session.
-    async fn next_command(&mut self) -> Result<usize, Ended> {
+    /// Sends the command on. Where `statement_id` is given, the server reads that id, whatever the client wrote.
+    async fn forward_command(
+        &mut self,
+        wire_len: usize,
+        statement_id: Option<u32>,
+        next_sequence_id: u8,
+    ) -> Result<(), Ended> {
+        let client = &mut self.arrival.client;
+        self.upstream.begin_exchange(next_sequence_id);
+        if let Some(id) = statement_id {
+            client.overwrite(STATEMENT_ID_AT, &id.to_le_bytes());
+        }
+        client.forward(wire_len, &mut self.upstream).await.map_err(Ended::Server)
+    }
+
+    /// Waits for the first bytes of a command, and meanwhile for the server to say that it ends the session.
+    async fn wait_for_command(&mut self) -> Result<(), Ended> {
         let Arrival { client, .. } = &mut *self.arrival;
-        if !client.has_short_packet() {
-            client.rest();
-            self.upstream.rest();
-            tokio::select! {
-                biased;
-                read = client.fill() => if read.map_err(|error| Ended::Client(error.into()))? == 0 {
-                    let within = !client.unread().is_empty();
-                    return Err(Ended::Client(if within { LinkError::ClosedWithin } else { LinkError::Closed }));
-                },
-                read = self.upstream.fill() => {
-                    let read = read.map_err(|error| Ended::Server(error.into()))?;
-                    return Err(self.server_spoke(read).await);
-                }
+        if client.unread().len() >= HEADER_LEN {
+            return Ok(());
+        }
+        client.rest();
+        self.upstream.rest();
+        tokio::select! {
+            biased;
+            read = client.fill() => match read.map_err(|error| Ended::Client(error.into()))? {
+                0 if client.unread().is_empty() => Err(Ended::Client(LinkError::Closed)),
+                0 => Err(Ended::Client(LinkError::ClosedWithin)),
+                _ => Ok(()),
+            },
+            read = self.upstream.fill() => {
+                let read = read.map_err(|error| Ended::Server(error.into()))?;
+                Err(self.server_spoke(read).await)
             }
         }
-        self.arrival.client.packet(COMMAND_MAX).await.map_err(Ended::Client)
+    }
+
+    /// The head of a command that is not held whole: long data of any length passes in a buffer's worth of memory.
+    async fn streamed_head(&mut self) -> Result<Option<LongDataHead>, Ended> {
+        let client = &mut self.arrival.client;
+        client.at_least(HEADER_LEN).await.map_err(Ended::Client)?;
+        if client.has_short_packet() || client.announced() < LongDataHead::LEN {
+            return Ok(None);
+        }
+        client.at_least(HEADER_LEN + LongDataHead::LEN).await.map_err(Ended::Client)?;
+        LongDataHead::parse(client.unread().get(HEADER_LEN..).unwrap_or_default()).map_err(client_fault)
     }
 
     /// The server speaks first only to end the session (`wait_timeout`, `KILL`, shutdown): the client reads what it
@@ -160,76 +233,21 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// Forwards the server's answer as it arrives.
-    async fn answer(&mut self, forwarded: Forwarded, first_sequence_id: u8, sent: Instant) -> Result<(), Ended> {
-        let mut response = Response::with_first_sequence_id(
-            forwarded.expect,
-            self.capabilities,
-            forwarded.may_ask_for_a_file(),
-            first_sequence_id,
-        );
-        let mut first_byte = None;
-        let ended = self.pass(&forwarded, &mut response, &mut first_byte, sent).await;
-        let first_byte = first_byte.unwrap_or_default();
-        let recorded = self.arrival.journal.answered(forwarded.number, response.summary(), first_byte, sent.elapsed());
-        ended?;
-        if let Err(error) = recorded {
-            return Err(self.end_unrecorded(error.into()).await);
-        }
-        self.commands.settle(forwarded, response.summary());
-        Ok(())
-    }
-
-    async fn pass(
-        &mut self,
-        forwarded: &Forwarded,
-        response: &mut Response,
-        first_byte: &mut Option<Duration>,
-        sent: Instant,
-    ) -> Result<(), Ended> {
-        let Arrival { client, journal, id, .. } = &mut *self.arrival;
-        loop {
-            if self.upstream.fill().await.map_err(|error| Ended::Server(error.into()))? == 0 {
-                if first_byte.is_none() {
-                    let refusal = Refusal::failed("the server closed the connection before it answered", id);
-                    let _ = client.send(&refusal.packet(response.next_sequence_id())).await;
-                }
-                return Err(Ended::Server(LinkError::ClosedWithin));
-            }
-            first_byte.get_or_insert_with(|| sent.elapsed());
-            let progress = response.feed(self.upstream.unread()).map_err(server_fault)?;
-            if progress.state == State::LocalInfile {
-                // Before the client reads the whole of the request: a hostile server may ask for any file.
-                let file = response.local_infile_name().unwrap_or_default();
-                if !forwarded.names_file(file) {
-                    return Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into()));
-                }
-                journal.asked_for_file(file)?;
-            }
-            let wrote = self.upstream.forward(progress.consumed, client).await;
-            wrote.map_err(Ended::Client)?;
-            match progress.state {
-                State::More => {}
-                State::LocalInfile => {
-                    let last = pass_file(client, &mut self.upstream).await?;
-                    response.local_infile_sent(last).map_err(client_fault)?;
-                }
-                State::Complete if self.upstream.unread().is_empty() => return Ok(()),
-                State::Complete => return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into())),
-            }
-        }
+    /// Sends an error of the gateway's own; the session goes on.
+    pub(super) async fn tell(&mut self, refusal: &Refusal, sequence_id: u8) -> Result<(), Ended> {
+        self.arrival.client.send(&refusal.packet(sequence_id)).await.map_err(Ended::Client)
     }
 
     async fn end_unreadable(&mut self, error: ProtocolError, sequence_id: u8) -> Ended {
-        let refusal = commands::unreadable(&error, &self.arrival.id);
-        let _ = self.arrival.client.send(&refusal.packet(sequence_id)).await;
+        let refusal = unreadable(&error, &self.arrival.id);
+        let _ = self.tell(&refusal, sequence_id).await;
         client_fault(error)
     }
 
     /// The answer is with the client, and what it was cannot be recorded: the next command is where the client can be
     /// told, and that one is not forwarded, for the recording would have a gap before it.
-    async fn end_unrecorded(&mut self, ended: Ended) -> Ended {
-        if self.next_command().await.is_err() {
+    pub(super) async fn end_unrecorded(&mut self, ended: Ended) -> Ended {
+        if self.wait_for_command().await.is_err() || self.arrival.client.packet(COMMAND_MAX).await.is_err() {
             return ended;
         }
         let command = packet::frame(self.arrival.client.unread(), COMMAND_MAX);
@@ -241,28 +259,15 @@ impl<'a> Session<'a> {
     /// A command that could not be recorded was not forwarded: the client is told, and that is the end.
     async fn end_untold(&mut self, ended: Ended, sequence_id: u8) -> Ended {
         let refusal = Refusal::failed(&format!("nothing was forwarded: {ended}"), &self.arrival.id);
-        let _ = self.arrival.client.send(&refusal.packet(sequence_id)).await;
+        let _ = self.tell(&refusal, sequence_id).await;
         ended
     }
 }
 
-fn read<'p>(packet: &'p Packet<'_>) -> Result<Command<'p>, ProtocolError> {
+fn read<'p>(packet: &'p Packet<'_>, negotiated: Negotiated) -> Result<Command<'p>, ProtocolError> {
     // A server answers any other with 1156 and ends: commands start a new exchange.
     if packet.first_sequence_id != 0 {
         return Err(Misbehaviour::SequenceId { expected: 0, got: packet.first_sequence_id }.into());
     }
-    Command::parse(&packet.payload)
-}
-
-/// Forwards the client's file, packet by packet, up to the empty one. Returns that one's sequence id.
-async fn pass_file(client: &mut Link, upstream: &mut Link) -> Result<u8, Ended> {
-    loop {
-        let wire_len = client.packet(COMMAND_MAX).await.map_err(Ended::Client)?;
-        let last = wire_len == HEADER_LEN;
-        let sequence_id = client.unread().get(HEADER_LEN - 1).copied().unwrap_or_default();
-        client.forward(wire_len, upstream).await.map_err(Ended::Server)?;
-        if last {
-            return Ok(sequence_id);
-        }
-    }
+    Command::parse(&packet.payload, negotiated)
 }

@@ -5,6 +5,7 @@
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc};
 
+use portreeve_mysql::conceal;
 use portreeve_policy::{Context, Facts, Flavour, Policies, Subject, Verdict, analyse};
 
 /// Scopes one thread remembers.
@@ -21,6 +22,8 @@ pub(super) struct Judgement {
     pub(super) verdict: Verdict,
     /// Statement class, or `multi` for several.
     pub(super) class: &'static str,
+    /// Whether the text names what a server may tell of ways round the gateway: its answer is looked through then.
+    pub(super) conceals: bool,
 }
 
 /// Everything but the text that a verdict depends on.
@@ -33,6 +36,8 @@ pub(super) struct ScopeKey {
     pub(super) flavour: Flavour,
     pub(super) no_backslash_escapes: bool,
     pub(super) ansi_quotes: bool,
+    /// Why no text of the session can be read.
+    pub(super) unreadable: Option<String>,
 }
 
 impl ScopeKey {
@@ -44,6 +49,7 @@ impl ScopeKey {
             prepared,
             no_backslash_escapes: self.no_backslash_escapes,
             ansi_quotes: self.ansi_quotes,
+            unreadable: self.unreadable.as_deref(),
         }
     }
 
@@ -73,7 +79,8 @@ impl Scope {
         let facts = facts.unwrap_or_else(|| analyse(sql, &context));
         let verdict = policies.judge(&self.subject, &facts, &context);
         let class = class_of(&facts);
-        let judgement = Rc::new(Judgement { facts, verdict, class });
+        let conceals = conceal::is_mentioned(sql);
+        let judgement = Rc::new(Judgement { facts, verdict, class, conceals });
         if sql.len() <= STATEMENT_BYTES_MAX {
             let mut known = known.borrow_mut();
             if known.len() >= STATEMENTS_MAX {

@@ -35,7 +35,7 @@ pub struct Workload {
     pub groups: Vec<String>,
 }
 
-/// A `[[server]]`, without TLS.
+/// A `[[server]]`; [`Upstream::default`] is one without TLS.
 #[derive(Clone, Debug)]
 pub struct Upstream {
     /// Its name.
@@ -44,6 +44,10 @@ pub struct Upstream {
     pub matches: Vec<String>,
     /// Who logs in as whom; the first that fits.
     pub credentials: Vec<Credential>,
+    /// `disabled`, `required`, `verify-ca` or `verify-identity`.
+    pub tls: String,
+    /// More TOML of this server, put before its credentials: `ca_file` and the like.
+    pub extra: String,
 }
 
 /// A `[[server.credential]]` and its secret.
@@ -69,6 +73,12 @@ pub struct Policy {
 impl Default for GatewayConfig {
     fn default() -> Self {
         Self { ports: vec![3306], workloads: vec![], servers: vec![], policies: vec![], extra: String::new() }
+    }
+}
+
+impl Default for Upstream {
+    fn default() -> Self {
+        Self { name: String::new(), matches: vec![], credentials: vec![], tls: "disabled".into(), extra: String::new() }
     }
 }
 
@@ -122,8 +132,8 @@ impl GatewayConfig {
 }
 
 fn push_server(text: &mut String, dir: &Path, server: &Upstream) {
-    let (name, matches) = (string(&server.name), list(&server.matches));
-    let _ = write!(text, "\n[[server]]\nname = {name}\nmatch = {matches}\ntls = \"disabled\"\n");
+    let (name, matches, tls) = (string(&server.name), list(&server.matches), string(&server.tls));
+    let _ = write!(text, "\n[[server]]\nname = {name}\nmatch = {matches}\ntls = {tls}\n{}\n", server.extra);
     for (number, credential) in server.credentials.iter().enumerate() {
         let file = secret_file(dir, server, number);
         let _ = write!(
@@ -171,6 +181,8 @@ mod tests {
                 name: "shop".into(),
                 matches: vec!["127.0.0.2:3306".into()],
                 credentials: vec![Credential { for_: vec!["*".into()], user: "u\"1".into(), password: "p".into() }],
+                extra: "hosts = [\"db\"]".into(),
+                ..Upstream::default()
             }],
             policies: vec![Policy { file: "a.cedar".into(), text: "// nothing".into() }],
             ..GatewayConfig::default()
@@ -180,7 +192,7 @@ mod tests {
         let expected = [
             "ports = [3306]",
             "[[workload]]\nname = \"reporting\"\ncgroup = \"a/b\"\ngroups = [\"r\"]",
-            "match = [\"127.0.0.2:3306\"]\ntls = \"disabled\"",
+            "match = [\"127.0.0.2:3306\"]\ntls = \"disabled\"\nhosts = [\"db\"]\n",
             "for = [\"*\"]\nuser = \"u\\\"1\"",
         ];
         for part in expected {

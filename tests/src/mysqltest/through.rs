@@ -52,6 +52,7 @@ impl Through {
                 name: "mariadb".into(),
                 matches: (PORT..PORT + PORTS).map(|port| format!("127.0.0.1:{port}")).collect(),
                 credentials: vec![Credential { for_: vec!["*".into()], user: ACCOUNT.into(), password: String::new() }],
+                ..Upstream::default()
             }],
             policies: vec![Policy { file: "everything.cedar".into(), text: POLICY.into() }],
             ..GatewayConfig::default()

@@ -58,6 +58,7 @@ impl Lanes {
                 name: "server".into(),
                 matches: vec![format!("{}:3306", server.address())],
                 credentials: vec![Credential { for_: vec!["*".into()], user: USER.into(), password: String::new() }],
+                ..Upstream::default()
             }],
             policies: vec![Policy {
                 file: "everything.cedar".into(),

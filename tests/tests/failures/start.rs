@@ -25,6 +25,7 @@ fn prepared(cgroup: &Cgroup) -> Gateway {
             name: "shop-db".into(),
             matches: vec!["127.0.0.9:3306".into()],
             credentials: vec![credential],
+            ..Upstream::default()
         }],
         policies: vec![Policy { file: "scene.cedar".into(), text: REPORTING_WORKS.into() }],
         ..GatewayConfig::default()

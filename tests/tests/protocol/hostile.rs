@@ -120,6 +120,7 @@ fn stage_with(fakes: &[&Fake], policy: &str) -> Scene {
             name: "fake".into(),
             matches: fakes.iter().map(|fake| format!("{}:3306", fake.address)).collect(),
             credentials: vec![Credential { for_: vec!["*".into()], user: "held".into(), password: HELD.into() }],
+            ..Upstream::default()
         });
     })
     .unwrap()

@@ -137,6 +137,7 @@ fn config(agents: &Cgroup, server: Ipv4Addr) -> GatewayConfig {
             name: "bench-db".into(),
             matches: vec![format!("{server}:3306")],
             credentials: vec![Credential { for_: vec!["*".into()], user: USER.into(), password: PASSWORD.into() }],
+            ..Upstream::default()
         }],
         policies: vec![Policy { file: "bench.cedar".into(), text: POLICY.into() }],
         ..GatewayConfig::default()

@@ -2,9 +2,9 @@ use std::fmt::{self, Display, Formatter, Write as _};
 
 use mysql_common::constants::ColumnType;
 
-use super::{Execute, ParameterType};
-use crate::ProtocolError;
+use super::ParameterType;
 use crate::reader::Reader;
+use crate::{Fault, ProtocolError};
 
 const FIELD: &str = "parameter value";
 
@@ -57,16 +57,65 @@ pub(super) const fn is_bindable(column_type: ColumnType) -> bool {
     )
 }
 
+/// How far the length of a value is known from its type alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Width {
+    Fixed(usize),
+    /// A length-encoded string, or a date or time, whose length of one byte reads the same.
+    Counted,
+    /// No value of that type is in a row or a command.
+    None,
+}
+
+/// How a value of that type lies in a binary row.
+pub(crate) const fn width(column_type: ColumnType) -> Width {
+    match column_type {
+        ColumnType::MYSQL_TYPE_TINY => Width::Fixed(1),
+        ColumnType::MYSQL_TYPE_SHORT | ColumnType::MYSQL_TYPE_YEAR => Width::Fixed(2),
+        ColumnType::MYSQL_TYPE_LONG | ColumnType::MYSQL_TYPE_INT24 | ColumnType::MYSQL_TYPE_FLOAT => Width::Fixed(4),
+        ColumnType::MYSQL_TYPE_LONGLONG | ColumnType::MYSQL_TYPE_DOUBLE => Width::Fixed(8),
+        ColumnType::MYSQL_TYPE_NULL
+        | ColumnType::MYSQL_TYPE_NEWDATE
+        | ColumnType::MYSQL_TYPE_TIMESTAMP2
+        | ColumnType::MYSQL_TYPE_DATETIME2
+        | ColumnType::MYSQL_TYPE_TIME2
+        | ColumnType::MYSQL_TYPE_TYPED_ARRAY
+        | ColumnType::MYSQL_TYPE_UNKNOWN => Width::None,
+        ColumnType::MYSQL_TYPE_DATE
+        | ColumnType::MYSQL_TYPE_DATETIME
+        | ColumnType::MYSQL_TYPE_TIMESTAMP
+        | ColumnType::MYSQL_TYPE_TIME
+        | ColumnType::MYSQL_TYPE_DECIMAL
+        | ColumnType::MYSQL_TYPE_NEWDECIMAL
+        | ColumnType::MYSQL_TYPE_VARCHAR
+        | ColumnType::MYSQL_TYPE_BIT
+        | ColumnType::MYSQL_TYPE_VECTOR
+        | ColumnType::MYSQL_TYPE_JSON
+        | ColumnType::MYSQL_TYPE_ENUM
+        | ColumnType::MYSQL_TYPE_SET
+        | ColumnType::MYSQL_TYPE_TINY_BLOB
+        | ColumnType::MYSQL_TYPE_MEDIUM_BLOB
+        | ColumnType::MYSQL_TYPE_LONG_BLOB
+        | ColumnType::MYSQL_TYPE_BLOB
+        | ColumnType::MYSQL_TYPE_VAR_STRING
+        | ColumnType::MYSQL_TYPE_STRING
+        | ColumnType::MYSQL_TYPE_GEOMETRY => Width::Counted,
+    }
+}
+
 impl<'a> Value<'a> {
     /// Reads one binary value (manual, "Binary Protocol Value").
-    pub(super) fn read(reader: &mut Reader<'a>, parameter: ParameterType) -> Result<Self, ProtocolError> {
+    ///
+    /// NULL, YEAR and INT24 are types of rows only: MySQL 9.7 takes a value bound as one for a string and refuses it then,
+    /// MariaDB 10.11 takes none at all. What lies behind it (for an attribute, the statement) would be read otherwise.
+    pub(crate) fn read(reader: &mut Reader<'a>, parameter: ParameterType) -> Result<Self, ProtocolError> {
         let unsigned = parameter.unsigned;
         let value = match parameter.column_type {
             ColumnType::MYSQL_TYPE_TINY => {
                 let [byte] = reader.array(FIELD)?;
                 if unsigned { Self::UInt(byte.into()) } else { Self::Int(i8::from_le_bytes([byte]).into()) }
             }
-            ColumnType::MYSQL_TYPE_SHORT | ColumnType::MYSQL_TYPE_YEAR => {
+            ColumnType::MYSQL_TYPE_SHORT => {
                 let bytes = reader.array(FIELD)?;
                 if unsigned {
                     Self::UInt(u16::from_le_bytes(bytes).into())
@@ -74,7 +123,7 @@ impl<'a> Value<'a> {
                     Self::Int(i16::from_le_bytes(bytes).into())
                 }
             }
-            ColumnType::MYSQL_TYPE_LONG | ColumnType::MYSQL_TYPE_INT24 => {
+            ColumnType::MYSQL_TYPE_LONG => {
                 let bytes = reader.array(FIELD)?;
                 if unsigned {
                     Self::UInt(u32::from_le_bytes(bytes).into())
@@ -88,17 +137,19 @@ impl<'a> Value<'a> {
             }
             ColumnType::MYSQL_TYPE_FLOAT => Self::Float(f32::from_le_bytes(reader.array(FIELD)?)),
             ColumnType::MYSQL_TYPE_DOUBLE => Self::Double(f64::from_le_bytes(reader.array(FIELD)?)),
-            ColumnType::MYSQL_TYPE_NULL => Self::Null,
             ColumnType::MYSQL_TYPE_DATE | ColumnType::MYSQL_TYPE_DATETIME | ColumnType::MYSQL_TYPE_TIMESTAMP => {
                 date_time(reader)?
             }
             ColumnType::MYSQL_TYPE_TIME => time(reader)?,
-            ColumnType::MYSQL_TYPE_NEWDATE
+            ColumnType::MYSQL_TYPE_NULL
+            | ColumnType::MYSQL_TYPE_YEAR
+            | ColumnType::MYSQL_TYPE_INT24
+            | ColumnType::MYSQL_TYPE_NEWDATE
             | ColumnType::MYSQL_TYPE_TIMESTAMP2
             | ColumnType::MYSQL_TYPE_DATETIME2
             | ColumnType::MYSQL_TYPE_TIME2
             | ColumnType::MYSQL_TYPE_TYPED_ARRAY
-            | ColumnType::MYSQL_TYPE_UNKNOWN => return Err(Execute::invalid("parameter type")),
+            | ColumnType::MYSQL_TYPE_UNKNOWN => return Err(reader.fail("parameter type", Fault::Invalid)),
             ColumnType::MYSQL_TYPE_DECIMAL
             | ColumnType::MYSQL_TYPE_NEWDECIMAL
             | ColumnType::MYSQL_TYPE_VARCHAR
@@ -130,7 +181,7 @@ fn date_time<'a>(reader: &mut Reader<'_>) -> Result<Value<'a>, ProtocolError> {
     let [hour, minute, second] = match len {
         4 => return Ok(Value::Date { year, month, day }),
         7 | 11 => reader.array(FIELD)?,
-        _ => return Err(Execute::invalid(FIELD)),
+        _ => return Err(reader.fail(FIELD, Fault::Invalid)),
     };
     let microsecond = if len == 11 { reader.u32(FIELD)? } else { 0 };
     Ok(Value::DateTime { year, month, day, hour, minute, second, microsecond })
@@ -142,7 +193,7 @@ fn time<'a>(reader: &mut Reader<'_>) -> Result<Value<'a>, ProtocolError> {
         return Ok(Value::Time { negative: false, days: 0, hours: 0, minutes: 0, seconds: 0, microseconds: 0 });
     }
     if !matches!(len, 8 | 12) {
-        return Err(Execute::invalid(FIELD));
+        return Err(reader.fail(FIELD, Fault::Invalid));
     }
     let negative = reader.u8(FIELD)? != 0;
     let days = reader.u32(FIELD)?;

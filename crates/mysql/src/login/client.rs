@@ -1,8 +1,11 @@
+use zeroize::Zeroize;
+
+use super::plugin::Plugin;
 use super::{
-    AUTH_MORE_DATA, AUTH_SWITCH, CACHING_SHA2_RESPONSE_LEN, ClientPlugin, FAST_AUTH_OK, HandshakeResponse,
-    NATIVE_RESPONSE_LEN,
+    AUTH_MORE_DATA, AUTH_SWITCH, CACHING_SHA2_RESPONSE_LEN, ChangeUser, ClientPlugin, FAST_AUTH_OK, FULL_AUTH,
+    HandshakeResponse, NATIVE_RESPONSE_LEN,
 };
-use crate::capabilities::Capabilities;
+use crate::capabilities::{Capabilities, Negotiated};
 use crate::limits::NONCE_LEN;
 use crate::{Fault, ProtocolError};
 
@@ -15,13 +18,17 @@ pub enum ClientStep {
     Accept { first: Option<Vec<u8>> },
 }
 
-/// The server's side of a login that takes any user and password.
+/// The server's side of a login, or of a change of user, that takes any user and password.
 ///
-/// A client is asked for a hash over a nonce only, never for the password: what it was configured with stays with it.
+/// A client is asked for a hash over a nonce, not for the password: what it was configured with stays with it. Over TLS the
+/// ones that insist get their way: a client that sends its password unasked (`mysql_clear_password`, `sha256_password`) is
+/// taken by it, and one whose `caching_sha2_password` response is no hash is asked for the password that it would send next
+/// to a server. What arrives is judged by nothing, and zeroed. The packet with the first response is the caller's to zero.
 #[derive(Debug)]
 pub struct ClientLogin {
     greeted: ClientPlugin,
     switch_nonce: [u8; NONCE_LEN],
+    tls: bool,
     state: State,
 }
 
@@ -29,15 +36,17 @@ pub struct ClientLogin {
 enum State {
     Greeted,
     Switched(ClientPlugin),
+    AskedForAll,
     Accepted,
 }
 
 impl ClientLogin {
-    /// `greeted` is the plugin named in the mirrored greeting; `switch_nonce` is used when the client has to change it,
-    /// made by [`nonce_from_random`](crate::greeting::nonce_from_random) like the greeting's.
+    /// `greeted` is the plugin named in the mirrored greeting; `switch_nonce` is used when the client has to change it, made
+    /// by [`nonce_from_random`](crate::greeting::nonce_from_random) like the greeting's; `tls` says that the client's leg
+    /// has TLS.
     #[must_use]
-    pub const fn new(greeted: ClientPlugin, switch_nonce: [u8; NONCE_LEN]) -> Self {
-        Self { greeted, switch_nonce, state: State::Greeted }
+    pub const fn new(greeted: ClientPlugin, switch_nonce: [u8; NONCE_LEN], tls: bool) -> Self {
+        Self { greeted, switch_nonce, tls, state: State::Greeted }
     }
 
     /// Judges the client's login.
@@ -46,47 +55,94 @@ impl ClientLogin {
     /// plugin and answers a native greeting with an empty `caching_sha2_password` response, waiting for the switch.
     ///
     /// # Errors
-    /// `Malformed` for a response that no password gives.
+    /// `Malformed` for a response that no password gives; `Misbehaved` when the login was begun before.
     pub fn start(&mut self, login: &HandshakeResponse<'_>) -> Result<ClientStep, ProtocolError> {
+        self.begin(login.capabilities, login.auth_plugin, login.auth_response, self.greeted)
+    }
+
+    /// Judges a change of user, on a leg with these capabilities.
+    ///
+    /// Only `mysql_native_password` answers the greeting's nonce here. Clients of every other plugin wait for a switch with
+    /// a new nonce, for MySQL always sends one; libmysql takes an OK in its place for a broken nonce.
+    ///
+    /// # Errors
+    /// See [`ClientLogin::start`].
+    pub fn start_change(
+        &mut self,
+        change: &ChangeUser<'_>,
+        negotiated: Negotiated,
+    ) -> Result<ClientStep, ProtocolError> {
+        self.begin(negotiated, change.auth_plugin, change.auth_response, ClientPlugin::Native)
+    }
+
+    /// `answered` is the plugin whose response is one to the greeting.
+    fn begin(
+        &mut self,
+        negotiated: Negotiated,
+        announced: Option<&[u8]>,
+        response: &[u8],
+        answered: ClientPlugin,
+    ) -> Result<ClientStep, ProtocolError> {
         if self.state != State::Greeted {
             return Err(ProtocolError::unexpected("after the client's login was taken"));
         }
-        if !login.capabilities.contains(Capabilities::CLIENT_PLUGIN_AUTH) {
-            return self.accept(ClientPlugin::Native, login.auth_response);
+        if !negotiated.has(Capabilities::CLIENT_PLUGIN_AUTH) {
+            return self.accept(ClientPlugin::Native, response);
         }
-        let announced = login.auth_plugin.and_then(ClientPlugin::from_name);
-        if announced == Some(self.greeted) {
-            return self.accept(self.greeted, login.auth_response);
-        }
-        let plugin = announced.unwrap_or(self.greeted);
-        self.state = State::Switched(plugin);
-        Ok(ClientStep::Send(auth_switch(plugin, &self.switch_nonce)))
+        let plugin = match announced.and_then(Plugin::from_name) {
+            Some(Plugin::Native) => ClientPlugin::Native,
+            Some(Plugin::CachingSha2) => ClientPlugin::CachingSha2,
+            // The password is here already. One that waits for a switch sent nothing: it is led to a plugin that hashes.
+            Some(Plugin::Clear) if self.tls => return Ok(self.taken(None)),
+            Some(Plugin::Sha256) if self.tls && !response.is_empty() => return Ok(self.taken(None)),
+            Some(Plugin::Clear | Plugin::Sha256 | Plugin::Ed25519 | Plugin::Parsec) | None => {
+                return Ok(self.switch(self.greeted));
+            }
+        };
+        if plugin == answered { self.accept(plugin, response) } else { Ok(self.switch(plugin)) }
     }
 
-    /// Judges the client's answer to what [`ClientLogin::start`] had sent.
+    fn switch(&mut self, plugin: ClientPlugin) -> ClientStep {
+        self.state = State::Switched(plugin);
+        ClientStep::Send(auth_switch(plugin, &self.switch_nonce))
+    }
+
+    /// Judges the client's answer to what was sent, and zeroes it.
     ///
     /// # Errors
     /// `Malformed` for a response that no password gives; `Misbehaved` when nothing was asked.
-    pub fn answer(&mut self, payload: &[u8]) -> Result<ClientStep, ProtocolError> {
-        match self.state {
+    pub fn answer(&mut self, payload: &mut [u8]) -> Result<ClientStep, ProtocolError> {
+        let step = match self.state {
             State::Switched(plugin) => self.accept(plugin, payload),
+            State::AskedForAll => Ok(self.taken(None)),
             State::Greeted | State::Accepted => Err(ProtocolError::unexpected("while nothing was asked of the client")),
-        }
+        };
+        payload.zeroize();
+        step
     }
 
     fn accept(&mut self, plugin: ClientPlugin, response: &[u8]) -> Result<ClientStep, ProtocolError> {
         // An account without password: nothing, or the empty C string of libmysql.
         let empty = matches!(response, [] | [0]);
-        let full_len = match plugin {
-            ClientPlugin::Native => NATIVE_RESPONSE_LEN,
-            ClientPlugin::CachingSha2 => CACHING_SHA2_RESPONSE_LEN,
-        };
-        if !empty && response.len() != full_len {
-            return Err(ProtocolError::malformed("login", "authentication response", Fault::Invalid));
+        match (plugin, response.len()) {
+            _ if empty => Ok(self.taken(None)),
+            (ClientPlugin::Native, NATIVE_RESPONSE_LEN) => Ok(self.taken(None)),
+            (ClientPlugin::CachingSha2, CACHING_SHA2_RESPONSE_LEN) => {
+                Ok(self.taken(Some(vec![AUTH_MORE_DATA, FAST_AUTH_OK])))
+            }
+            (ClientPlugin::CachingSha2, _) if self.tls => {
+                self.state = State::AskedForAll;
+                Ok(ClientStep::Send(vec![AUTH_MORE_DATA, FULL_AUTH]))
+            }
+            (ClientPlugin::Native | ClientPlugin::CachingSha2, _) => {
+                Err(ProtocolError::malformed(plugin.name(), "authentication response", Fault::Invalid))
+            }
         }
+    }
+
+    fn taken(&mut self, first: Option<Vec<u8>>) -> ClientStep {
         self.state = State::Accepted;
-        let fast = !empty && plugin == ClientPlugin::CachingSha2;
-        Ok(ClientStep::Accept { first: fast.then(|| vec![AUTH_MORE_DATA, FAST_AUTH_OK]) })
+        ClientStep::Accept { first }
     }
 }
 
@@ -100,86 +156,4 @@ fn auth_switch(plugin: ClientPlugin, nonce: &[u8; NONCE_LEN]) -> Vec<u8> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::ClientPlugin::{CachingSha2, Native};
-    use super::*;
-    use crate::capabilities::GATEWAY;
-    use crate::samples::NONCE;
-
-    const PLUGIN_AUTH: Capabilities = Capabilities::CLIENT_PLUGIN_AUTH;
-
-    fn login<'a>(capabilities: Capabilities, plugin: &'a str, auth_response: &'a [u8]) -> HandshakeResponse<'a> {
-        HandshakeResponse {
-            capabilities,
-            max_packet_size: 0,
-            collation: 45,
-            user: b"anyone",
-            auth_response,
-            schema: None,
-            auth_plugin: Some(plugin.as_bytes()),
-            connect_attrs: Vec::new(),
-        }
-    }
-
-    const AT_ONCE: ClientStep = ClientStep::Accept { first: None };
-
-    fn fast() -> ClientStep {
-        ClientStep::Accept { first: Some(vec![1, 3]) }
-    }
-
-    #[test]
-    fn a_client_of_the_greetings_plugin_is_taken_at_once() {
-        for (greeted, response, step) in [
-            (Native, &[1; 20][..], AT_ONCE),
-            (Native, &[], AT_ONCE),
-            (CachingSha2, &[1; 32], fast()),
-            (CachingSha2, &[], AT_ONCE),
-            (CachingSha2, &[0], AT_ONCE),
-        ] {
-            let login = login(PLUGIN_AUTH, greeted.name(), response);
-            assert_eq!(ClientLogin::new(greeted, *NONCE).start(&login), Ok(step), "{greeted:?} {response:?}");
-        }
-    }
-
-    #[test]
-    fn a_client_of_another_plugin_is_switched() {
-        for (greeted, announced, target, answer, step) in [
-            // MySQL 9 towards MariaDB's greeting.
-            (Native, "caching_sha2_password", CachingSha2, &[1; 32][..], fast()),
-            (Native, "caching_sha2_password", CachingSha2, &[], AT_ONCE),
-            (CachingSha2, "mysql_native_password", Native, &[1; 20], AT_ONCE),
-            (CachingSha2, "mysql_clear_password", CachingSha2, &[1; 32], fast()),
-            (Native, "client_ed25519", Native, &[], AT_ONCE),
-            (CachingSha2, "", CachingSha2, &[1; 32], fast()),
-        ] {
-            let mut client = ClientLogin::new(greeted, *NONCE);
-            let switch = [b"\xfe", target.name().as_bytes(), b"\0", &NONCE[..], b"\0"].concat();
-            assert_eq!(client.start(&login(GATEWAY, announced, &[])), Ok(ClientStep::Send(switch)), "{announced}");
-            assert_eq!(client.answer(answer), Ok(step), "{announced}");
-        }
-    }
-
-    #[test]
-    fn a_client_without_plugins_speaks_native() {
-        let login = login(Capabilities::CLIENT_PROTOCOL_41, "caching_sha2_password", &[1; 20]);
-        assert_eq!(ClientLogin::new(CachingSha2, *NONCE).start(&login), Ok(AT_ONCE));
-    }
-
-    #[test]
-    fn a_response_of_another_length_is_refused() {
-        for (greeted, len) in [(Native, 19), (Native, 21), (CachingSha2, 31), (CachingSha2, 33), (CachingSha2, 20)] {
-            let response = vec![1; len];
-            let login = login(PLUGIN_AUTH, greeted.name(), &response);
-            assert!(ClientLogin::new(greeted, *NONCE).start(&login).is_err(), "{greeted:?} {len}");
-        }
-    }
-
-    #[test]
-    fn an_unasked_answer_is_refused() {
-        let mut client = ClientLogin::new(Native, *NONCE);
-        assert!(client.answer(&[]).is_err());
-        assert_eq!(client.start(&login(PLUGIN_AUTH, "mysql_native_password", &[])), Ok(AT_ONCE));
-        assert!(client.answer(&[]).is_err());
-        assert!(client.start(&login(PLUGIN_AUTH, "mysql_native_password", &[])).is_err());
-    }
-}
+mod tests;

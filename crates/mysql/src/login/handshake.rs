@@ -1,23 +1,118 @@
-use mysql_common::io::BufMutExt;
-
-use crate::capabilities::{Capabilities, effective};
-use crate::limits::CONNECT_ATTRS_LEN_MAX;
+use super::fields::{self, ConnectAttr};
+use crate::capabilities::{Capabilities, Negotiated, effective};
+use crate::greeting::mariadb;
 use crate::reader::Reader;
-use crate::{Fault, ProtocolError, Unsupported};
+use crate::{Misbehaviour, ProtocolError, Unsupported};
 
 const PACKET: &str = "handshake response";
-const RESERVED_LEN: usize = 23;
+/// Behind them are four more, in which clients of MariaDB have their extended capabilities.
+const RESERVED_LEN: usize = 19;
 /// Where an SSLRequest ends and a handshake response goes on with the user.
 const SSL_REQUEST_LEN: usize = 32;
+/// What MySQL's own client asks for unless told otherwise.
+const ZSTD_LEVEL_DEFAULT: u8 = 3;
+/// What must not change once a leg is encrypted. SSL is not among them: MySqlConnector sets it in the request for TLS only,
+/// and a leg that has TLS does not lose it again.
+const FIXED_BY_SSL_REQUEST: Capabilities = Capabilities::CLIENT_PROTOCOL_41
+    .union(Capabilities::CLIENT_SECURE_CONNECTION)
+    .union(Capabilities::CLIENT_PLUGIN_AUTH)
+    .union(Capabilities::CLIENT_COMPRESS)
+    .union(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM);
 
-/// Name and value of one connection attribute.
-pub type ConnectAttr<'a> = (&'a [u8], &'a [u8]);
+/// What a client answers a greeting with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FirstPacket<'a> {
+    /// TLS comes next, and in it a [`HandshakeResponse`].
+    SslRequest(SslRequest),
+    /// The client stays without TLS, offered or not.
+    Response(HandshakeResponse<'a>),
+}
+
+impl<'a> FirstPacket<'a> {
+    /// Reads what a client sends first; `offered` are the capabilities of the greeting that it answers.
+    ///
+    /// # Errors
+    /// `Unsupported` for TLS that was not offered and for the protocol before 4.1; `Malformed`, also for a request for TLS
+    /// with anything behind its 32 bytes.
+    pub fn parse(payload: &'a [u8], offered: Negotiated) -> Result<Self, ProtocolError> {
+        let claimed = claimed(&mut Reader::new(PACKET, payload))?;
+        if offered.has(Capabilities::CLIENT_SSL) && claimed.contains(Capabilities::CLIENT_SSL) {
+            return SslRequest::parse(payload, offered).map(Self::SslRequest);
+        }
+        HandshakeResponse::parse(payload, offered).map(Self::Response)
+    }
+}
+
+/// The request for TLS: the beginning of a handshake response, up to the user.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SslRequest {
+    /// Only those in force, like [`HandshakeResponse::capabilities`].
+    pub capabilities: Negotiated,
+    /// Bytes.
+    pub max_packet_size: u32,
+    pub collation: u8,
+}
+
+impl SslRequest {
+    fn parse(payload: &[u8], offered: Negotiated) -> Result<Self, ProtocolError> {
+        let mut reader = Reader::new("SSL request", payload);
+        let head = Self::read(&mut reader, offered)?;
+        reader.end("reserved bytes")?;
+        Ok(head)
+    }
+
+    fn read(reader: &mut Reader<'_>, offered: Negotiated) -> Result<Self, ProtocolError> {
+        let standard = claimed(reader)?;
+        let max_packet_size = reader.u32("maximum packet size")?;
+        let collation = reader.u8("collation")?;
+        reader.take(RESERVED_LEN, "reserved bytes")?;
+        let mariadb = mariadb(standard, reader.u32("extended capabilities")?);
+        let capabilities = effective(offered, Negotiated { standard, mariadb });
+        Ok(Self { capabilities, max_packet_size, collation })
+    }
+
+    /// Appends the payload for a server.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.capabilities.standard.bits().to_le_bytes());
+        out.extend_from_slice(&self.max_packet_size.to_le_bytes());
+        out.push(self.collation);
+        out.extend_from_slice(&[0; RESERVED_LEN]);
+        out.extend_from_slice(&self.extended().to_le_bytes());
+    }
+
+    fn extended(&self) -> u32 {
+        let theirs = !self.capabilities.has(Capabilities::CLIENT_LONG_PASSWORD);
+        if theirs { self.capabilities.mariadb.bits() } else { 0 }
+    }
+
+    /// Checks the login that came inside TLS against the request for TLS, which anyone on the way could have written.
+    ///
+    /// # Errors
+    /// `Misbehaved` when the two differ in what decides how the login is read or carried.
+    pub fn check(&self, response: &HandshakeResponse<'_>) -> Result<(), ProtocolError> {
+        let changed = self.capabilities.standard.symmetric_difference(response.capabilities.standard);
+        if changed.intersects(FIXED_BY_SSL_REQUEST) {
+            return Err(Misbehaviour::ChangedCapabilities.into());
+        }
+        Ok(())
+    }
+}
+
+/// The capabilities that a client claims.
+fn claimed(reader: &mut Reader<'_>) -> Result<Capabilities, ProtocolError> {
+    // The old response has two bytes of capabilities and another layout behind them: judge before reading on.
+    let low = Capabilities::from_bits_retain(u32::from(reader.clone().u16("capabilities")?));
+    if !low.contains(Capabilities::CLIENT_PROTOCOL_41) {
+        return Err(Unsupported::OldProtocol.into());
+    }
+    reader.u32("capabilities").map(Capabilities::from_bits_retain)
+}
 
 /// A login as a client sends it (HandshakeResponse41).
 #[derive(Clone, PartialEq, Eq)]
 pub struct HandshakeResponse<'a> {
     /// Only those in force: what the client set without an offer is already taken away.
-    pub capabilities: Capabilities,
+    pub capabilities: Negotiated,
     /// Bytes; what the client says it can take, 0 from some.
     pub max_packet_size: u32,
     pub collation: u8,
@@ -29,6 +124,9 @@ pub struct HandshakeResponse<'a> {
     pub auth_plugin: Option<&'a [u8]>,
     /// In the order sent, duplicates kept.
     pub connect_attrs: Vec<ConnectAttr<'a>>,
+    /// 1 to 22 from a sane client; only under `ZSTD_COMPRESSION_ALGORITHM`. Where COMPRESS is in force too, the servers
+    /// take zlib.
+    pub zstd_level: Option<u8>,
 }
 
 /// Leaves the authentication response out: it may be a token.
@@ -49,33 +147,39 @@ impl<'a> HandshakeResponse<'a> {
     /// As tolerant as the servers are: the last field's NUL, the schema, the plugin and the attributes may be missing.
     ///
     /// # Errors
-    /// `Unsupported` for a TLS request and for the protocol before 4.1; `Malformed`.
-    pub fn parse(payload: &'a [u8], offered: Capabilities) -> Result<Self, ProtocolError> {
+    /// `Unsupported` for TLS that was not offered and for the protocol before 4.1; `Malformed`.
+    pub fn parse(payload: &'a [u8], offered: Negotiated) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new(PACKET, payload);
-        // The old response has two bytes of capabilities and another layout behind them: judge before reading on.
-        let low = Capabilities::from_bits_retain(u32::from(reader.clone().u16("capabilities")?));
-        if !low.contains(Capabilities::CLIENT_PROTOCOL_41) {
-            return Err(Unsupported::OldProtocol.into());
-        }
-        let claimed = Capabilities::from_bits_retain(reader.u32("capabilities")?);
-        if claimed.contains(Capabilities::CLIENT_SSL) && payload.len() <= SSL_REQUEST_LEN {
+        let claimed = claimed(&mut reader.clone())?;
+        let has = |flag| claimed.contains(flag);
+        if has(Capabilities::CLIENT_SSL) && !offered.has(Capabilities::CLIENT_SSL) && payload.len() <= SSL_REQUEST_LEN {
             return Err(Unsupported::Tls.into());
         }
-        let capabilities = effective(offered, claimed);
-        let max_packet_size = reader.u32("maximum packet size")?;
-        let collation = reader.u8("collation")?;
-        reader.take(RESERVED_LEN, "reserved bytes")?;
+        let SslRequest { capabilities, max_packet_size, collation } = SslRequest::read(&mut reader, offered)?;
         let user = reader.until_nul("user")?;
         let auth_response = auth_response(&mut reader, capabilities)?;
         let schema = optional_name(&mut reader, capabilities, Capabilities::CLIENT_CONNECT_WITH_DB, "schema")?;
         let auth_plugin =
             optional_name(&mut reader, capabilities, Capabilities::CLIENT_PLUGIN_AUTH, "authentication plugin")?;
-        let connect_attrs = connect_attrs(&mut reader, capabilities)?;
-        if claimed.contains(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) && !reader.is_empty() {
-            reader.u8("zstd level")?;
+        let connect_attrs = fields::read_attrs(&mut reader, capabilities)?;
+        let mut zstd_level = None;
+        // A client that was not offered zstd may send its level all the same.
+        if has(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) && !reader.is_empty() {
+            let level = reader.u8("zstd level")?;
+            zstd_level = capabilities.has(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM).then_some(level);
         }
         reader.end("connection attributes")?;
-        Ok(Self { capabilities, max_packet_size, collation, user, auth_response, schema, auth_plugin, connect_attrs })
+        Ok(Self {
+            capabilities,
+            max_packet_size,
+            collation,
+            user,
+            auth_response,
+            schema,
+            auth_plugin,
+            connect_attrs,
+            zstd_level,
+        })
     }
 
     /// Appends the payload for a server. A field whose capability is not set is left out.
@@ -84,51 +188,36 @@ impl<'a> HandshakeResponse<'a> {
     /// `Malformed` when a field cannot be written in the layout that the capabilities say: a NUL in a name, an
     /// authentication response of more than 255 bytes without `PLUGIN_AUTH_LENENC_CLIENT_DATA`, too many attributes.
     pub fn write(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        let has = |flag| self.capabilities.contains(flag);
-        out.extend_from_slice(&self.capabilities.bits().to_le_bytes());
-        out.extend_from_slice(&self.max_packet_size.to_le_bytes());
-        out.push(self.collation);
-        // All zero: towards MariaDB the last four would be extended capabilities.
-        out.extend_from_slice(&[0; RESERVED_LEN]);
-        write_name(self.user, "user", out)?;
+        let has = |flag| self.capabilities.has(flag);
+        let Self { capabilities, max_packet_size, collation, .. } = *self;
+        SslRequest { capabilities, max_packet_size, collation }.write(out);
+        fields::write_name(PACKET, self.user, "user", out)?;
         if has(Capabilities::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA) {
-            write_lenenc(self.auth_response, out);
+            fields::write_lenenc(self.auth_response, out);
         } else {
-            out.push(u8::try_from(self.auth_response.len()).map_err(|_| {
-                let len = self.auth_response.len() as u64;
-                ProtocolError::malformed(PACKET, "authentication response", Fault::TooLong { len, max: 255 })
-            })?);
-            out.extend_from_slice(self.auth_response);
+            fields::write_short(PACKET, self.auth_response, "authentication response", out)?;
         }
         if has(Capabilities::CLIENT_CONNECT_WITH_DB) {
-            write_name(self.schema.unwrap_or_default(), "schema", out)?;
+            fields::write_name(PACKET, self.schema.unwrap_or_default(), "schema", out)?;
         }
         if has(Capabilities::CLIENT_PLUGIN_AUTH) {
-            write_name(self.auth_plugin.unwrap_or_default(), "authentication plugin", out)?;
+            fields::write_name(PACKET, self.auth_plugin.unwrap_or_default(), "authentication plugin", out)?;
         }
         if has(Capabilities::CLIENT_CONNECT_ATTRS) {
-            self.write_connect_attrs(out)?;
+            fields::write_attrs(PACKET, &self.connect_attrs, out)?;
         }
-        Ok(())
-    }
-
-    fn write_connect_attrs(&self, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-        let mut attrs = Vec::new();
-        for (name, value) in &self.connect_attrs {
-            write_lenenc(name, &mut attrs);
-            write_lenenc(value, &mut attrs);
+        if has(Capabilities::CLIENT_ZSTD_COMPRESSION_ALGORITHM) {
+            out.push(self.zstd_level.unwrap_or(ZSTD_LEVEL_DEFAULT));
         }
-        check_attrs_len(attrs.len() as u64)?;
-        write_lenenc(&attrs, out);
         Ok(())
     }
 }
 
-fn auth_response<'a>(reader: &mut Reader<'a>, capabilities: Capabilities) -> Result<&'a [u8], ProtocolError> {
+fn auth_response<'a>(reader: &mut Reader<'a>, capabilities: Negotiated) -> Result<&'a [u8], ProtocolError> {
     const FIELD: &str = "authentication response";
-    if capabilities.contains(Capabilities::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA) {
+    if capabilities.has(Capabilities::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA) {
         reader.lenenc_bytes(FIELD)
-    } else if capabilities.contains(Capabilities::CLIENT_SECURE_CONNECTION) {
+    } else if capabilities.has(Capabilities::CLIENT_SECURE_CONNECTION) {
         let len = reader.u8(FIELD)?;
         reader.take(usize::from(len), FIELD)
     } else {
@@ -138,56 +227,15 @@ fn auth_response<'a>(reader: &mut Reader<'a>, capabilities: Capabilities) -> Res
 
 fn optional_name<'a>(
     reader: &mut Reader<'a>,
-    capabilities: Capabilities,
+    capabilities: Negotiated,
     flag: Capabilities,
     field: &'static str,
 ) -> Result<Option<&'a [u8]>, ProtocolError> {
-    if !capabilities.contains(flag) {
+    if !capabilities.has(flag) {
         return Ok(None);
     }
     let name = reader.until_nul_or_end(field)?;
     Ok(if name.is_empty() { None } else { Some(name) })
-}
-
-fn connect_attrs<'a>(
-    reader: &mut Reader<'a>,
-    capabilities: Capabilities,
-) -> Result<Vec<ConnectAttr<'a>>, ProtocolError> {
-    const FIELD: &str = "connection attributes";
-    let mut attrs = Vec::new();
-    if !capabilities.contains(Capabilities::CLIENT_CONNECT_ATTRS) || reader.is_empty() {
-        return Ok(attrs);
-    }
-    let len = reader.lenenc_int(FIELD)?;
-    check_attrs_len(len)?;
-    let mut pairs = Reader::new(PACKET, reader.take(usize::try_from(len).unwrap_or(usize::MAX), FIELD)?);
-    while !pairs.is_empty() {
-        attrs.push((pairs.lenenc_bytes(FIELD)?, pairs.lenenc_bytes(FIELD)?));
-    }
-    Ok(attrs)
-}
-
-fn check_attrs_len(len: u64) -> Result<(), ProtocolError> {
-    let max = CONNECT_ATTRS_LEN_MAX as u64;
-    if len > max {
-        return Err(ProtocolError::malformed(PACKET, "connection attributes", Fault::TooLong { len, max }));
-    }
-    Ok(())
-}
-
-fn write_name(name: &[u8], field: &'static str, out: &mut Vec<u8>) -> Result<(), ProtocolError> {
-    // A NUL would let the rest of the name be read as the next field.
-    if name.contains(&0) {
-        return Err(ProtocolError::malformed(PACKET, field, Fault::Invalid));
-    }
-    out.extend_from_slice(name);
-    out.push(0);
-    Ok(())
-}
-
-fn write_lenenc(bytes: &[u8], out: &mut Vec<u8>) {
-    out.put_lenenc_int(bytes.len() as u64);
-    out.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

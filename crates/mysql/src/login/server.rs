@@ -1,47 +1,37 @@
-use mysql_common::auth::plugins::caching_sha2_password::scramble_sha256;
-use mysql_common::auth::plugins::mysql_native_password::scramble_native;
+mod opening;
+
 use zeroize::Zeroizing;
 
-use super::{
-    AUTH_MORE_DATA, AUTH_NEXT_FACTOR, AUTH_SWITCH, ClientPlugin, ConnectAttr, FAST_AUTH_OK, FULL_AUTH,
-    HandshakeResponse, public_key, shown,
-};
-use crate::capabilities::{Capabilities, offered};
-use crate::greeting::{Flavour, Greeting};
-use crate::limits::{AUTH_SWITCHES_MAX, NONCE_LEN};
+use super::plugin::{self, Plugin};
+use super::{AUTH_MORE_DATA, AUTH_NEXT_FACTOR, AUTH_SWITCH, ClientPlugin, FAST_AUTH_OK, FULL_AUTH, public_key, shown};
+use crate::capabilities::{Negotiated, offered};
+use crate::greeting::Greeting;
+use crate::limits::{AUTH_SWITCHES_MAX, LOGIN_SEED_LEN, LONG_NONCE_LEN, NONCE_LEN};
 use crate::outcome::{ERR, ErrorPacket, OK, OkPacket};
 use crate::reader::Reader;
 use crate::{Fault, Misbehaviour, ProtocolError, Unsupported};
 
-/// The request for the server's RSA key, of `caching_sha2_password`.
-const PUBLIC_KEY_REQUEST: u8 = 0x02;
+pub use opening::{ChangeUserRequest, LoginRequest};
 
-/// Capabilities without which the gateway does not log in to a server.
-const NEEDED: Capabilities = Capabilities::CLIENT_PROTOCOL_41.union(Capabilities::CLIENT_SECURE_CONNECTION);
-/// Capabilities of the login itself: the server leg's own business, whatever the client can.
-const LOGIN_ONLY: Capabilities = NEEDED
-    .union(Capabilities::CLIENT_PLUGIN_AUTH)
-    .union(Capabilities::CLIENT_PLUGIN_AUTH_LENENC_CLIENT_DATA)
-    .union(Capabilities::CLIENT_CONNECT_ATTRS);
+/// The request for the server's RSA key, of `caching_sha2_password` and of `sha256_password`.
+const CACHING_SHA2_KEY_REQUEST: u8 = 0x02;
+const SHA256_KEY_REQUEST: u8 = 0x01;
 
-/// What a login asks for besides the credential.
-#[derive(Debug, Clone)]
-pub struct LoginRequest<'a> {
-    /// Those in force towards the client; the login's own are added, and what the server lacks is taken away.
-    pub capabilities: Capabilities,
-    /// Bytes.
-    pub max_packet_size: u32,
-    pub collation: u8,
-    pub user: &'a [u8],
-    pub schema: Option<&'a [u8]>,
-    pub connect_attrs: Vec<ConnectAttr<'a>>,
+/// What a later COM_CHANGE_USER must know of the server's leg.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerLeg {
+    /// As [`ServerLogin::handshake_response`] returned them.
+    pub capabilities: Negotiated,
+    /// The greeting's nonce: what a server without plugins hashes over for good.
+    pub nonce: [u8; NONCE_LEN],
+    pub tls: bool,
 }
 
 /// What to do after a packet of the server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum ServerStep<'a> {
-    /// Send this payload; the server's answer is the next packet.
-    Send(Vec<u8>),
+    /// Send this payload, which may be the password as it is (over TLS); the server's answer is the next packet.
+    Send(Zeroizing<Vec<u8>>),
     /// Nothing to send; the server's next packet decides.
     Wait,
     /// Logged in; the packet given was the OK packet.
@@ -49,31 +39,53 @@ pub enum ServerStep<'a> {
     Denied(ErrorPacket<'a>),
 }
 
-/// The client's side of a login with a credential that the gateway holds.
+/// Leaves the payload out.
+impl std::fmt::Debug for ServerStep<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Send(payload) => write!(f, "Send({} bytes)", payload.len()),
+            Self::Wait => f.write_str("Wait"),
+            Self::Done => f.write_str("Done"),
+            Self::Denied(error) => f.debug_tuple("Denied").field(error).finish(),
+        }
+    }
+}
+
+/// The client's side of a login with a credential that the gateway holds, or of a change of user.
 ///
 /// The password is zeroed when the login is over or dropped.
 pub struct ServerLogin {
-    greeting_nonce: [u8; NONCE_LEN],
-    greeting_plugin: ClientPlugin,
-    server: Capabilities,
+    nonce: [u8; NONCE_LEN],
+    first_plugin: ClientPlugin,
+    /// Of the server, as far as the gateway honours them.
+    server: Negotiated,
+    tls: bool,
     password: Zeroizing<Vec<u8>>,
-    oaep_seed: [u8; public_key::SEED_LEN],
+    /// The first 20 bytes are the OAEP seed, which must stay secret; the rest is the client's nonce of `parsec`.
+    seed: Zeroizing<[u8; LOGIN_SEED_LEN]>,
+    /// The plugin spoken last.
+    plugin: Plugin,
     state: State,
     auth_switches: u8,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum State {
-    /// A response by `plugin` over `nonce` is on its way.
-    Answered {
-        plugin: ClientPlugin,
+    /// The plugin has said all it has to say, unless the server wants another one.
+    Answered,
+    /// A scramble of `caching_sha2_password` over `nonce` is on its way.
+    Scrambled {
         nonce: [u8; NONCE_LEN],
     },
     /// The server's RSA key was asked for.
     AwaitingKey {
         nonce: [u8; NONCE_LEN],
     },
-    /// Everything was sent.
+    /// The account's salt was asked for, of `parsec`.
+    AwaitingSalt {
+        nonce: [u8; LONG_NONCE_LEN],
+    },
+    /// The server has what it needs.
     AwaitingVerdict,
     Over,
 }
@@ -81,66 +93,61 @@ enum State {
 /// Leaves the password out.
 impl std::fmt::Debug for ServerLogin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerLogin").field("greeting_plugin", &self.greeting_plugin).finish_non_exhaustive()
+        f.debug_struct("ServerLogin").field("plugin", &self.plugin).field("tls", &self.tls).finish_non_exhaustive()
     }
 }
 
 impl ServerLogin {
-    /// Prepares the answer to `greeting`. `oaep_seed` is random, and used at most once: to encrypt the password for the
-    /// server's RSA key.
+    /// Prepares the answer to `greeting`; `tls` says that the leg has TLS, or will before the answer is sent.
+    ///
+    /// Whether the server's certificate was verified is the caller's business: over TLS the password itself is sent where
+    /// the account's plugin wants it. `seed` is random, secret, and for this login alone.
     #[must_use]
-    pub fn new(greeting: &Greeting<'_>, password: &[u8], oaep_seed: [u8; 20]) -> Self {
-        let greeting_plugin = if greeting.capabilities.contains(Capabilities::CLIENT_PLUGIN_AUTH) {
-            // A server whose default is none of ours switches to the account's plugin, whatever the first answer is.
-            ClientPlugin::from_name(greeting.auth_plugin).unwrap_or(match greeting.flavour {
-                Flavour::MariaDb => ClientPlugin::Native,
-                Flavour::MySql => ClientPlugin::CachingSha2,
-            })
-        } else {
-            ClientPlugin::Native
-        };
+    pub fn new(greeting: &Greeting<'_>, password: &[u8], tls: bool, seed: [u8; LOGIN_SEED_LEN]) -> Self {
+        let first_plugin = ClientPlugin::of_greeting(greeting);
         Self {
-            greeting_nonce: greeting.nonce,
-            greeting_plugin,
+            nonce: greeting.nonce,
+            first_plugin,
             server: offered(greeting.capabilities),
+            tls,
             password: Zeroizing::new(password.to_vec()),
-            oaep_seed,
-            state: State::Answered { plugin: greeting_plugin, nonce: greeting.nonce },
+            seed: Zeroizing::new(seed),
+            plugin: first_plugin.into(),
+            state: match first_plugin {
+                ClientPlugin::Native => State::Answered,
+                ClientPlugin::CachingSha2 => State::Scrambled { nonce: greeting.nonce },
+            },
             auth_switches: 0,
         }
     }
 
-    /// Appends the payload that answers the greeting, and returns the capabilities then in force on the server's leg.
-    ///
-    /// # Errors
-    /// `Malformed` when a name or the attributes of `request` cannot be written.
-    pub fn handshake_response(
-        &self,
-        request: &LoginRequest<'_>,
-        out: &mut Vec<u8>,
-    ) -> Result<Capabilities, ProtocolError> {
-        let mut capabilities = self.server.intersection(request.capabilities.union(LOGIN_ONLY)).union(NEEDED);
-        let with_schema = request.schema.is_some() && self.server.contains(Capabilities::CLIENT_CONNECT_WITH_DB);
-        capabilities.set(Capabilities::CLIENT_CONNECT_WITH_DB, with_schema);
-        let response = HandshakeResponse {
-            capabilities,
-            max_packet_size: request.max_packet_size,
-            collation: request.collation,
-            user: request.user,
-            auth_response: &self.scramble(self.greeting_plugin, &self.greeting_nonce),
-            schema: request.schema,
-            auth_plugin: Some(self.greeting_plugin.name().as_bytes()),
-            connect_attrs: request.connect_attrs.clone(),
-        };
-        response.write(out)?;
-        Ok(capabilities)
+    /// Prepares a change of user on `leg`, to be begun by [`ServerLogin::change_user_request`].
+    #[must_use]
+    pub fn change_user(leg: &ServerLeg, password: &[u8], seed: [u8; LOGIN_SEED_LEN]) -> Self {
+        Self {
+            nonce: leg.nonce,
+            first_plugin: ClientPlugin::Native,
+            server: leg.capabilities,
+            tls: leg.tls,
+            password: Zeroizing::new(password.to_vec()),
+            seed: Zeroizing::new(seed),
+            plugin: Plugin::Native,
+            state: State::Answered,
+            auth_switches: 0,
+        }
+    }
+
+    /// The name of the plugin spoken last, for the log.
+    #[must_use]
+    pub const fn plugin(&self) -> &'static str {
+        self.plugin.name()
     }
 
     /// Takes the server's next packet.
     ///
     /// # Errors
-    /// `Unsupported` for what the gateway does not speak, `mysql_clear_password` among it: it would send the password as
-    /// it is; `Malformed`; `Misbehaved` for packets out of turn.
+    /// `Unsupported` for what the gateway does not speak, and for `mysql_clear_password` without TLS: it would send the
+    /// password as it is; `Malformed`; `Misbehaved` for packets out of turn. Each names the plugin where one is at fault.
     pub fn answer<'a>(&mut self, payload: &'a [u8]) -> Result<ServerStep<'a>, ProtocolError> {
         let step = self.step(payload);
         if !matches!(step, Ok(ServerStep::Send(_) | ServerStep::Wait)) {
@@ -159,16 +166,17 @@ impl ServerLogin {
         };
         match (header, self.state) {
             (ERR, _) => ErrorPacket::parse(payload).map(ServerStep::Denied),
-            (OK, State::Answered { .. } | State::AwaitingVerdict) => {
+            (OK, State::Answered | State::Scrambled { .. } | State::AwaitingVerdict) => {
                 OkPacket::parse(payload)?;
                 Ok(ServerStep::Done)
             }
-            (AUTH_SWITCH, State::Answered { .. }) => self.switch(rest),
-            (AUTH_MORE_DATA, State::Answered { plugin: ClientPlugin::CachingSha2, nonce }) => self.caching(rest, nonce),
-            (AUTH_MORE_DATA, State::AwaitingKey { nonce }) => {
-                self.state = State::AwaitingVerdict;
-                let message = self.obscured(&nonce);
-                public_key::encrypt(rest, &message, self.oaep_seed).map(ServerStep::Send)
+            (AUTH_SWITCH, State::Answered | State::Scrambled { .. }) => self.switch(rest),
+            (AUTH_MORE_DATA, State::Scrambled { nonce }) => self.caching(rest, nonce),
+            (AUTH_MORE_DATA, State::AwaitingKey { nonce }) => self.encrypt(rest, &nonce),
+            // MariaDB puts the byte in front only of data that would be mistaken for another packet.
+            (AUTH_MORE_DATA, State::AwaitingSalt { nonce }) => self.sign(rest, &nonce),
+            (_, State::AwaitingSalt { nonce }) if !matches!(header, OK | AUTH_SWITCH | AUTH_NEXT_FACTOR) => {
+                self.sign(payload, &nonce)
             }
             (AUTH_NEXT_FACTOR, _) => Err(Unsupported::SecondFactor.into()),
             _ => Err(ProtocolError::unexpected("at this point of the login")),
@@ -185,47 +193,81 @@ impl ServerLogin {
         }
         let mut reader = Reader::new("authentication switch", rest);
         let name = reader.until_nul_or_end("plugin")?;
-        let Some(plugin) = ClientPlugin::from_name(name) else {
+        let Some(plugin) = Plugin::from_name(name) else {
             return Err(Unsupported::AuthPlugin { name: shown(name) }.into());
         };
-        let nonce = reader.array::<NONCE_LEN>("nonce")?;
-        if !reader.is_empty() && reader.u8("nonce")? != 0 {
-            return Err(reader.fail("nonce", Fault::Invalid));
-        }
-        reader.end("nonce")?;
-        self.state = State::Answered { plugin, nonce };
-        Ok(ServerStep::Send(self.scramble(plugin, &nonce)))
+        self.plugin = plugin;
+        let (state, payload) = self.respond(plugin, reader.take_rest())?;
+        self.state = state;
+        Ok(ServerStep::Send(payload))
+    }
+
+    /// A plugin's first response to the data that came with the switch to it.
+    fn respond(&self, plugin: Plugin, data: &[u8]) -> Result<(State, Zeroizing<Vec<u8>>), ProtocolError> {
+        let hash = |by, nonce| Zeroizing::new(plugin::scramble(by, &self.password, nonce));
+        Ok(match plugin {
+            Plugin::Native => (State::Answered, hash(ClientPlugin::Native, &plugin.nonce(data)?)),
+            Plugin::CachingSha2 => {
+                let nonce = plugin.nonce(data)?;
+                (State::Scrambled { nonce }, hash(ClientPlugin::CachingSha2, &nonce))
+            }
+            Plugin::Sha256 => {
+                let nonce = plugin.nonce(data)?;
+                // An empty password is one NUL, encrypted or not (MySQL's sha256_password_auth_client).
+                if self.tls || self.password.is_empty() {
+                    (State::Answered, plugin::c_string(&self.password))
+                } else {
+                    (State::AwaitingKey { nonce }, Zeroizing::new(vec![SHA256_KEY_REQUEST]))
+                }
+            }
+            Plugin::Ed25519 => {
+                (State::Answered, Zeroizing::new(plugin::ed25519(&self.password, &plugin.nonce(data)?)?))
+            }
+            // The empty packet asks for the account's salt.
+            Plugin::Parsec => (State::AwaitingSalt { nonce: plugin.nonce(data)? }, Zeroizing::default()),
+            // Whatever nonce came with it is not used.
+            Plugin::Clear if self.tls => (State::Answered, plugin::c_string(&self.password)),
+            Plugin::Clear => return Err(Unsupported::CleartextWithoutTls { name: plugin.name() }.into()),
+        })
     }
 
     fn caching(&mut self, rest: &[u8], nonce: [u8; NONCE_LEN]) -> Result<ServerStep<'static>, ProtocolError> {
-        match rest {
-            [FAST_AUTH_OK] => {
-                self.state = State::AwaitingVerdict;
-                Ok(ServerStep::Wait)
-            }
+        let (state, step) = match rest {
+            [FAST_AUTH_OK] => (State::AwaitingVerdict, ServerStep::Wait),
+            [FULL_AUTH] if self.tls => (State::AwaitingVerdict, ServerStep::Send(plugin::c_string(&self.password))),
             [FULL_AUTH] => {
-                self.state = State::AwaitingKey { nonce };
-                Ok(ServerStep::Send(vec![PUBLIC_KEY_REQUEST]))
+                let request = Zeroizing::new(vec![CACHING_SHA2_KEY_REQUEST]);
+                (State::AwaitingKey { nonce }, ServerStep::Send(request))
             }
-            _ => Err(ProtocolError::malformed("caching_sha2_password answer", "status", Fault::Invalid)),
-        }
+            _ => return Err(ProtocolError::malformed(self.plugin(), "status", Fault::Invalid)),
+        };
+        self.state = state;
+        Ok(step)
     }
 
-    /// The response for a nonce; empty for an empty password.
-    fn scramble(&self, plugin: ClientPlugin, nonce: &[u8; NONCE_LEN]) -> Vec<u8> {
-        match plugin {
-            ClientPlugin::Native => scramble_native(nonce, &self.password).map(Vec::from),
-            ClientPlugin::CachingSha2 => scramble_sha256(nonce, &self.password).map(Vec::from),
-        }
-        .unwrap_or_default()
+    fn encrypt(&mut self, pem: &[u8], nonce: &[u8; NONCE_LEN]) -> Result<ServerStep<'static>, ProtocolError> {
+        let (oaep_seed, _) = self.seeds();
+        let encrypted = public_key::encrypt(pem, &plugin::obscured(&self.password, nonce), oaep_seed)?;
+        self.state = State::AwaitingVerdict;
+        Ok(ServerStep::Send(Zeroizing::new(encrypted)))
     }
 
-    /// The password as a C string, XORed with the nonce over and over.
-    fn obscured(&self, nonce: &[u8; NONCE_LEN]) -> Zeroizing<Vec<u8>> {
-        // Filled in one go: a vector that grew would leave copies behind.
-        let mut message = Zeroizing::new(Vec::with_capacity(self.password.len().saturating_add(1)));
-        message.extend(self.password.iter().chain(&[0]).zip(nonce.iter().cycle()).map(|(byte, mask)| byte ^ mask));
-        message
+    fn sign(&mut self, salt: &[u8], nonce: &[u8; LONG_NONCE_LEN]) -> Result<ServerStep<'static>, ProtocolError> {
+        let (_, client_nonce) = self.seeds();
+        let response = plugin::parsec(&self.password, nonce, &client_nonce, salt)?;
+        self.state = State::Answered;
+        Ok(ServerStep::Send(Zeroizing::new(response)))
+    }
+
+    /// The OAEP seed, and the client's nonce of `parsec`.
+    fn seeds(&self) -> ([u8; public_key::SEED_LEN], [u8; LONG_NONCE_LEN]) {
+        const _: () = assert!(LOGIN_SEED_LEN == public_key::SEED_LEN + LONG_NONCE_LEN);
+        let mut oaep_seed = [0; public_key::SEED_LEN];
+        let mut client_nonce = [0; LONG_NONCE_LEN];
+        for (to, from) in oaep_seed.iter_mut().chain(&mut client_nonce).zip(*self.seed) {
+            *to = from;
+        }
+        (oaep_seed, client_nonce)
     }
 }
 

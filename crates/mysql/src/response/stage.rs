@@ -1,8 +1,6 @@
 use super::{Expect, Layout, Prepared};
 use crate::capabilities::StatusFlags;
-use crate::limits::{
-    COLUMNS_MAX, ERROR_MESSAGE_KEPT_MAX, LOCAL_INFILE_NAME_MAX, PACKET_HEAD_KEPT_MAX, PACKET_PAYLOAD_MAX,
-};
+use crate::limits::{COLUMNS_MAX, CONCEALED_PACKET_MAX, HELD_PACKET_MAX, LOCAL_INFILE_NAME_MAX, PACKET_PAYLOAD_MAX};
 use crate::outcome::{EOF, ERR, EofPacket, OK, OkPacket};
 use crate::reader::Reader;
 use crate::{Fault, Misbehaviour, ProtocolError};
@@ -10,7 +8,7 @@ use crate::{Fault, Misbehaviour, ProtocolError};
 /// First byte of a request for a file of the client.
 const LOCAL_INFILE: u8 = 0xFB;
 /// An EOF packet is shorter than this; what starts with its byte and is longer is something else.
-const EOF_LEN_END: u64 = 9;
+const EOF_LEN_END: usize = 9;
 
 /// Which packet is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,24 +36,48 @@ pub(super) enum Stage {
     PreparedParametersEnd {
         columns: u16,
     },
+    /// The same where no definitions come, neither before nor behind.
+    UndescribedParametersEnd {
+        columns: u16,
+    },
     PreparedColumns {
         left: u16,
     },
     PreparedColumnsEnd,
+    /// Events up to an EOF or ERR.
+    BinlogEvents,
     Complete,
+}
+
+/// How a packet goes through, as far as its length and first byte say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Handling {
+    /// In whatever pieces it comes in: nothing needs to be known of it.
+    Stream,
+    /// Whole, for it decides something.
+    Decide { max: usize },
+    /// Whole, for values in it may be concealed.
+    Conceal { max: usize },
+    /// Whole, and alone.
+    LocalInfile { max: usize },
 }
 
 /// What a packet says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
-    Nothing,
-    ResultSet,
-    Row,
-    Ok(OkPacket),
+    ResultSet {
+        columns: u64,
+        described: bool,
+    },
+    /// An OK packet, or one in place of an EOF.
+    Ok,
     Eof(EofPacket),
-    /// With the number of warnings.
-    Prepared(Prepared, u16),
-    /// The head is an ERR packet.
+    Prepared {
+        prepared: Prepared,
+        warnings: u16,
+        described: bool,
+    },
+    /// An ERR packet.
     Error,
 }
 
@@ -64,99 +86,148 @@ type Next = Result<(Action, Stage), ProtocolError>;
 impl Stage {
     pub(super) const fn first(expect: Expect) -> Self {
         match expect {
-            Expect::Query | Expect::Execute => Self::Result,
+            Expect::Query | Expect::Execute { .. } | Expect::BulkExecute => Self::Result,
             Expect::Prepare => Self::Prepare,
             Expect::FieldList => Self::FieldList,
+            Expect::Fetch => Self::Rows,
             Expect::Statistics => Self::Statistics,
             Expect::Simple => Self::Simple,
+            Expect::BinlogDump => Self::BinlogEvents,
         }
     }
 
-    /// How many bytes of a packet of `len` bytes with that first byte are needed.
-    pub(super) const fn kept_max(self, len: usize, first: u8) -> usize {
-        match (self, first) {
-            (_, ERR) | (Self::Result, LOCAL_INFILE) => ERROR_MESSAGE_KEPT_MAX,
-            (Self::Rows | Self::FieldList, EOF) if len < PACKET_PAYLOAD_MAX => PACKET_HEAD_KEPT_MAX,
+    /// Judges a packet by its front. `hides`: whether values of this result set's rows are concealed.
+    pub(super) fn handling(
+        self,
+        len: usize,
+        first: u8,
+        layout: &Layout,
+        hides: bool,
+    ) -> Result<Handling, ProtocolError> {
+        const DECIDE: Handling = Handling::Decide { max: HELD_PACKET_MAX };
+        const CONCEAL: Handling = Handling::Conceal { max: CONCEALED_PACKET_MAX };
+        let is_end = first == EOF && len < PACKET_PAYLOAD_MAX;
+        Ok(match self {
+            Self::LocalInfile | Self::Complete => return Err(unexpected()),
+            _ if first == ERR => DECIDE,
+            Self::Result if first == LOCAL_INFILE => {
+                // A server can ask any client for any file; only a text statement that was judged to be LOAD DATA LOCAL may.
+                if !layout.local_infile_allowed || layout.expect != Expect::Query {
+                    return Err(Misbehaviour::UnrequestedLocalInfile.into());
+                }
+                Handling::LocalInfile { max: LOCAL_INFILE_NAME_MAX.saturating_add(1) }
+            }
+            Self::Rows | Self::FieldList if is_end => DECIDE,
+            // A text row may start with the byte of EOF, when its first value has 16 MiB or more: then so has the packet.
+            Self::Rows if layout.expect.is_binary() && first != 0 => {
+                return Err(ProtocolError::malformed("binary row", "header", Fault::Invalid));
+            }
+            Self::Rows if hides => CONCEAL,
+            Self::Columns { .. } | Self::PreparedColumns { .. } if layout.conceals => CONCEAL,
+            Self::Rows
+            | Self::FieldList
+            | Self::Columns { .. }
+            | Self::PreparedColumns { .. }
+            | Self::PreparedParameters { .. }
+            | Self::Statistics => Handling::Stream,
+            Self::BinlogEvents if first == OK => Handling::Stream,
+            Self::Result
+            | Self::Simple
+            | Self::ColumnsEnd
+            | Self::AfterLocalInfile
+            | Self::Prepare
+            | Self::PreparedParametersEnd { .. }
+            | Self::UndescribedParametersEnd { .. }
+            | Self::PreparedColumnsEnd
+            | Self::BinlogEvents => DECIDE,
+        })
+    }
+
+    /// What is due behind a packet that decided nothing.
+    pub(super) fn behind_streamed(self, layout: &Layout) -> Self {
+        match self {
+            Self::Columns { left } => columns_left(left.saturating_sub(1), layout),
+            Self::PreparedParameters { left, columns } => parameters_left(left.saturating_sub(1), columns, layout),
+            Self::PreparedColumns { left } => prepared_columns_left(left.saturating_sub(1), layout),
+            Self::Statistics => Self::Complete,
+            other => other,
+        }
+    }
+
+    /// Judges a whole packet: what it says, and which one is due next.
+    pub(super) fn decide(self, payload: &[u8], layout: &Layout) -> Next {
+        match (self, payload.first()) {
+            (_, None) => Err(empty()),
+            (_, Some(&ERR)) => Ok((Action::Error, Self::Complete)),
+            (Self::Result | Self::AfterLocalInfile, Some(&OK)) => ok(payload, layout),
+            (Self::Result, Some(&first)) => result(first, payload, layout),
+            (Self::Simple, Some(&OK)) => Ok((Action::Ok, Self::Complete)),
+            (Self::Simple | Self::FieldList | Self::Rows, Some(&EOF)) => end(self, payload, layout),
+            (Self::Simple, Some(_)) => Err(ProtocolError::malformed("response", "header", Fault::Invalid)),
+            // Without a cursor asked for, CURSOR_EXISTS is no sign that rows must be fetched: MySQL 9.7 leaves the flag set
+            // after a routine used a cursor of its own, and sends the rows.
+            (Self::ColumnsEnd, Some(_)) => {
+                let eof = eof(payload)?;
+                let status = StatusFlags::from_bits_retain(eof.status);
+                let fetched = layout.expect == (Expect::Execute { cursor: true })
+                    && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
+                Ok((Action::Eof(eof), if fetched { after(eof.status, layout) } else { Self::Rows }))
+            }
+            (Self::Prepare, Some(_)) => prepared(payload, layout),
+            (Self::PreparedParametersEnd { columns }, Some(_)) => {
+                Ok((Action::Eof(eof(payload)?), prepared_columns(columns)))
+            }
+            (Self::UndescribedParametersEnd { columns }, Some(_)) => {
+                Ok((Action::Eof(eof(payload)?), undescribed_columns(columns, layout)))
+            }
+            (Self::PreparedColumnsEnd | Self::BinlogEvents, Some(_)) => {
+                Ok((Action::Eof(eof(payload)?), Self::Complete))
+            }
             (
-                Self::Rows
+                Self::AfterLocalInfile
+                | Self::LocalInfile
+                | Self::Statistics
                 | Self::FieldList
+                | Self::Rows
                 | Self::Columns { .. }
                 | Self::PreparedParameters { .. }
-                | Self::PreparedColumns { .. },
-                _,
-            ) => 1,
-            _ => PACKET_HEAD_KEPT_MAX,
-        }
-    }
-
-    /// Judges the packet of `len` payload bytes that starts with `head`: what it says, and which one is due next.
-    pub(super) fn next(self, head: &[u8], len: u64, layout: &Layout) -> Next {
-        let Some(&first) = head.first() else {
-            return Err(ProtocolError::malformed("response", "packet", Fault::Truncated));
-        };
-        if first == ERR && !matches!(self, Self::LocalInfile | Self::Complete) {
-            return Ok((Action::Error, Self::Complete));
-        }
-        match self {
-            Self::Result => result(first, head, len, layout),
-            Self::AfterLocalInfile if first == OK => ok(head),
-            Self::Simple => simple(first, head, len, layout),
-            Self::Statistics => Ok((Action::Nothing, Self::Complete)),
-            Self::Columns { left } => Ok((Action::Nothing, columns_left(left.saturating_sub(1), layout))),
-            // CURSOR_EXISTS in its status is no sign that rows must be fetched: MySQL 9.7 leaves the flag set after a routine
-            // used a cursor of its own, and sends the rows. Cursors of the client are refused before (execute's flags).
-            Self::ColumnsEnd => Ok((Action::Eof(eof(head, len)?), Self::Rows)),
-            Self::Rows => row(first, head, len, layout),
-            Self::FieldList if first == EOF => end(head, len, layout).map(|(action, _)| (action, Self::Complete)),
-            Self::FieldList => Ok((Action::Nothing, Self::FieldList)),
-            Self::Prepare => prepared(head, len),
-            Self::PreparedParameters { left, columns } => {
-                Ok((Action::Nothing, parameters_left(left.saturating_sub(1), columns, layout)))
-            }
-            Self::PreparedParametersEnd { columns } => Ok((Action::Eof(eof(head, len)?), prepared_columns(columns))),
-            Self::PreparedColumns { left } => {
-                Ok((Action::Nothing, prepared_columns_left(left.saturating_sub(1), layout)))
-            }
-            Self::PreparedColumnsEnd => Ok((Action::Eof(eof(head, len)?), Self::Complete)),
-            Self::AfterLocalInfile | Self::LocalInfile | Self::Complete => {
-                Err(ProtocolError::unexpected("at this point of the server's answer"))
-            }
+                | Self::PreparedColumns { .. }
+                | Self::Complete,
+                Some(_),
+            ) => Err(unexpected()),
         }
     }
 }
 
-/// The first packet of a result.
-fn result(first: u8, head: &[u8], len: u64, layout: &Layout) -> Next {
-    match first {
-        OK => ok(head),
-        LOCAL_INFILE => local_infile(len, layout),
-        // No number of columns needs eight bytes, and a client could read an EOF packet in it.
-        EOF => Err(ProtocolError::malformed("result set", "number of columns", Fault::Invalid)),
-        _ => {
-            let mut reader = Reader::new("result set", head);
-            let columns = reader.lenenc_int("number of columns")?;
-            reader.end("number of columns")?;
-            if !(1..=COLUMNS_MAX).contains(&columns) {
-                return Err(reader.fail("number of columns", Fault::Invalid));
-            }
-            Ok((Action::ResultSet, columns_left(columns, layout)))
-        }
+/// The first packet of a result that is no OK.
+fn result(first: u8, payload: &[u8], layout: &Layout) -> Next {
+    const FIELD: &str = "number of columns";
+    let mut reader = Reader::new("result set", payload);
+    // No number of columns needs eight bytes, and a client could read an EOF packet in it.
+    if first == EOF {
+        return Err(reader.fail(FIELD, Fault::Invalid));
+    }
+    let columns = reader.lenenc_int(FIELD)?;
+    let described = !layout.metadata_flag || metadata_follows(&mut reader)?;
+    reader.end(FIELD)?;
+    if !(1..=COLUMNS_MAX).contains(&columns) {
+        return Err(reader.fail(FIELD, Fault::Invalid));
+    }
+    // Without definitions, the EOF behind them comes all the same (MySQL 9.7 and MariaDB 10.11).
+    let left = if described { columns } else { 0 };
+    Ok((Action::ResultSet { columns, described }, columns_left(left, layout)))
+}
+
+fn metadata_follows(reader: &mut Reader<'_>) -> Result<bool, ProtocolError> {
+    const FIELD: &str = "metadata flag";
+    match reader.u8(FIELD)? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(reader.fail(FIELD, Fault::Invalid)),
     }
 }
 
-fn local_infile(len: u64, layout: &Layout) -> Next {
-    // A server can ask any client for any file; only a text statement that was judged to be LOAD DATA LOCAL may.
-    if !layout.local_infile_allowed || layout.expect != Expect::Query {
-        return Err(Misbehaviour::UnrequestedLocalInfile.into());
-    }
-    let (len, max) = (len.saturating_sub(1), LOCAL_INFILE_NAME_MAX as u64);
-    if len > max {
-        return Err(ProtocolError::malformed("LOCAL INFILE request", "file name", Fault::TooLong { len, max }));
-    }
-    Ok((Action::Nothing, Stage::LocalInfile))
-}
-
-fn columns_left(left: u64, layout: &Layout) -> Stage {
+const fn columns_left(left: u64, layout: &Layout) -> Stage {
     match (left, layout.deprecate_eof) {
         (0, true) => Stage::Rows,
         (0, false) => Stage::ColumnsEnd,
@@ -164,58 +235,35 @@ fn columns_left(left: u64, layout: &Layout) -> Stage {
     }
 }
 
-fn row(first: u8, head: &[u8], len: u64, layout: &Layout) -> Next {
-    // A text row may start with the byte of EOF, when its first value has 16 MiB or more: then so has the packet.
-    if first == EOF && len < PACKET_PAYLOAD_MAX as u64 {
-        return end(head, len, layout);
-    }
-    if layout.expect == Expect::Execute && first != 0 {
-        return Err(ProtocolError::malformed("binary row", "header", Fault::Invalid));
-    }
-    Ok((Action::Row, Stage::Rows))
+/// What ends rows or a list.
+fn end(stage: Stage, payload: &[u8], layout: &Layout) -> Next {
+    let (action, status) = if layout.deprecate_eof {
+        (Action::Ok, OkPacket::parse(payload)?.status)
+    } else {
+        let eof = eof(payload)?;
+        (Action::Eof(eof), eof.status)
+    };
+    Ok((action, if stage == Stage::Rows { after(status, layout) } else { Stage::Complete }))
 }
 
-/// What ends rows: EOF, or an OK packet in its place.
-fn end(head: &[u8], len: u64, layout: &Layout) -> Next {
-    if layout.deprecate_eof {
-        return ok(head);
-    }
-    let eof = eof(head, len)?;
-    Ok((Action::Eof(eof), after(eof.status)))
+fn ok(payload: &[u8], layout: &Layout) -> Next {
+    Ok((Action::Ok, after(OkPacket::parse(payload)?.status, layout)))
 }
 
-fn ok(head: &[u8]) -> Next {
-    let ok = OkPacket::parse(head)?;
-    Ok((Action::Ok(ok), after(ok.status)))
-}
-
-fn eof(head: &[u8], len: u64) -> Result<EofPacket, ProtocolError> {
-    if len >= EOF_LEN_END {
+fn eof(payload: &[u8]) -> Result<EofPacket, ProtocolError> {
+    if payload.len() >= EOF_LEN_END {
         return Err(ProtocolError::malformed("EOF packet", "header", Fault::Invalid));
     }
-    EofPacket::parse(head)
+    EofPacket::parse(payload)
 }
 
-fn after(status: u16) -> Stage {
-    if StatusFlags::from_bits_retain(status).contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS) {
-        Stage::Result
-    } else {
-        Stage::Complete
-    }
+fn after(status: u16, layout: &Layout) -> Stage {
+    let more = StatusFlags::from_bits_retain(status).contains(StatusFlags::SERVER_MORE_RESULTS_EXISTS);
+    if more && layout.expect != Expect::Fetch { Stage::Result } else { Stage::Complete }
 }
 
-fn simple(first: u8, head: &[u8], len: u64, layout: &Layout) -> Next {
-    let (action, _) = match first {
-        OK => ok(head)?,
-        EOF => end(head, len, layout)?,
-        _ => return Err(ProtocolError::malformed("response", "header", Fault::Invalid)),
-    };
-    Ok((action, Stage::Complete))
-}
-
-fn prepared(head: &[u8], len: u64) -> Next {
-    const PACKET: &str = "COM_STMT_PREPARE response";
-    let mut reader = Reader::new(PACKET, head);
+fn prepared(payload: &[u8], layout: &Layout) -> Next {
+    let mut reader = Reader::new("COM_STMT_PREPARE response", payload);
     if reader.u8("header")? != OK {
         return Err(reader.fail("header", Fault::Invalid));
     }
@@ -224,21 +272,21 @@ fn prepared(head: &[u8], len: u64) -> Next {
     let parameters = reader.u16("number of parameters")?;
     reader.u8("filler")?;
     let warnings = reader.u16("warnings")?;
+    // MySQL's flag is here as well, MariaDB's only with the result set.
+    let described = !layout.prepare_flag || reader.is_empty() || metadata_follows(&mut reader)?;
     reader.end("warnings")?;
-    // More than was kept cannot be seen by the reader.
-    if len > PACKET_HEAD_KEPT_MAX as u64 {
-        return Err(reader.fail("warnings", Fault::Invalid));
-    }
     let prepared = Prepared { statement_id, columns, parameters };
-    let next = if parameters == 0 {
-        prepared_columns(columns)
-    } else {
-        Stage::PreparedParameters { left: parameters, columns }
+    let next = match (parameters, described) {
+        (0, true) => prepared_columns(columns),
+        (0, false) => undescribed_columns(columns, layout),
+        (left, true) => Stage::PreparedParameters { left, columns },
+        (_, false) if layout.deprecate_eof => Stage::Complete,
+        (_, false) => Stage::UndescribedParametersEnd { columns },
     };
-    Ok((Action::Prepared(prepared, warnings), next))
+    Ok((Action::Prepared { prepared, warnings, described }, next))
 }
 
-fn parameters_left(left: u16, columns: u16, layout: &Layout) -> Stage {
+const fn parameters_left(left: u16, columns: u16, layout: &Layout) -> Stage {
     match (left, layout.deprecate_eof) {
         (0, true) => prepared_columns(columns),
         (0, false) => Stage::PreparedParametersEnd { columns },
@@ -246,14 +294,27 @@ fn parameters_left(left: u16, columns: u16, layout: &Layout) -> Stage {
     }
 }
 
-fn prepared_columns(columns: u16) -> Stage {
+const fn prepared_columns(columns: u16) -> Stage {
     if columns == 0 { Stage::Complete } else { Stage::PreparedColumns { left: columns } }
 }
 
-fn prepared_columns_left(left: u16, layout: &Layout) -> Stage {
+const fn prepared_columns_left(left: u16, layout: &Layout) -> Stage {
     match (left, layout.deprecate_eof) {
         (0, true) => Stage::Complete,
         (0, false) => Stage::PreparedColumnsEnd,
         (left, _) => Stage::PreparedColumns { left },
     }
+}
+
+/// Where the definitions of columns would be, only the EOF behind them comes.
+const fn undescribed_columns(columns: u16, layout: &Layout) -> Stage {
+    if columns == 0 || layout.deprecate_eof { Stage::Complete } else { Stage::PreparedColumnsEnd }
+}
+
+pub(super) const fn empty() -> ProtocolError {
+    ProtocolError::malformed("response", "packet", Fault::Truncated)
+}
+
+const fn unexpected() -> ProtocolError {
+    ProtocolError::unexpected("at this point of the server's answer")
 }

@@ -1,3 +1,7 @@
+mod concealing;
+mod layouts;
+mod redirects;
+
 use super::*;
 use crate::limits::{LOCAL_INFILE_NAME_MAX, PACKET_PAYLOAD_MAX};
 use crate::packet::write_packet;
@@ -27,48 +31,88 @@ fn wire_from(mut sequence_id: u8, payloads: &[&[u8]]) -> Vec<u8> {
     wire
 }
 
-/// Feeds the packets whole, byte by byte, and in two pieces cut at every place; each must come to the same, and must not
-/// be over before its last byte.
-fn check_every_split(expect: Expect, capabilities: Capabilities, payloads: &[&[u8]]) -> Summary {
-    let wire = wire(payloads);
-    let run = |pieces: &[&[u8]]| {
-        let mut response = Response::new(expect, capabilities, false);
-        for (index, piece) in pieces.iter().enumerate() {
-            let progress = response.feed(piece).unwrap_or_else(|error| panic!("{error} in {pieces:?}"));
-            let last = index + 1 == pieces.len();
-            let state = if last { State::Complete } else { State::More };
-            assert_eq!(progress, Progress { consumed: piece.len(), state }, "piece {index} of {pieces:?}");
+/// An answer fed in pieces, and what went to the client.
+struct Fed {
+    response: Response,
+    out: Vec<u8>,
+    state: State,
+}
+
+/// Feeds pieces as a connection does: what was not consumed is fed again with the next piece behind it. A file that is asked
+/// for is taken as sent in one packet with the empty one behind it.
+fn feed_pieces<'p>(mut response: Response, pieces: impl IntoIterator<Item = &'p [u8]>) -> Result<Fed, ProtocolError> {
+    let (mut unread, mut out, mut state) = (Vec::new(), Vec::new(), State::More);
+    for piece in pieces {
+        assert_ne!(state, State::Complete, "over before its last byte");
+        unread.extend_from_slice(piece);
+        loop {
+            let progress = response.feed(&unread)?;
+            match progress.pass {
+                Pass::Verbatim => out.extend_from_slice(&unread[..progress.consumed]),
+                Pass::Rewritten(bytes) => out.extend_from_slice(&bytes),
+            }
+            unread.drain(..progress.consumed);
+            state = progress.state;
+            if state == State::LocalInfile {
+                response.local_infile_sent(response.next_sequence_id().wrapping_add(1))?;
+                state = State::More;
+            }
+            if progress.consumed == 0 || state == State::Complete || unread.is_empty() {
+                break;
+            }
         }
-        response.summary().clone()
+    }
+    assert!(unread.is_empty() || state == State::More, "bytes left behind the answer");
+    Ok(Fed { response, out, state })
+}
+
+/// Feeds bytes whole, byte by byte, and in two pieces cut at every place; each must come to the same. Returns the summary
+/// and what the client got.
+fn check_splits(response: impl Fn() -> Response, wire: &[u8]) -> (Summary, Vec<u8>) {
+    let whole = feed_pieces(response(), [wire]).unwrap_or_else(|error| panic!("{error} in {wire:?}"));
+    assert_eq!((whole.state, whole.response.summary().bytes), (State::Complete, wire.len() as u64), "{wire:?}");
+    let same = |fed: Result<Fed, ProtocolError>, how: &str| {
+        let fed = fed.unwrap_or_else(|error| panic!("{error}, {how} of {wire:?}"));
+        assert_eq!(fed.state, State::Complete, "{how}");
+        assert_eq!(fed.response.summary(), whole.response.summary(), "{how}");
+        assert!(fed.out == whole.out, "{how}: {:?} is not {:?}", fed.out, whole.out);
     };
-    let whole = run(&[&wire]);
-    assert_eq!(whole.bytes, wire.len() as u64);
-    let bytes: Vec<&[u8]> = wire.chunks(1).collect();
-    assert_eq!(run(&bytes), whole);
+    same(feed_pieces(response(), wire.chunks(1)), "byte by byte");
     for at in 1..wire.len() {
         let (front, back) = wire.split_at(at);
-        assert_eq!(run(&[front, back]), whole);
+        same(feed_pieces(response(), [front, back]), &format!("cut at {at}"));
     }
+    (whole.response.summary().clone(), whole.out)
+}
+
+/// [`check_splits`] of an answer that goes through as it is.
+fn check_every_split(expect: Expect, negotiated: impl Into<Negotiated>, payloads: &[&[u8]]) -> Summary {
+    let wire = wire(payloads);
+    let negotiated = negotiated.into();
+    let (whole, out) = check_splits(|| Response::new(expect, negotiated), &wire);
+    assert_eq!(out, wire);
     // What comes behind the answer is not taken for a part of it.
-    let mut response = Response::new(expect, capabilities, false);
+    let mut response = Response::new(expect, negotiated);
     let behind = [&wire[..], b"\x01\0\0\0\x0e"].concat();
-    assert_eq!(response.feed(&behind), Ok(Progress { consumed: wire.len(), state: State::Complete }));
+    let over = Progress { consumed: wire.len(), pass: Pass::Verbatim, state: State::Complete };
+    assert_eq!(response.feed(&behind), Ok(over));
     assert!(response.feed(b"\x01").is_err());
     whole
 }
 
-fn refused(expect: Expect, capabilities: Capabilities, payloads: &[&[u8]]) -> ProtocolError {
-    let wire = wire(payloads);
-    let whole = Response::new(expect, capabilities, false).feed(&wire).unwrap_err();
-    let mut by_byte = Response::new(expect, capabilities, false);
-    let error = wire.chunks(1).find_map(|byte| by_byte.feed(byte).err());
-    assert_eq!(error.as_ref(), Some(&whole));
+fn refused(expect: Expect, negotiated: impl Into<Negotiated>, payloads: &[&[u8]]) -> ProtocolError {
+    let (wire, negotiated) = (wire(payloads), negotiated.into());
+    let whole = feed_pieces(Response::new(expect, negotiated), [&wire[..]]).err().expect("no error");
+    let by_byte = feed_pieces(Response::new(expect, negotiated), wire.chunks(1)).err();
+    assert_eq!(by_byte.as_ref(), Some(&whole));
     whole
 }
 
 #[test]
 fn an_ok_ends_the_answer() {
-    for (expect, capabilities) in [(Expect::Query, OLD), (Expect::Execute, NEW), (Expect::Simple, OLD)] {
+    for (expect, capabilities) in
+        [(Expect::Query, OLD), (Expect::Execute { cursor: false }, NEW), (Expect::Simple, OLD)]
+    {
         let summary = check_every_split(expect, capabilities, &[OK_3]);
         assert_eq!((summary.affected_rows, summary.last_insert_id), (3, 7));
         assert_eq!((summary.status, summary.warnings, summary.result_sets), (2, 1, 0));
@@ -77,7 +121,14 @@ fn an_ok_ends_the_answer() {
 
 #[test]
 fn an_error_ends_the_answer_to_every_command() {
-    let all = [Expect::Query, Expect::Prepare, Expect::Execute, Expect::FieldList, Expect::Statistics, Expect::Simple];
+    let all = [
+        Expect::Query,
+        Expect::Prepare,
+        Expect::Execute { cursor: false },
+        Expect::FieldList,
+        Expect::Statistics,
+        Expect::Simple,
+    ];
     for expect in all {
         let error = check_every_split(expect, OLD, &[DENIED]).error.unwrap();
         let message = "SELECT command denied".to_owned();
@@ -111,7 +162,7 @@ fn binary_rows_are_counted() {
         (OLD, &[b"\x01", COLUMN, EOF, b"\x00\x00\x01\0\0\0", b"\x00\x04", EOF][..]),
         (NEW, &[b"\x01", COLUMN, b"\x00\x00\x01\0\0\0", b"\x00\x04", OK_END]),
     ] {
-        let summary = check_every_split(Expect::Execute, capabilities, packets);
+        let summary = check_every_split(Expect::Execute { cursor: false }, capabilities, packets);
         assert_eq!((summary.rows, summary.result_sets), (2, 1));
     }
 }
@@ -189,7 +240,7 @@ fn a_row_of_16_mib_may_start_with_the_byte_of_eof() {
             packets.extend_from_slice(&[&row, b"\x011", end]);
             let wire = wire(&packets);
             for piece in [wire.len(), PACKET_PAYLOAD_MAX, 65_536 - 1] {
-                let mut response = Response::new(Expect::Query, capabilities, false);
+                let mut response = Response::new(Expect::Query, capabilities.into());
                 let state = wire.chunks(piece).map(|piece| response.feed(piece).unwrap().state).last();
                 assert_eq!((state, response.summary().rows), (Some(State::Complete), 2), "{len} in {piece}");
             }
@@ -208,7 +259,7 @@ fn what_looks_like_an_end_and_is_none_is_refused() {
     refused(Expect::Query, OLD, &[EOF]);
     refused(Expect::Query, NEW, &[OK_END]);
     refused(Expect::Simple, OLD, &[b"\x01"]);
-    refused(Expect::Execute, NEW, &[b"\x01", COLUMN, b"\x011"]);
+    refused(Expect::Execute { cursor: false }, NEW, &[b"\x01", COLUMN, b"\x011"]);
     refused(Expect::Query, NEW, &[b"\x01", COLUMN, b""]);
     refused(Expect::Query, NEW, &[b""]);
 }
@@ -218,7 +269,7 @@ fn a_number_of_columns_is_one_number_within_limits() {
     for broken in [&b"\x01\x00"[..], b"\xfc\x00\x00", b"\xfd\x00\x00\x01", b"\xfe\x01\0\0\0\0\0\0\0", b"\xfc\x01"] {
         refused(Expect::Query, NEW, &[broken]);
     }
-    let mut response = Response::new(Expect::Query, NEW, false);
+    let mut response = Response::new(Expect::Query, NEW.into());
     assert!(response.feed(&wire(&[b"\xfc\xff\xff"])).is_ok());
 }
 
@@ -234,37 +285,39 @@ fn a_prepare_answer_of_another_length_is_refused() {
 fn sequence_ids_go_on_without_gaps_and_wrap() {
     let mut wire = wire(&[b"\x01", COLUMN, OK_END]);
     wire[3 + 5] = 3;
-    let error = Response::new(Expect::Query, NEW, false).feed(&wire).unwrap_err();
+    let error = Response::new(Expect::Query, NEW.into()).feed(&wire).unwrap_err();
     assert_eq!(error, Misbehaviour::SequenceId { expected: 2, got: 3 }.into());
 
     let mut packets: Vec<&[u8]> = vec![b"\x01", COLUMN];
     packets.extend(vec![&b"\x011"[..]; 600]);
     packets.push(OK_END);
-    let mut response = Response::new(Expect::Query, NEW, false);
+    let mut response = Response::new(Expect::Query, NEW.into());
     assert_eq!(response.feed(&self::wire(&packets)).unwrap().state, State::Complete);
     assert_eq!((response.summary().rows, response.next_sequence_id()), (600, ((1 + 603_u32) % 256) as u8));
 }
 
 #[test]
 fn a_command_of_several_packets_moves_the_first_id() {
-    let mut response = Response::with_first_sequence_id(Expect::Query, NEW, false, 3);
+    let mut response = Response::new(Expect::Query, NEW.into()).with_first_sequence_id(3);
     assert_eq!(response.feed(&wire_from(3, &[OK_3])).unwrap().state, State::Complete);
-    let mut response = Response::with_first_sequence_id(Expect::Query, NEW, false, 3);
+    let mut response = Response::new(Expect::Query, NEW.into()).with_first_sequence_id(3);
     assert!(response.feed(&wire(&[OK_3])).is_err());
 }
 
 #[test]
 fn a_file_is_asked_for_only_where_it_was_allowed() {
     let request = wire(&[b"\xfb/etc/passwd"]);
-    for (expect, allowed) in [(Expect::Query, false), (Expect::Execute, true)] {
-        let error = Response::new(expect, NEW, allowed).feed(&request).unwrap_err();
+    for (expect, allowed) in [(Expect::Query, false), (Expect::Execute { cursor: false }, true)] {
+        let error = Response::new(expect, NEW.into()).with_local_infile(allowed).feed(&request).unwrap_err();
         assert_eq!(error, Misbehaviour::UnrequestedLocalInfile.into());
     }
-    let mut response = Response::new(Expect::Query, NEW, true);
-    for (index, byte) in request.chunks(1).enumerate() {
-        let state = if index + 1 == request.len() { State::LocalInfile } else { State::More };
-        assert_eq!(response.feed(byte).unwrap().state, state);
+    let mut response = Response::new(Expect::Query, NEW.into()).with_local_infile(true);
+    for cut in 0..request.len() {
+        let waits = Progress { consumed: 0, pass: Pass::Verbatim, state: State::More };
+        assert_eq!(response.feed(&request[..cut]), Ok(waits), "cut at {cut}");
     }
+    let asks = Progress { consumed: request.len(), pass: Pass::Verbatim, state: State::LocalInfile };
+    assert_eq!(response.feed(&request), Ok(asks));
     assert_eq!(response.local_infile_name(), Some(&b"/etc/passwd"[..]));
     assert!(response.feed(&wire_from(2, &[OK_3])).is_err(), "the client's turn");
     response.local_infile_sent(4).unwrap();
@@ -276,7 +329,7 @@ fn a_file_is_asked_for_only_where_it_was_allowed() {
 
 #[test]
 fn a_second_file_in_one_chain_is_asked_for_again() {
-    let mut response = Response::new(Expect::Query, NEW, true);
+    let mut response = Response::new(Expect::Query, NEW.into()).with_local_infile(true);
     assert_eq!(response.feed(&wire(&[b"\xfba"])).unwrap().state, State::LocalInfile);
     response.local_infile_sent(2).unwrap();
     let error = response.feed(&wire_from(3, &[b"\xfbb"])).unwrap_err();
@@ -287,7 +340,7 @@ fn a_second_file_in_one_chain_is_asked_for_again() {
 fn a_file_name_ends_at_its_limit() {
     for (len, ok) in [(LOCAL_INFILE_NAME_MAX, true), (LOCAL_INFILE_NAME_MAX + 1, false)] {
         let request = [b"\xfb".to_vec(), vec![b'n'; len]].concat();
-        let mut response = Response::new(Expect::Query, NEW, true);
+        let mut response = Response::new(Expect::Query, NEW.into()).with_local_infile(true);
         assert_eq!(response.feed(&wire(&[&request])).is_ok(), ok, "{len}");
         assert_eq!(response.local_infile_name().map(<[u8]>::len), ok.then_some(len));
     }

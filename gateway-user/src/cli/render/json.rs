@@ -71,6 +71,17 @@ enum Fields<'a> {
         bytes_to_client: u64,
         bytes_to_server: u64,
     },
+    Transport {
+        client_tls: Option<&'a str>,
+        server_tls: Option<&'a str>,
+        client_compression: Option<&'a str>,
+        server_compression: Option<&'a str>,
+    },
+    Abandoned {
+        number: u64,
+        killed: bool,
+        detail: &'a str,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -197,6 +208,15 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
             bytes_to_client: closed.bytes_to_client,
             bytes_to_server: closed.bytes_to_server,
         },
+        Record::Transport(transport) => Fields::Transport {
+            client_tls: transport.client_tls.as_deref(),
+            server_tls: transport.server_tls.as_deref(),
+            client_compression: transport.client_compression.as_deref(),
+            server_compression: transport.server_compression.as_deref(),
+        },
+        Record::Abandoned(abandoned) => {
+            Fields::Abandoned { number: abandoned.number, killed: abandoned.killed, detail: &abandoned.detail }
+        }
     }
 }
 

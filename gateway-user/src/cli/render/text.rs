@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use portreeve_recording::{
-    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Verdict,
+    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Transport, Verdict,
 };
 use uuid::Uuid;
 
@@ -51,6 +51,8 @@ impl SessionText {
             Record::Login(login) => self::login(login),
             Record::Response(response) => self::response(response),
             Record::Closed(closed) => self::closed(closed),
+            Record::Transport(transport) => self::transport(transport),
+            Record::Abandoned(abandoned) => format!("left   {}", shown(&abandoned.detail)),
         };
         self.flush(line);
         line(at, self.line(at, &what));
@@ -101,7 +103,8 @@ pub(crate) fn command(command: Command) -> Cow<'static, str> {
         Command::ChangeUser => "change_user",
         Command::Quit => "quit",
         Command::LocalInfile => "local_infile",
-        Command::Refused { code } => return Cow::Owned(format!("command_{code:#04x}")),
+        Command::BulkExecute => "bulk_execute",
+        Command::Refused { code } | Command::Admin { code } => return Cow::Owned(format!("command_{code:#04x}")),
     })
 }
 
@@ -165,6 +168,16 @@ fn closed(closed: &Closed<'_>) -> String {
         "closed {}; {statements} statement{plural}, {bytes_to_client} bytes to client, {bytes_to_server} to server",
         shown(&closed.reason)
     )
+}
+
+fn transport(transport: &Transport<'_>) -> String {
+    let leg = |tls: &Option<Cow<'_, str>>, compression: &Option<Cow<'_, str>>| {
+        let parts: Vec<_> = [tls, compression].into_iter().flatten().map(|part| shown(part)).collect();
+        if parts.is_empty() { "plain".to_owned() } else { parts.join(", ") }
+    };
+    let client = leg(&transport.client_tls, &transport.client_compression);
+    let server = leg(&transport.server_tls, &transport.server_compression);
+    format!("carried by {client} to the client; {server} to the server")
 }
 
 fn error(error: &ErrorText<'_>) -> String {

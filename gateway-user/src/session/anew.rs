@@ -1,0 +1,110 @@
+//! What begins a session anew within its connection: `COM_RESET_CONNECTION` and `COM_CHANGE_USER`.
+
+use portreeve_mysql::{
+    greeting,
+    limits::{LOGIN_SEED_LEN, NONCE_LEN},
+    login::{ChangeUser, ChangeUserRequest, ClientLogin, ServerLogin},
+    outcome, packet,
+};
+use zeroize::Zeroizing;
+
+use super::{
+    Ended, client_fault,
+    login::{self, LoginFailure, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login},
+    refusal::Refusal,
+    relay::Session,
+    server_fault,
+    verdicts::ScopeKey,
+};
+use crate::gateway::Gateway;
+
+impl Session<'_> {
+    /// After a reset: what was set is gone, and texts may be read otherwise than a moment ago.
+    pub(super) async fn begin_anew(&mut self, gateway: &Gateway) -> Result<(), Ended> {
+        let key = ScopeKey { unreadable: None, ..self.commands.key().clone() };
+        self.read_anew(gateway, key).await
+    }
+
+    /// Asks the server how it reads texts from here on, and forgets what it prepared.
+    async fn read_anew(&mut self, gateway: &Gateway, key: ScopeKey) -> Result<(), Ended> {
+        let reading = ask(gateway, &mut self.upstream, &self.leg.capabilities, &key).await?;
+        let key = match reading {
+            Some(reading) => reading.applied_to(key),
+            None => key,
+        };
+        may_stay(gateway, &key).map_err(Ended::Refused)?;
+        self.commands.begin_anew(key);
+        Ok(())
+    }
+
+    /// The client says who it is once more. It is who the kernel said it is; the server gets the held credential again.
+    pub(super) async fn change_user(
+        &mut self,
+        gateway: &Gateway,
+        request: Zeroizing<Vec<u8>>,
+        mut next_sequence_id: u8,
+    ) -> Result<(), Ended> {
+        let negotiated = self.negotiated();
+        let body = request.get(1..).unwrap_or_default();
+        let change = ChangeUser::parse(body, negotiated).map_err(client_fault)?;
+        let switch_nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
+        let mut client = ClientLogin::new(self.client.plugin, switch_nonce, self.client.has_tls());
+        let step = client.start_change(&change, negotiated).map_err(client_fault)?;
+        take_login(&mut self.arrival.client, &mut client, step, &mut next_sequence_id).await?;
+
+        let collation = change.collation.unwrap_or_else(|| self.client.collation.into());
+        let key = ScopeKey { unreadable: None, ..self.commands.key().clone() };
+        let admitted = admit_collation(gateway, collation, key, &self.arrival.id)
+            .and_then(|key| admit_schema(gateway, change.schema, key, &self.arrival.id));
+        let key = match admitted {
+            Ok(key) => key,
+            Err(refusal) => return Err(self.refuse_change(&refusal, next_sequence_id).await),
+        };
+        let attributes: Vec<_> =
+            change.connect_attrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let request = ChangeUserRequest {
+            user: self.route.credential.user.as_bytes(),
+            schema: change.schema,
+            collation,
+            connect_attrs: login::attributes(&attributes, self.workload, &self.arrival.id),
+        };
+        let mut server = ServerLogin::change_user(&self.leg, self.route.password, random::<LOGIN_SEED_LEN>()?);
+        let mut payload = Vec::new();
+        server.change_user_request(&request, &mut payload).map_err(server_fault)?;
+        let mut sequence_id = 0;
+        let mut wire = Zeroizing::new(Vec::new());
+        packet::write_packet(&mut wire, &mut sequence_id, &payload);
+        self.upstream.begin_exchange(sequence_id);
+        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+        let ok = match exchange(&mut self.upstream, &mut server, &mut sequence_id).await {
+            Ok(ok) => ok,
+            Err(failure) => return Err(self.fail_change(failure, next_sequence_id).await),
+        };
+        self.read_anew(gateway, key).await?;
+        let ok = outcome::of_login(&ok, negotiated).map_err(server_fault)?;
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
+        self.arrival.client.send(&wire).await.map_err(Ended::Client)
+    }
+
+    async fn refuse_change(&mut self, refusal: &Refusal, sequence_id: u8) -> Ended {
+        // As servers do: a change of user that fails ends the session.
+        let _ = self.tell(refusal, sequence_id).await;
+        Ended::Refused(refusal.message().to_owned())
+    }
+
+    async fn fail_change(&mut self, failure: LoginFailure, sequence_id: u8) -> Ended {
+        let why = match failure {
+            LoginFailure::Broken(ended) => return ended,
+            LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
+        };
+        let name = &self.route.server.name;
+        tracing::error!(
+            session = %self.arrival.id, server = %name, account = %self.route.credential.user,
+            "the server refused the credential that the gateway holds: {why}"
+        );
+        let told =
+            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why");
+        self.refuse_change(&Refusal::access(&told, &self.arrival.id), sequence_id).await
+    }
+}

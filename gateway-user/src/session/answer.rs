@@ -1,0 +1,237 @@
+//! The server's answer to one command, on its way to the client.
+
+use std::time::{Duration, Instant};
+
+use portreeve_mysql::{
+    Misbehaviour,
+    packet::{self, Passage},
+    response::{Pass, Response, State},
+};
+
+use super::{
+    Ended,
+    arrival::Arrival,
+    client_fault,
+    commands::{FileRequest, Forwarded},
+    link::{Link, LinkError},
+    peer,
+    refusal::Refusal,
+    relay::Session,
+    server_fault,
+};
+use crate::gateway::Gateway;
+
+/// Bytes of commands that are read ahead while an answer is on its way, to notice that the client leaves. A client that
+/// sends more in advance is there.
+const READ_AHEAD_MAX: usize = 64 * 1024;
+/// How often a client that ended its sending side is looked at: it may still wait for its answer.
+const HALF_CLOSED_EVERY: Duration = Duration::from_secs(1);
+
+/// What is heard first.
+enum Heard {
+    Server(usize),
+    ClientGone,
+}
+
+/// An answer in the making.
+struct Answering {
+    response: Response,
+    sent: Instant,
+    first_byte: Option<Duration>,
+    /// The client left.
+    abandoned: bool,
+}
+
+impl Session<'_> {
+    /// Forwards the server's answer as it arrives.
+    pub(super) async fn answer(
+        &mut self,
+        gateway: &Gateway,
+        forwarded: Forwarded,
+        first_sequence_id: u8,
+        sent: Instant,
+    ) -> Result<(), Ended> {
+        let response = Response::new(forwarded.expect, self.negotiated())
+            .with_first_sequence_id(first_sequence_id)
+            .with_local_infile(forwarded.may_ask_for_a_file());
+        let response = match forwarded.conceals() {
+            true => response.with_concealing(forwarded.plan()),
+            false => response,
+        };
+        let mut answering = Answering { response, sent, first_byte: None, abandoned: false };
+        let ended = self.pass(gateway, &forwarded, &mut answering).await;
+        let Answering { response, first_byte, abandoned, .. } = answering;
+        let summary = response.summary();
+        let first_byte = first_byte.unwrap_or_default();
+        if abandoned || matches!(ended, Err(Ended::Client(_))) {
+            self.abandon(gateway, forwarded.number).await;
+        }
+        let recorded = self.arrival.journal.answered(forwarded.number, summary, first_byte, sent.elapsed());
+        ended?;
+        if let Err(error) = recorded {
+            return Err(self.end_unrecorded(error.into()).await);
+        }
+        let anew = forwarded.begins_anew() && summary.error.is_none();
+        self.commands.settle(forwarded, summary, response.plan());
+        if anew {
+            self.begin_anew(gateway).await?;
+        }
+        Ok(())
+    }
+
+    async fn pass(&mut self, gateway: &Gateway, forwarded: &Forwarded, answering: &mut Answering) -> Result<(), Ended> {
+        loop {
+            if !self.hear_more(answering).await? {
+                answering.abandoned = true;
+                return Err(Ended::Client(LinkError::Closed));
+            }
+            loop {
+                let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
+                match progress.state {
+                    State::LocalInfile => {
+                        self.file_asked_for(gateway, forwarded, answering, progress.consumed).await?;
+                    }
+                    State::More | State::Complete => self.pass_on(progress.consumed, progress.pass).await?,
+                }
+                match progress.state {
+                    State::Complete if self.upstream.unread().is_empty() => return Ok(()),
+                    State::Complete => {
+                        return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into()));
+                    }
+                    State::More if progress.consumed == 0 || self.upstream.unread().is_empty() => break,
+                    State::LocalInfile if self.upstream.unread().is_empty() => break,
+                    State::More | State::LocalInfile => {}
+                }
+            }
+        }
+    }
+
+    async fn pass_on(&mut self, consumed: usize, pass: Pass) -> Result<(), Ended> {
+        let client = &mut self.arrival.client;
+        match pass {
+            Pass::Verbatim => self.upstream.forward(consumed, client).await.map_err(Ended::Client),
+            Pass::Rewritten(bytes) => {
+                self.upstream.consume(consumed);
+                client.send(&bytes).await.map_err(Ended::Client)
+            }
+        }
+    }
+
+    /// Reads on from the server. False when the client has left meanwhile.
+    async fn hear_more(&mut self, answering: &mut Answering) -> Result<bool, Ended> {
+        let Arrival { client, id, .. } = &mut *self.arrival;
+        let heard = tokio::select! {
+            biased;
+            read = self.upstream.fill() => Heard::Server(read.map_err(|error| Ended::Server(error.into()))?),
+            () = gone(client) => Heard::ClientGone,
+        };
+        match heard {
+            Heard::ClientGone => Ok(false),
+            Heard::Server(0) => {
+                if !answering.response.is_within_packet() && self.upstream.unread().is_empty() {
+                    let refusal = Refusal::server_gone("the server closed the connection before it answered", id);
+                    let _ = client.send(&refusal.packet(answering.response.next_sequence_id())).await;
+                }
+                Err(Ended::Server(LinkError::ClosedWithin))
+            }
+            Heard::Server(_) => {
+                answering.first_byte.get_or_insert_with(|| answering.sent.elapsed());
+                Ok(true)
+            }
+        }
+    }
+
+    /// The server asks for a file of the client. The request is not with the client yet: a hostile server may ask for any.
+    async fn file_asked_for(
+        &mut self,
+        gateway: &Gateway,
+        forwarded: &Forwarded,
+        answering: &mut Answering,
+        request_len: usize,
+    ) -> Result<(), Ended> {
+        let file = answering.response.local_infile_name().unwrap_or_default();
+        match self.commands.file_request(gateway, forwarded, file) {
+            FileRequest::Hostile => Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into())),
+            FileRequest::Stop => self.withhold_file(answering, request_len).await,
+            FileRequest::Pass => {
+                self.arrival.journal.asked_for_file(file)?;
+                let first_sequence_id = answering.response.next_sequence_id();
+                let Arrival { client, .. } = &mut *self.arrival;
+                client.expect_exchange(first_sequence_id);
+                self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
+                self.upstream.follow();
+                let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
+                client.follow();
+                answering.response.local_infile_sent(last).map_err(client_fault)
+            }
+        }
+    }
+
+    /// The server gets an empty file, and the client an error in place of the rest of the answer.
+    async fn withhold_file(&mut self, answering: &mut Answering, request_len: usize) -> Result<(), Ended> {
+        let mut sequence_id = answering.response.next_sequence_id();
+        let in_place_of_request = sequence_id.wrapping_sub(1);
+        self.upstream.consume(request_len);
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut sequence_id, b"");
+        self.upstream.follow();
+        self.upstream.expect_exchange(sequence_id);
+        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+        answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;
+        // Nothing of what follows is for the client: an error ends a chain of results.
+        loop {
+            if self.upstream.fill().await.map_err(|error| Ended::Server(error.into()))? == 0 {
+                return Err(Ended::Server(LinkError::ClosedWithin));
+            }
+            let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
+            self.upstream.consume(progress.consumed);
+            match progress.state {
+                State::More => {}
+                State::Complete => break,
+                State::LocalInfile => return Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into())),
+            }
+        }
+        let refusal = Refusal::file(&self.arrival.id);
+        self.tell(&refusal, in_place_of_request).await
+    }
+}
+
+/// Comes back when nobody waits for the answer any more.
+async fn gone(client: &mut Link) {
+    loop {
+        if client.unread().len() >= READ_AHEAD_MAX {
+            return std::future::pending().await;
+        }
+        if !client.has_ended() {
+            match client.fill().await {
+                Ok(0) => {}
+                Ok(_) => continue,
+                Err(_) => return,
+            }
+        }
+        let Ok((peer, local)) = client.addresses() else { return };
+        let looked = tokio::task::spawn_blocking(move || peer::is_gone(peer, local)).await;
+        if !matches!(looked, Ok(Ok(false))) {
+            return;
+        }
+        tokio::time::sleep(HALF_CLOSED_EVERY).await;
+    }
+}
+
+/// Forwards the client's file as it comes, up to the empty packet. Returns that one's sequence id.
+async fn pass_file(client: &mut Link, upstream: &mut Link, first_sequence_id: u8) -> Result<u8, Ended> {
+    let mut passage = Passage::up_to_empty(first_sequence_id);
+    loop {
+        let passed = passage.feed(client.unread()).map_err(client_fault)?;
+        if passed.ended {
+            upstream.expect_exchange(passage.last_sequence_id().wrapping_add(1));
+        }
+        client.forward(passed.consumed, upstream).await.map_err(Ended::Server)?;
+        if passed.ended {
+            return Ok(passage.last_sequence_id());
+        }
+        if client.fill().await.map_err(|error| Ended::Client(error.into()))? == 0 {
+            return Err(Ended::Client(LinkError::ClosedWithin));
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! Prepared statements: judged when they are prepared, followed by their id from then on.
+
+use std::{collections::BTreeSet, rc::Rc};
+
+use portreeve_mysql::{
+    bulk::BulkExecute,
+    command::StatementId,
+    conceal::Plan,
+    execute::{Execute, ParameterType},
+    response::{Expect, Summary},
+};
+use portreeve_policy::{Facts, Flavour};
+use portreeve_recording::{Command as Recorded, Text};
+
+use super::{Action, Commands, Effect, Forwarded};
+use crate::{
+    gateway::Gateway,
+    session::{
+        Ended,
+        journal::{Arrived, Journal},
+        parameters,
+        refusal::Refusal,
+        verdicts::Judgement,
+    },
+};
+
+/// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
+const PREPARED_MAX: usize = 4096;
+const COM_STMT_EXECUTE: u8 = 0x17;
+const COM_STMT_BULK_EXECUTE: u8 = 0xFA;
+
+/// One prepared statement of the session.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    /// Number of the statement that prepared it.
+    number: u64,
+    judgement: Rc<Judgement>,
+    parameters: u16,
+    /// Bound by an earlier execution.
+    types: Vec<ParameterType>,
+    /// Parameters sent ahead of the execution.
+    long_data: BTreeSet<u16>,
+    /// What is concealed in its result.
+    plan: Option<Plan>,
+}
+
+/// What MariaDB's id for the statement prepared last means now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum LastPrepared {
+    /// None was, or the last one was denied or failed: what the server would take instead, the client does not mean.
+    None,
+    Id(u32),
+}
+
+impl Commands {
+    pub(super) fn prepare(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        sql: &[u8],
+        facts: Option<Facts>,
+    ) -> Result<Action, Ended> {
+        self.last_prepared = LastPrepared::None;
+        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
+        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+        if self.prepared.len() >= PREPARED_MAX {
+            return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
+        }
+        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            judgement: Some(Rc::clone(&judgement)),
+            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
+            ..Forwarded::plain(number, Expect::Prepare)
+        }))
+    }
+
+    /// Remembers what the server prepared.
+    pub(super) fn settle_prepared(
+        &mut self,
+        number: u64,
+        judgement: Rc<Judgement>,
+        summary: &Summary,
+        plan: Option<&Plan>,
+    ) {
+        let Some(prepared) = &summary.prepared else { return };
+        let (types, long_data) = (Vec::new(), BTreeSet::new());
+        let (parameters, plan) = (prepared.parameters, plan.cloned());
+        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
+        self.prepared.insert(prepared.statement_id, statement);
+        self.last_prepared = LastPrepared::Id(prepared.statement_id);
+    }
+
+    /// The id that a command means.
+    fn id_of(&self, statement: StatementId) -> Option<u32> {
+        let id = match (statement, self.last_prepared, self.scope.key.flavour) {
+            (StatementId::Id(id), _, _) | (StatementId::LastPrepared, LastPrepared::Id(id), Flavour::MariaDb) => id,
+            (StatementId::LastPrepared, LastPrepared::None, _) | (StatementId::LastPrepared, _, Flavour::MySql) => {
+                return None;
+            }
+        };
+        self.prepared.contains_key(&id).then_some(id)
+    }
+
+    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    pub(super) fn execute(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        execute: &Execute<'_>,
+    ) -> Result<Action, Ended> {
+        let id = self.id_of(execute.statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+            return self.unknown_statement(journal, Recorded::Execute, execute.statement);
+        };
+        let parameters = match execute.parameters(prepared.parameters, &prepared.types, &prepared.long_data) {
+            Ok(parameters) => parameters,
+            Err(error) => return self.malformed(gateway, journal, COM_STMT_EXECUTE, &error),
+        };
+        let mut texts = parameters::texts(&parameters.values);
+        texts.extend(parameters::attributes(parameters.attributes.iter().copied()));
+        let judgement = Rc::clone(&prepared.judgement);
+        let arrived = Arrived {
+            command: Recorded::Execute,
+            prepared: Some(prepared.number),
+            text: Text::empty(),
+            schema: self.scope.key.schema.as_deref(),
+            parameters: &texts,
+        };
+        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+        if let Some(bound) = parameters.bound {
+            prepared.types = bound;
+        }
+        prepared.long_data.clear();
+        let plan = prepared.plan.clone();
+        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            judgement: Some(Rc::clone(&judgement)),
+            plan,
+            statement_id: Some(id),
+            ..Forwarded::plain(number, Expect::Execute { cursor: execute.cursor() })
+        }))
+    }
+
+    pub(super) fn bulk_execute(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        execute: &BulkExecute<'_>,
+    ) -> Result<Action, Ended> {
+        let id = self.id_of(execute.statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+            return self.unknown_statement(journal, Recorded::BulkExecute, execute.statement);
+        };
+        let rows = execute.rows(prepared.parameters, &prepared.types);
+        let read = rows.and_then(|mut rows| Ok((parameters::of_rows(&mut rows)?, rows)));
+        let (texts, rows) = match read {
+            Ok(read) => read,
+            Err(error) => return self.malformed(gateway, journal, COM_STMT_BULK_EXECUTE, &error),
+        };
+        let judgement = Rc::clone(&prepared.judgement);
+        let arrived = Arrived {
+            command: Recorded::BulkExecute,
+            prepared: Some(prepared.number),
+            text: Text::empty(),
+            schema: self.scope.key.schema.as_deref(),
+            parameters: &texts,
+        };
+        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+        if let Some(bound) = rows.bound() {
+            prepared.types = bound.to_vec();
+        }
+        prepared.long_data.clear();
+        let plan = prepared.plan.clone();
+        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            judgement: Some(Rc::clone(&judgement)),
+            plan,
+            statement_id: Some(id),
+            ..Forwarded::plain(number, Expect::BulkExecute)
+        }))
+    }
+
+    /// Rows of a cursor that an execution opened: what they are was judged then.
+    pub(super) fn fetch(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        statement: StatementId,
+    ) -> Result<Action, Ended> {
+        self.about(gateway, journal, Recorded::Fetch, statement, Expect::Fetch)
+    }
+
+    /// `data` is what is kept of it.
+    pub(in crate::session) fn send_long_data(
+        &mut self,
+        journal: &mut Journal,
+        statement: StatementId,
+        parameter: u16,
+        data: Text<'_>,
+    ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+            self.unknown_statement(journal, Recorded::SendLongData, statement)?;
+            return Ok(Action::Drop);
+        };
+        prepared.long_data.insert(parameter);
+        journal.arrived(Arrived {
+            command: Recorded::SendLongData,
+            prepared: Some(prepared.number),
+            text: data,
+            schema: None,
+            parameters: &[],
+        })?;
+        Ok(Action::ForwardUnanswered { statement_id: Some(id) })
+    }
+
+    pub(super) fn close(&mut self, journal: &mut Journal, statement: StatementId) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.remove(&id)?))) else {
+            return Ok(Action::Drop);
+        };
+        journal.arrived(Arrived {
+            command: Recorded::Close,
+            prepared: Some(prepared.number),
+            text: Text::empty(),
+            schema: None,
+            parameters: &[],
+        })?;
+        Ok(Action::ForwardUnanswered { statement_id: Some(id) })
+    }
+
+    pub(super) fn reset(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        statement: StatementId,
+    ) -> Result<Action, Ended> {
+        if let Some(prepared) = self.id_of(statement).and_then(|id| self.prepared.get_mut(&id)) {
+            prepared.long_data.clear();
+        }
+        self.about(gateway, journal, Recorded::Reset, statement, Expect::Simple)
+    }
+
+    /// A command about a statement that was judged when it was executed.
+    fn about(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        command: Recorded,
+        statement: StatementId,
+        expect: Expect,
+    ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get(&id)?))) else {
+            return self.unknown_statement(journal, command, statement);
+        };
+        gateway.counters.statement(false);
+        let (judgement, plan) = (Rc::clone(&prepared.judgement), prepared.plan.clone());
+        let arrived = Arrived { prepared: Some(prepared.number), ..self.arrived(command, Text::empty()) };
+        let number = journal.arrived(arrived)?;
+        Ok(Action::Forward(Forwarded {
+            judgement: Some(judgement),
+            plan,
+            statement_id: Some(id),
+            ..Forwarded::plain(number, expect)
+        }))
+    }
+
+    fn unknown_statement(
+        &self,
+        journal: &mut Journal,
+        command: Recorded,
+        statement: StatementId,
+    ) -> Result<Action, Ended> {
+        journal.refused(self.arrived(command, Text::empty()), "no statement of this session has this id")?;
+        let asked = match command {
+            Recorded::Fetch => "mysqld_stmt_fetch",
+            Recorded::Reset => "mysqld_stmt_reset",
+            Recorded::BulkExecute => "mysqld_stmt_bulk_execute",
+            _ => "mysqld_stmt_execute",
+        };
+        let id = match statement {
+            StatementId::Id(id) => id,
+            StatementId::LastPrepared => u32::MAX,
+        };
+        Ok(Action::Answer(Refusal::unknown_statement(id, asked)))
+    }
+}
