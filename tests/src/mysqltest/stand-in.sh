@@ -8,7 +8,7 @@ test= results=
 for argument; do
   shift
   case $argument in
-    --test-file=*/include/*) ;;
+    --test-file=include/* | --test-file=*/include/*) ;;
     --test-file=*.test) test=${argument#--test-file=} ;;
   esac
   case $argument in
