@@ -39,12 +39,12 @@ pub(crate) struct Args {
     /// An option of mysql-test-run.pl: `ps-protocol`, `cursor-protocol`, `view-protocol`, `sp-protocol`, `compress`, `ssl`.
     #[arg(long, value_name = "OPTION")]
     with: Vec<String>,
-    /// Forget verdicts of earlier runs.
-    #[arg(long)]
-    fresh: bool,
-    /// Forget verdicts but keep the outputs of direct runs: they do not depend on the daemon.
+    /// Forget verdicts of earlier runs, but keep the outputs of direct ones: they do not depend on the daemon.
     #[arg(long)]
     again: bool,
+    /// Forget direct runs as well.
+    #[arg(long)]
+    fresh: bool,
     /// At once, each with a server of its own.
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     jobs: u8,
@@ -129,8 +129,8 @@ fn start_jobs(args: &Args, wanted: &[String]) -> Result<Vec<Child>> {
         command.args(["conformance", "--suite", &args.suite, "--tests", &wanted.join(",")]);
         command.arg(format!("--share={number}/{}", args.jobs));
         command.args(args.with.iter().map(|option| format!("--with={option}")));
-        if args.again {
-            command.arg("--again");
+        if args.fresh {
+            command.arg("--fresh");
         }
         if args.json {
             command.stdout(std::process::Stdio::null());
@@ -154,7 +154,7 @@ fn work(args: &Args, share: &str) -> Result<()> {
     let mine: Vec<_> =
         left.iter().enumerate().filter(|(index, _)| index % of == number).map(|(_, test)| test).collect();
     let mine: Vec<String> = mine.into_iter().map(|test| (*test).to_owned()).collect();
-    let trial = Trial { suite: &suite, options: &options, folder: folder.clone(), keep_direct: args.again };
+    let trial = Trial { suite: &suite, options: &options, folder: folder.clone(), keep_direct: !args.fresh };
     let mut finished = 0;
     for batch in mine.chunks(BATCH_TESTS) {
         let start = Instant::now();
