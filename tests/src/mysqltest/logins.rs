@@ -8,8 +8,8 @@ pub(super) fn in_text(text: &str) -> BTreeSet<String> {
     for line in text.lines() {
         let line = line.trim_start().trim_start_matches("--").trim_start();
         let login = if let Some(rest) = line.strip_prefix("connect") {
-            // connect (name, host, user, password, …)
-            rest.trim_start().strip_prefix('(').map(|rest| fields(rest, 2))
+            // connect (name, host, user, password, …), with or without parentheses; not `connection name`.
+            rest.starts_with([' ', '\t', '(']).then(|| fields(rest.trim_start().trim_start_matches('('), 2))
         } else {
             // change_user user, password, database
             line.strip_prefix("change_user ").map(|rest| fields(rest, 0))
@@ -46,6 +46,7 @@ mod tests {
         check("connect (con1,localhost,user1,,test);", &["user1"]);
         check("--connect (con1,localhost,root,secret,test)", &["root with a password"]);
         check("  connect  (con1,127.0.0.1,u,p,test,$PORT,);", &["u"]);
+        check("--connect x,localhost,foo", &["foo"]);
         check("change_user user_1,,test;", &["user_1"]);
         check("change_user root,,test;", &[]);
         check("change_user;", &[]);

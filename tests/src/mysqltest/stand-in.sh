@@ -29,7 +29,7 @@ if [ -n "$PORTREEVE_AS_ROOT" ]; then
   # then fails, it goes on with its next line, so that all of it is compared.
   as_root=$out/${name##*/}
   LC_ALL=C sed -E \
-    -e 's/^([[:space:]]*(--)?[[:space:]]*connect[[:space:]]*\([^,]*,[^,]*,)[^,;)]*(,[^,;)]*)?/\1root,/' \
+    -e 's/^([[:space:]]*(--)?[[:space:]]*connect([[:space:]]*\(|[[:space:]])[^,(]*,[^,]*,)[^,;)]*(,[^,;)]*)?/\1root,/' \
     -e 's/^([[:space:]]*(--)?[[:space:]]*change_user)[[:space:]]+[^,;]*(,[^,;]*)?/\1 root,/' \
     -e '/(^|--)[[:space:]]*exec/ s/(--user=|[[:space:]]-u[[:space:]]*)[^[:space:]]+/\1root/g' \
     -e '/(^|--)[[:space:]]*exec/ s/(--password=|[[:space:]]-p)[^[:space:]]+/--password=/g' \
