@@ -23,7 +23,7 @@ impl Output {
         let status = String::from_utf8_lossy(&read(&folder.join("status"))?).trim().parse().ok();
         // The log is what a test printed until its end, whatever end that was.
         let (text, complaints) = (read(&folder.join("output.log"))?, read(&folder.join("complaints"))?);
-        Ok(Self { status, text: without_ports(&text), complaints: without_ports(&complaints) })
+        Ok(Self { status, text: comparable(&text), complaints: comparable(&complaints) })
     }
 
     /// Whether the test found that it cannot run on such a server.
@@ -37,12 +37,28 @@ impl Output {
     }
 }
 
-/// The one thing that is not compared: the kernel chooses a client's port, and `SHOW PROCESSLIST` tells it. Directories, the
-/// server's port and time zone are the same in every run.
-fn without_ports(text: &[u8]) -> Vec<u8> {
-    const BEFORE: [&[u8]; 2] = [b"localhost:", b"127.0.0.1:"];
+/// Without the two things that are not compared: ports of clients, which the kernel chooses and `SHOW PROCESSLIST` tells,
+/// and the time before a line of a server's log. Directories, the server's port and time zone are the same in every run.
+fn comparable(text: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(text.len());
-    let mut rest = text;
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        push_without_ports(&mut kept, without_time(line));
+    }
+    kept
+}
+
+/// A line of a server's log begins with `2026-11-24 15:24:06 0 [`.
+fn without_time(line: &[u8]) -> &[u8] {
+    const TIME: &[u8] = b"dddd-dd-dd dd:dd:dd ";
+    let is_time = |(&byte, &wanted): (&u8, &u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    match line.split_at_checked(TIME.len()) {
+        Some((time, rest)) if time.iter().zip(TIME).all(is_time) && rest.contains(&b'[') => rest,
+        _ => line,
+    }
+}
+
+fn push_without_ports(kept: &mut Vec<u8>, mut rest: &[u8]) {
+    const BEFORE: [&[u8]; 2] = [b"localhost:", b"127.0.0.1:"];
     while let Some((&first, behind)) = rest.split_first() {
         kept.push(first);
         rest = behind;
@@ -52,7 +68,6 @@ fn without_ports(text: &[u8]) -> Vec<u8> {
             rest = rest.get(digits..).unwrap_or_default();
         }
     }
-    kept
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {
@@ -106,9 +121,14 @@ mod tests {
     }
 
     #[test]
-    fn only_ports_of_clients_are_left_out() {
-        let text = b"4\troot\tlocalhost:45064\ttest at localhost: 12:30:01, 127.0.0.1:1";
-        assert_eq!(without_ports(text), b"4\troot\tlocalhost:#\ttest at localhost: 12:30:01, 127.0.0.1:#");
+    fn only_ports_of_clients_and_times_of_logs_are_left_out() {
+        let check = |text: &str, expected: &str| assert_eq!(comparable(text.as_bytes()), expected.as_bytes());
+        check(
+            "4\troot\tlocalhost:45064\tat localhost: 12, 127.0.0.1:1",
+            "4\troot\tlocalhost:#\tat localhost: 12, 127.0.0.1:#",
+        );
+        check("a\n2026-11-24 15:24:06 0 [Warning] no\nb", "a\n0 [Warning] no\nb");
+        check("2026-11-24 15:24:06 x\n", "2026-11-24 15:24:06 x\n");
     }
 
     #[test]
