@@ -7,7 +7,11 @@ use nix::{
     mount::{MsFlags, mount},
     sched::{CloneFlags, unshare},
 };
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 /// Gives all that [`process`] starts from now on a network with nothing in it but a loopback device, and mounts of their
 /// own: servers' data in memory, and `localhost` without IPv6 (servers of the suite listen on 127.0.0.1 alone). Needs
@@ -36,5 +40,25 @@ fn separate() -> Result<()> {
         .with_context(|| format!("cannot mount a tmpfs at `{}`", scratch.display()))?;
     let hosts = scratch.join("hosts");
     fs::write(&hosts, "127.0.0.1 localhost\n").context("cannot write a hosts file")?;
-    mount(Some(&hosts), "/etc/hosts", none, MsFlags::MS_BIND, none).context("cannot mount our own /etc/hosts")
+    mount(Some(&hosts), "/etc/hosts", none, MsFlags::MS_BIND, none).context("cannot mount our own /etc/hosts")?;
+    // What clients of the suite trust, see `trust`.
+    fs::copy(authorities(), scratch.join("cacert.original")).context("cannot copy the suite's authority")?;
+    fs::copy(authorities(), scratch.join("cacert.pem")).context("cannot copy the suite's authority")?;
+    mount(Some(&scratch.join("cacert.pem")), &authorities(), none, MsFlags::MS_BIND, none)
+        .context("cannot mount our own cacert.pem")
+}
+
+/// Makes clients of the suite trust the suite's authority, and the one in the file given.
+pub(super) fn trust(authority: Option<&Path>) -> Result<()> {
+    let more = authority.map(fs::read).transpose().context("cannot read the daemon's authority")?.unwrap_or_default();
+    process::on_keeper(move || {
+        let mut trusted = fs::read(scratch().join("cacert.original")).context("cannot read the suite's authority")?;
+        trusted.extend(more);
+        fs::write(scratch().join("cacert.pem"), trusted).context("cannot write what clients trust")
+    })?
+}
+
+/// The file that the suite's clients have as `ssl-ca`.
+fn authorities() -> PathBuf {
+    host::provisioned().join("mariadb-test/usr/share/mysql/mysql-test/std_data/cacert.pem")
 }

@@ -26,20 +26,23 @@ if [ -n "$PORTREEVE_CGROUP" ]; then
 fi
 if [ -n "$PORTREEVE_AS_ROOT" ]; then
   # Whoever the test logs in as, it is root without a password: what Portreeve makes of every login here. Where the test
-  # then fails, it goes on with its next line, so that all of it is compared.
-  as_root=$out/${name##*/}
-  LC_ALL=C sed -E \
+  # then fails, it goes on with its next line, so that all of it is compared. Files that it includes are looked for in the
+  # suite's folder first.
+  as_root=$out/as-root
+  mkdir -p "$as_root/include" && cp "${test%/*}"/*.inc "$test" "$as_root" && cp include/*.inc "$as_root/include" || exit 1
+  LC_ALL=C sed -E -i \
     -e 's/^([[:space:]]*(--)?[[:space:]]*connect([[:space:]]*\(|[[:space:]])[^,(]*,[^,]*,)[^,;)]*(,[^,;)]*)?/\1root,/' \
     -e 's/^([[:space:]]*(--)?[[:space:]]*change_user)[[:space:]]+[^,;]*(,[^,;]*)?/\1 root,/' \
     -e '/(^|--)[[:space:]]*exec/ s/(--user=|[[:space:]]-u[[:space:]]*)[^[:space:]]+/\1root/g' \
     -e '/(^|--)[[:space:]]*exec/ s/(--password=|[[:space:]]-p)[^[:space:]]+/--password=/g' \
-    "$test" > "$as_root" || exit 1
-  set -- "$@" --test-file="$as_root" --continue-on-error
+    "$as_root"/*.test "$as_root"/*.inc "$as_root"/include/*.inc || exit 1
+  set -- "$@" --test-file="$as_root/${test##*/}" --suite-dir="$as_root/" --continue-on-error
 fi
 # Recording: the test is not compared with what MariaDB expects of its own builds, but with itself.
 PORTREEVE_INSIDE=1 "$PORTREEVE_MYSQLTEST" "$@" --protocol=tcp --record --result-file="$out/output" --logdir="$out" 2> "$out/complaints"
 status=$?
 # The runner looks here for the reason of a test that skips itself.
 cat "$out/complaints" >&2
+rm -rf "$out/as-root"
 echo "$status" > "$out/status"
 exit "$status"

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::PathBuf,
     thread,
     time::Instant,
 };
@@ -38,8 +39,8 @@ pub struct Denial {
 }
 
 impl Through {
-    /// Starts it; its recordings are empty.
-    pub fn start() -> Result<Self> {
+    /// Starts it, with TLS to the servers or without; its recordings are empty.
+    pub fn start(tls: bool) -> Result<Self> {
         let cgroup = Cgroup::create("mysqltest")?;
         let config = GatewayConfig {
             ports: (PORT..PORT + PORTS).collect(),
@@ -50,8 +51,11 @@ impl Through {
             }],
             servers: vec![Upstream {
                 name: "mariadb".into(),
-                matches: (PORT..PORT + PORTS).map(|port| format!("127.0.0.1:{port}")).collect(),
+                matches: (PORT..PORT + PORTS)
+                    .flat_map(|port| [format!("127.0.0.1:{port}"), format!("[::1]:{port}")])
+                    .collect(),
                 credentials: vec![Credential { for_: vec!["*".into()], user: ACCOUNT.into(), password: String::new() }],
+                tls: if tls { "required" } else { "disabled" }.into(),
                 ..Upstream::default()
             }],
             policies: vec![Policy { file: "everything.cedar".into(), text: POLICY.into() }],
@@ -68,6 +72,11 @@ impl Through {
     /// The daemon.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
+    }
+
+    /// The certificate of the daemon's own authority.
+    pub(super) fn authority(&self) -> PathBuf {
+        self.gateway.dir().join("state/ca/ca.pem")
     }
 
     /// How many sessions there were so far.

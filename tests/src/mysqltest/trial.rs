@@ -1,6 +1,6 @@
 //! The same tests twice directly and once through a daemon, and what is to be said of each.
 
-use super::{Denial, Lane, Output, Report, Run, Suite, Through, first_difference, logins, through};
+use super::{Denial, Lane, Output, Report, Run, Suite, Through, first_difference, logins, room, through};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,6 +20,9 @@ pub enum Class {
     Differs,
     /// It gave something else among other tests, and the same when it was run alone.
     SameAlone,
+    /// It gave something else because the daemon's connection to the server was not encrypted, which a client may ask the
+    /// server about; with TLS on that leg it gave the same.
+    WithTls,
     /// It gave something else, and logs in as another account than the held one: the daemon logs in as the held one whatever
     /// the client says, so the difference is what Portreeve is for. With its logins rewritten to the held account, it gives
     /// the same.
@@ -67,6 +70,15 @@ pub struct Trial<'a> {
     pub keep_direct: bool,
 }
 
+/// How tests are run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Manner {
+    /// Every login is one of the held account.
+    as_root: bool,
+    /// The daemon's connections to the server are encrypted.
+    tls: bool,
+}
+
 /// What one lane gave.
 #[derive(Debug, Default)]
 struct Given {
@@ -76,10 +88,11 @@ struct Given {
 
 impl Class {
     /// All, in the order of a report.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Same,
         Self::Differs,
         Self::SameAlone,
+        Self::WithTls,
         Self::OtherAccounts,
         Self::NotDeterministic,
         Self::Skipped,
@@ -92,6 +105,7 @@ impl Class {
             Self::Same => "same",
             Self::Differs => "differs",
             Self::SameAlone => "same-alone",
+            Self::WithTls => "with-tls",
             Self::OtherAccounts => "other-accounts",
             Self::NotDeterministic => "not-deterministic",
             Self::Skipped => "skipped",
@@ -104,20 +118,20 @@ impl Trial<'_> {
     /// Runs the tests; those that differ are run once more, each alone, before they are judged. `said` gets lines of
     /// progress.
     pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let one = self.direct("direct-1", tests, false, said)?;
-        let other = self.direct("direct-2", tests, false, said)?;
+        let one = self.direct("direct-1", tests, Manner::default(), said)?;
+        let other = self.direct("direct-2", tests, Manner::default(), said)?;
         self.judge_against([&one, &other], tests, said)
     }
 
     /// The same for tests that are known to be deterministic: one direct run will do, unless one differs.
     pub fn judge_quickly(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let direct = self.direct("direct-1", tests, false, said)?;
+        let direct = self.direct("direct-1", tests, Manner::default(), said)?;
         self.judge_against([&direct, &direct], tests, said)
     }
 
     fn judge_against(&self, direct: [&Given; 2], tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
         let [one, other] = direct;
-        let (passed, _) = self.through("through", tests, false, said)?;
+        let (passed, _) = self.through("through", tests, Manner::default(), said)?;
         let mut verdicts = Vec::new();
         let mut suspects = BTreeSet::new();
         for name in names([one, other, &passed]) {
@@ -135,17 +149,11 @@ impl Trial<'_> {
     }
 
     fn judge_alone(&self, test: &str, said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let (mut verdicts, records) = self.alone("alone", test, false, said)?;
+        let (mut verdicts, records) = self.alone(test, Manner::default(), said)?;
+        let text = self.suite.text(test)?;
         let mut accounts = through::other_accounts(&records);
-        accounts.extend(logins::in_text(&self.suite.text(test)?));
+        accounts.extend(logins::in_text(&text));
         let denials = through::denials(&records);
-        let differs = verdicts.iter().any(|verdict| verdict.class == Class::Differs);
-        if differs && !accounts.is_empty() {
-            let (as_root, _) = self.alone("as-root", test, true, said)?;
-            for verdict in &mut verdicts {
-                become_as_root(verdict, as_root.iter().find(|other| other.name == verdict.name));
-            }
-        }
         for verdict in &mut verdicts {
             if verdict.class == Class::Same {
                 verdict.class = Class::SameAlone;
@@ -153,27 +161,33 @@ impl Trial<'_> {
             verdict.accounts = accounts.iter().cloned().collect();
             verdict.denials = denials.iter().cloned().collect();
         }
+        let ssl = text.to_ascii_lowercase().contains("ssl");
+        for manner in Manner::others(!accounts.is_empty(), ssl) {
+            if verdicts.iter().all(|verdict| verdict.class != Class::Differs) {
+                break;
+            }
+            let (otherwise, _) = self.alone(test, manner, said)?;
+            for verdict in &mut verdicts {
+                reconsider(verdict, manner, otherwise.iter().find(|other| other.name == verdict.name));
+            }
+        }
         Ok(verdicts)
     }
 
     /// One test by itself: twice directly, once through.
-    fn alone(
-        &self,
-        kind: &str,
-        test: &str,
-        as_root: bool,
-        said: &mut dyn FnMut(&str),
-    ) -> Result<(Vec<Verdict>, Vec<Value>)> {
+    fn alone(&self, test: &str, manner: Manner, said: &mut dyn FnMut(&str)) -> Result<(Vec<Verdict>, Vec<Value>)> {
         let tests = [test.to_owned()];
-        let one = self.direct(&format!("{kind}-direct-1"), &tests, as_root, said)?;
-        let other = self.direct(&format!("{kind}-direct-2"), &tests, as_root, said)?;
-        let (passed, records) = self.through(&format!("{kind}-through"), &tests, as_root, said)?;
+        // The connections to the server are the daemon's affair.
+        let kind = Manner { tls: false, ..manner }.name();
+        let one = self.direct(&format!("{kind}-direct-1"), &tests, manner, said)?;
+        let other = self.direct(&format!("{kind}-direct-2"), &tests, manner, said)?;
+        let (passed, records) = self.through(&format!("{}-through", manner.name()), &tests, manner, said)?;
         let names = names([&one, &other, &passed]);
         Ok((names.iter().map(|name| compare(name, [&one, &other], &passed)).collect(), records))
     }
 
     /// A direct run, or what is kept of one.
-    fn direct(&self, run: &str, tests: &[String], as_root: bool, said: &mut dyn FnMut(&str)) -> Result<Given> {
+    fn direct(&self, run: &str, tests: &[String], manner: Manner, said: &mut dyn FnMut(&str)) -> Result<Given> {
         let mut given = Given::default();
         let mut wanted = Vec::new();
         for test in tests {
@@ -193,7 +207,8 @@ impl Trial<'_> {
         if wanted.is_empty() {
             return Ok(given);
         }
-        let new = self.run(run, Lane::Direct, &wanted, as_root, said)?;
+        room::trust(None)?;
+        let new = self.run(run, Lane::Direct, &wanted, manner, said)?;
         for test in &wanted {
             let reports: Vec<_> = new.reports.iter().filter(|report| report.test() == test).collect();
             fs::create_dir_all(self.reports(run)).context("cannot create a folder of reports")?;
@@ -220,11 +235,12 @@ impl Trial<'_> {
         &self,
         run: &str,
         tests: &[String],
-        as_root: bool,
+        manner: Manner,
         said: &mut dyn FnMut(&str),
     ) -> Result<(Given, Vec<Value>)> {
-        let through = Through::start()?;
-        let given = self.run(run, Lane::Through(through.cgroup()), tests, as_root, said)?;
+        let through = Through::start(manner.tls)?;
+        room::trust(Some(&through.authority()))?;
+        let given = self.run(run, Lane::Through(through.cgroup()), tests, manner, said)?;
         let sessions = through.sessions()?;
         let connected = given.outputs.values().filter(|output| !output.timed_out()).count();
         ensure!(
@@ -240,28 +256,53 @@ impl Trial<'_> {
         name: &str,
         lane: Lane,
         tests: &[String],
-        as_root: bool,
+        manner: Manner,
         said: &mut dyn FnMut(&str),
     ) -> Result<Given> {
         let out = self.folder.join(name);
-        let run = Run { suite: self.suite, tests, options: self.options, lane, out, as_root };
+        let run = Run { suite: self.suite, tests, options: self.options, lane, out, as_root: manner.as_root };
         let (outputs, reports) =
             run.run(|report| said(&format!("{name} {}: {} {}", report.name, report.word, report.comment)))?;
         Ok(Given { outputs, reports })
     }
 }
 
-/// A test that differs as it is, seen in the light of what it gave as root.
-fn become_as_root(verdict: &mut Verdict, as_root: Option<&Verdict>) {
-    let Some(as_root) = as_root.filter(|_| verdict.class == Class::Differs) else { return };
-    match as_root.class {
-        Class::Differs => verdict.why = format!("as root: {}; as it is: {}", as_root.why, verdict.why),
-        Class::NotDeterministic => {
-            verdict.class = Class::OtherAccounts;
-            verdict.why = format!("{}; as root, direct runs differ: {}", verdict.why, as_root.why);
+impl Manner {
+    /// How else a test that differs is run, the lesser change first.
+    fn others(accounts: bool, ssl: bool) -> impl Iterator<Item = Self> {
+        let all = [
+            (ssl, Self { as_root: false, tls: true }),
+            (accounts, Self { as_root: true, tls: false }),
+            (accounts && ssl, Self { as_root: true, tls: true }),
+        ];
+        all.into_iter().filter_map(|(fits, manner)| fits.then_some(manner))
+    }
+
+    /// The beginning of the names of its folders.
+    fn name(self) -> &'static str {
+        match (self.as_root, self.tls) {
+            (false, false) => "alone",
+            (false, true) => "tls",
+            (true, false) => "as-root",
+            (true, true) => "tls-as-root",
         }
-        Class::Same | Class::SameAlone | Class::OtherAccounts | Class::Skipped | Class::LeftOut => {
-            verdict.class = Class::OtherAccounts;
+    }
+}
+
+/// A test that differs as it is, seen in the light of what it gave otherwise.
+fn reconsider(verdict: &mut Verdict, manner: Manner, otherwise: Option<&Verdict>) {
+    let Some(otherwise) = otherwise.filter(|_| verdict.class == Class::Differs) else { return };
+    match otherwise.class {
+        Class::Differs => verdict.why = format!("{}; {}: {}", verdict.why, manner.name(), otherwise.why),
+        Class::NotDeterministic => {
+            let why = format!("{}; {}: direct runs differ: {}", verdict.why, manner.name(), otherwise.why);
+            verdict.why = why;
+            if manner.as_root {
+                verdict.class = Class::OtherAccounts;
+            }
+        }
+        Class::Same | Class::SameAlone | Class::WithTls | Class::OtherAccounts | Class::Skipped | Class::LeftOut => {
+            verdict.class = if manner.as_root { Class::OtherAccounts } else { Class::WithTls };
         }
     }
 }
