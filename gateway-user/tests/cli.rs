@@ -133,11 +133,11 @@ fn a_good_configuration_is_summed_up() {
 #[test]
 fn every_problem_of_a_configuration_is_told_and_the_exit_code_is_2() {
     let host = Host::new("problems");
-    host.edit("tls = \"disabled\"", "tls = \"required\"\ntsl = 1");
+    host.edit("tls = \"disabled\"", "tls = \"sometimes\"\ntsl = 1");
     fs::remove_file(host.0.join("secret")).unwrap();
     let expected = [
         "portreeve: the configuration has 3 problems:",
-        "portreeve.toml:13:7: server[1].tls: `required`: TLS to servers is not in this version",
+        "portreeve.toml:13:7: server[1].tls: `sometimes`",
         "portreeve.toml:14:1: server[1].tsl: unknown key `tsl`: did you mean `tls`?",
         "portreeve.toml:19:17: server[1].credential[1].password_file: cannot read the password file",
     ];

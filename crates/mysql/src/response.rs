@@ -332,7 +332,7 @@ impl Response {
             return true;
         }
         self.place = Place::Start;
-        if self.stage == Stage::Rows {
+        if matches!(self.stage, Stage::Rows { .. }) {
             self.summary.row();
         } else {
             self.stage = self.stage.behind_streamed(&self.layout);
@@ -387,7 +387,7 @@ impl Response {
     /// Takes a whole column definition or row in which something may have to be concealed.
     fn conceal(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some(concealing) = self.concealing.as_mut() else { return Ok(None) };
-        if self.stage == Stage::Rows {
+        if matches!(self.stage, Stage::Rows { .. }) {
             self.summary.row();
             return concealing.row(payload, self.layout.expect.is_binary());
         }

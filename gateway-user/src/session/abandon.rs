@@ -63,6 +63,7 @@ impl Session<'_> {
         logged_in.map_err(|failure| match failure {
             LoginFailure::Broken(ended) => ended.to_string(),
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
+            LoginFailure::Said { code, .. } => format!("error {code}"),
         })?;
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], format!("KILL {id}").as_bytes()].concat());

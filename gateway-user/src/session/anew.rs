@@ -96,6 +96,12 @@ impl Session<'_> {
     async fn fail_change(&mut self, failure: LoginFailure, sequence_id: u8) -> Ended {
         let why = match failure {
             LoginFailure::Broken(ended) => return ended,
+            LoginFailure::Said { code, payload } => {
+                let (mut wire, mut sequence_id) = (Vec::new(), sequence_id);
+                packet::write_packet(&mut wire, &mut sequence_id, &payload);
+                let _ = self.arrival.client.send(&wire).await;
+                return Ended::Refused(format!("the server refused the change of user: error {code}"));
+            }
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
         };
         let name = &self.route.server.name;

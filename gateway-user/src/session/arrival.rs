@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
 use crate::{
-    config::{Credential, Server, Tls},
+    config::{Credential, Server},
     gateway::Gateway,
     interception,
     workloads::{Presence, Workload},
@@ -134,10 +134,6 @@ impl Arrival {
                 self.destination
             ));
         };
-        // Until the login speaks TLS to servers (`ServersTls::demanded`): never in clear text instead.
-        if server.tls != Tls::Disabled {
-            return Err(format!("server `{}` is to be spoken to under TLS, which the login cannot yet", server.name));
-        }
         let Some(credential) = gateway.config.credential_for(server, &workload.name, &workload.groups) else {
             return Err(format!("workload `{}` has no credential for server `{}`", workload.name, server.name));
         };

@@ -360,7 +360,10 @@ impl Commands {
                 self.settle_prepared(number, judgement, summary, plan);
                 None
             }
-            Effect::Schema(_) | Effect::Reset | Effect::None => None,
+            Effect::Schema(_) | Effect::Reset | Effect::None => {
+                self.settle_executed(forwarded.statement_id, plan);
+                None
+            }
         };
         // Errors and the answers to other commands carry no status: what was known stays.
         let key = &self.scope.key;

@@ -366,6 +366,15 @@ async fn fail_login(
     let name = &route.server.name;
     let (told, why) = match failure {
         LoginFailure::Broken(ended) => return ended,
+        LoginFailure::Said { code, payload } => {
+            let (mut wire, mut sequence_id) = (Vec::new(), client.next_sequence_id);
+            packet::write_packet(&mut wire, &mut sequence_id, &payload);
+            let why = format!("server `{name}` refused the login: error {code}");
+            if let Err(ended) = record(arrival, client, server, Some(&Refusal::access(&why, &arrival.id.clone()))) {
+                return ended;
+            }
+            return refuse(arrival, &wire, why).await;
+        }
         LoginFailure::Insecure(why) => (
             format!(
                 "the connection to server `{name}` is not as secure as its configuration demands; the gateway's log says why"

@@ -13,6 +13,8 @@ use portreeve_mysql::{
 use super::{Ended, link::Link, login::from_server, server_fault, verdicts::ScopeKey};
 
 const COM_QUERY: u8 = 0x03;
+/// What stands before a text under `QUERY_ATTRIBUTES`: none, in one set.
+const NO_ATTRIBUTES: &[u8] = &[0, 1];
 const QUESTION: &[u8] = b"SELECT @@session.sql_mode, @@session.character_set_client, DATABASE()";
 const COLUMNS: usize = 3;
 /// Modes whose grammar is not the one that analysis knows.
@@ -88,7 +90,9 @@ pub(super) fn follow(key: &ScopeKey, tracked: &Tracked) -> ScopeKey {
 /// Asks the server, on a session that is logged in and idle.
 pub(super) async fn ask(upstream: &mut Link, capabilities: Negotiated) -> Result<Reading, Ended> {
     let mut wire = Vec::new();
-    packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], QUESTION].concat());
+    let attributes = if capabilities.has(Capabilities::CLIENT_QUERY_ATTRIBUTES) { NO_ATTRIBUTES } else { &[] };
+    packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], attributes, QUESTION].concat());
+    upstream.begin_exchange(1);
     upstream.send(&wire).await.map_err(Ended::Server)?;
     let (count, _) = from_server(upstream).await?;
     if count.first() == Some(&ERR) {

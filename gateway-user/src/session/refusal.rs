@@ -34,10 +34,11 @@ impl Refusal {
         Self::new(1235, b"42000", format!("portreeve does not pass {what} (session {session})"))
     }
 
-    /// `ER_CONNECT_TO_FOREIGN_DATA_SOURCE`. The text is that of a client's own 2003, but not its code: MariaDB's clients
-    /// take a code of the client's range that comes from a server for a malformed packet.
+    /// `ER_SERVER_SHUTDOWN`, by whose SQLSTATE drivers know that there is no connection. The text is that of a client's own
+    /// 2003, but not its code: MariaDB's clients take a code of the client's range that comes from a server for a malformed
+    /// packet.
     pub(super) fn unreachable(server: &str, cause: &str, session: &str) -> Self {
-        Self::new(1429, b"HY000", format!("Can't connect to MySQL server `{server}` ({cause}) (session {session})"))
+        Self::new(1053, b"08S01", format!("Can't connect to MySQL server `{server}` ({cause}) (session {session})"))
     }
 
     /// `ER_UNKNOWN_STMT_HANDLER`: as the server answers to a statement id it does not know.

@@ -97,13 +97,12 @@ fn what_is_compressed_reads_back() {
             vec![b'x'; COMPRESSED_CHUNK_MAX - 4],
             vec![b'x'; COMPRESSED_CHUNK_MAX - 3],
             noise(3 * COMPRESSED_CHUNK_MAX),
-            vec![0; PACKET_PAYLOAD_MAX],
-            noise(PACKET_PAYLOAD_MAX + 1),
+            vec![0; PACKET_PAYLOAD_MAX + 1],
         ] {
             let plain = packet(0, &payload);
             let wire = compress(algorithm, &plain);
             assert!(wire.len() <= plain.len() + 7 * plain.len().div_ceil(COMPRESSED_CHUNK_MAX));
-            for piece in [65_536, 4093] {
+            for piece in [65_536, 40_093] {
                 let read = decompress(algorithm, &wire, piece).unwrap();
                 assert!(read == plain, "{} bytes by {algorithm:?} changed", payload.len());
             }
@@ -222,15 +221,15 @@ fn garbage_is_refused_and_what_was_read_before_stands() {
 #[test]
 fn a_bomb_makes_no_more_than_a_step_at_a_time() {
     for algorithm in ALGORITHMS {
-        // A hundred million zeros, said to be fewer.
+        // Forty million zeros, said to be fewer.
         let bomb = match algorithm {
             Algorithm::Zlib => {
                 let mut encoder = flate2::Compress::new(flate2::Compression::best(), true);
                 let mut out = Vec::with_capacity(1 << 20);
-                encoder.compress_vec(&vec![0; 100_000_000], &mut out, flate2::FlushCompress::Finish).unwrap();
+                encoder.compress_vec(&vec![0; 40_000_000], &mut out, flate2::FlushCompress::Finish).unwrap();
                 out
             }
-            Algorithm::Zstd => zstd::bulk::compress(&vec![0; 100_000_000], 3).unwrap(),
+            Algorithm::Zstd => zstd::bulk::compress(&vec![0; 40_000_000], 3).unwrap(),
         };
         let wire = compressed_packet(0, PACKET_PAYLOAD_MAX, &bomb);
         let mut reader = Decompressor::new(algorithm);

@@ -22,7 +22,11 @@ pub(super) enum Stage {
         left: u64,
     },
     ColumnsEnd,
-    Rows,
+    Rows {
+        /// A result follows whatever is said behind the rows: they are a procedure's OUT parameters, and MySQL says so in the
+        /// EOF behind the columns only.
+        more: bool,
+    },
     FieldList,
     LocalInfile,
     /// OK or ERR, and maybe further results.
@@ -89,7 +93,7 @@ impl Stage {
             Expect::Query | Expect::Execute { .. } | Expect::BulkExecute => Self::Result,
             Expect::Prepare => Self::Prepare,
             Expect::FieldList => Self::FieldList,
-            Expect::Fetch => Self::Rows,
+            Expect::Fetch => Self::Rows { more: false },
             Expect::Statistics => Self::Statistics,
             Expect::Simple => Self::Simple,
             Expect::BinlogDump => Self::BinlogEvents,
@@ -111,20 +115,22 @@ impl Stage {
             Self::LocalInfile | Self::Complete => return Err(unexpected()),
             _ if first == ERR => DECIDE,
             Self::Result if first == LOCAL_INFILE => {
-                // A server can ask any client for any file; only a text statement that was judged to be LOAD DATA LOCAL may.
-                if !layout.local_infile_allowed || layout.expect != Expect::Query {
+                // A server can ask any client for any file; only a statement that was judged to be LOAD DATA LOCAL may.
+                // MariaDB prepares it too.
+                let may_ask = matches!(layout.expect, Expect::Query | Expect::Execute { .. });
+                if !layout.local_infile_allowed || !may_ask {
                     return Err(Misbehaviour::UnrequestedLocalInfile.into());
                 }
                 Handling::LocalInfile { max: LOCAL_INFILE_NAME_MAX.saturating_add(1) }
             }
-            Self::Rows | Self::FieldList if is_end => DECIDE,
+            Self::Rows { .. } | Self::FieldList if is_end => DECIDE,
             // A text row may start with the byte of EOF, when its first value has 16 MiB or more: then so has the packet.
-            Self::Rows if layout.expect.is_binary() && first != 0 => {
+            Self::Rows { .. } if layout.expect.is_binary() && first != 0 => {
                 return Err(ProtocolError::malformed("binary row", "header", Fault::Invalid));
             }
-            Self::Rows if hides => CONCEAL,
+            Self::Rows { .. } if hides => CONCEAL,
             Self::Columns { .. } | Self::PreparedColumns { .. } if layout.conceals => CONCEAL,
-            Self::Rows
+            Self::Rows { .. }
             | Self::FieldList
             | Self::Columns { .. }
             | Self::PreparedColumns { .. }
@@ -162,7 +168,7 @@ impl Stage {
             (Self::Result | Self::AfterLocalInfile, Some(&OK)) => ok(payload, layout),
             (Self::Result, Some(&first)) => result(first, payload, layout),
             (Self::Simple, Some(&OK)) => Ok((Action::Ok, Self::Complete)),
-            (Self::Simple | Self::FieldList | Self::Rows, Some(&EOF)) => end(self, payload, layout),
+            (Self::Simple | Self::FieldList | Self::Rows { .. }, Some(&EOF)) => end(self, payload, layout),
             (Self::Simple, Some(_)) => Err(ProtocolError::malformed("response", "header", Fault::Invalid)),
             // Without a cursor asked for, CURSOR_EXISTS is no sign that rows must be fetched: MySQL 9.7 leaves the flag set
             // after a routine used a cursor of its own, and sends the rows.
@@ -171,7 +177,8 @@ impl Stage {
                 let status = StatusFlags::from_bits_retain(eof.status);
                 let fetched = layout.expect == (Expect::Execute { cursor: true })
                     && status.contains(StatusFlags::SERVER_STATUS_CURSOR_EXISTS);
-                Ok((Action::Eof(eof), if fetched { after(eof.status, layout) } else { Self::Rows }))
+                let more = status.contains(StatusFlags::SERVER_PS_OUT_PARAMS | StatusFlags::SERVER_MORE_RESULTS_EXISTS);
+                Ok((Action::Eof(eof), if fetched { after(eof.status, layout) } else { Self::Rows { more } }))
             }
             (Self::Prepare, Some(_)) => prepared(payload, layout),
             (Self::PreparedParametersEnd { columns }, Some(_)) => {
@@ -188,7 +195,7 @@ impl Stage {
                 | Self::LocalInfile
                 | Self::Statistics
                 | Self::FieldList
-                | Self::Rows
+                | Self::Rows { .. }
                 | Self::Columns { .. }
                 | Self::PreparedParameters { .. }
                 | Self::PreparedColumns { .. }
@@ -229,7 +236,7 @@ fn metadata_follows(reader: &mut Reader<'_>) -> Result<bool, ProtocolError> {
 
 const fn columns_left(left: u64, layout: &Layout) -> Stage {
     match (left, layout.deprecate_eof) {
-        (0, true) => Stage::Rows,
+        (0, true) => Stage::Rows { more: false },
         (0, false) => Stage::ColumnsEnd,
         (left, _) => Stage::Columns { left },
     }
@@ -243,7 +250,12 @@ fn end(stage: Stage, payload: &[u8], layout: &Layout) -> Next {
         let eof = eof(payload)?;
         (Action::Eof(eof), eof.status)
     };
-    Ok((action, if stage == Stage::Rows { after(status, layout) } else { Stage::Complete }))
+    let next = match stage {
+        Stage::Rows { more: true } => Stage::Result,
+        Stage::Rows { more: false } => after(status, layout),
+        _ => Stage::Complete,
+    };
+    Ok((action, next))
 }
 
 fn ok(payload: &[u8], layout: &Layout) -> Next {

@@ -187,6 +187,15 @@ fn further_results_are_followed() {
 }
 
 #[test]
+fn what_follows_out_parameters_is_said_behind_their_columns() {
+    // MySQL 9.7 without DEPRECATE_EOF: MORE_RESULTS | PS_OUT_PARAMS there, and no MORE_RESULTS behind the row.
+    let (columns_end, rows_end) = (b"\xfe\0\0\x2a\x10", b"\xfe\0\0\x22\0");
+    let packets: &[&[u8]] = &[b"\x01", COLUMN, columns_end, b"\x00\x00\x01\0\0\0", rows_end, OK_3];
+    let summary = check_every_split(Expect::Execute { cursor: false }, OLD, packets);
+    assert_eq!((summary.rows, summary.result_sets, summary.affected_rows), (1, 1, 3));
+}
+
+#[test]
 fn an_error_ends_the_chain_of_results() {
     let after_rows = check_every_split(Expect::Query, NEW, &[b"\x01", COLUMN, b"\x011", DENIED]);
     assert_eq!((after_rows.rows, after_rows.error.unwrap().code), (1, 1142));
@@ -307,7 +316,8 @@ fn a_command_of_several_packets_moves_the_first_id() {
 #[test]
 fn a_file_is_asked_for_only_where_it_was_allowed() {
     let request = wire(&[b"\xfb/etc/passwd"]);
-    for (expect, allowed) in [(Expect::Query, false), (Expect::Execute { cursor: false }, true)] {
+    let execute = Expect::Execute { cursor: false };
+    for (expect, allowed) in [(Expect::Query, false), (execute, false), (Expect::BulkExecute, true)] {
         let error = Response::new(expect, NEW.into()).with_local_infile(allowed).feed(&request).unwrap_err();
         assert_eq!(error, Misbehaviour::UnrequestedLocalInfile.into());
     }
@@ -325,6 +335,30 @@ fn a_file_is_asked_for_only_where_it_was_allowed() {
     assert!(response.local_infile_sent(4).is_err());
     assert_eq!(response.feed(&wire_from(5, &[OK_3])).unwrap().state, State::Complete);
     assert_eq!(response.summary().affected_rows, 3);
+}
+
+#[test]
+fn a_prepared_statement_may_ask_for_a_file_too() {
+    // MariaDB 10.11 prepares LOAD DATA LOCAL.
+    let request = wire(&[b"\xfbnope.txt"]);
+    let mut response = Response::new(Expect::Execute { cursor: false }, OLD.into()).with_local_infile(true);
+    assert_eq!(response.feed(&request).unwrap().state, State::LocalInfile);
+}
+
+#[test]
+fn a_request_for_a_file_comes_alone() {
+    let ok_more = b"\x00\x00\x00\x0a\0\0\0";
+    let (before, request) = (wire(&[ok_more]), wire_from(2, &[b"\xfba"]));
+    let mut response = Response::new(Expect::Query, NEW.into()).with_local_infile(true);
+    let both = [&before[..], &request].concat();
+    let first = Progress { consumed: before.len(), pass: Pass::Verbatim, state: State::More };
+    assert_eq!(response.feed(&both), Ok(first));
+    let second = Progress { consumed: request.len(), pass: Pass::Verbatim, state: State::LocalInfile };
+    assert_eq!(response.feed(&both[before.len()..]), Ok(second));
+    // Refused: the client reads an error where the request was, the server an empty file, and its answer is dropped.
+    assert_eq!(response.next_sequence_id().wrapping_sub(1), 2);
+    response.local_infile_sent(response.next_sequence_id()).unwrap();
+    assert_eq!(response.feed(&wire_from(4, &[OK_3])).unwrap().state, State::Complete);
 }
 
 #[test]

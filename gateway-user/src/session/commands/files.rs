@@ -32,7 +32,8 @@ fn has_word(text: &[u8], word: &[u8]) -> bool {
 impl Forwarded {
     /// Whether the server may ask the client for a file at all.
     pub(in crate::session) fn may_ask_for_a_file(&self) -> bool {
-        if self.expect != Expect::Query {
+        // MariaDB prepares such a statement, too.
+        if !matches!(self.expect, Expect::Query | Expect::Execute { .. }) {
             return false;
         }
         self.text.is_some() || self.judgement.as_ref().is_some_and(|judgement| !judgement.facts.local_files.is_empty())

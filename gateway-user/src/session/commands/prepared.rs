@@ -90,6 +90,15 @@ impl Commands {
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
 
+    /// Remembers what an execution said of its result, for fetches and for executions that come without definitions.
+    pub(super) fn settle_executed(&mut self, statement_id: Option<u32>, plan: Option<&Plan>) {
+        if let (Some(id), Some(plan)) = (statement_id, plan)
+            && let Some(prepared) = self.prepared.get_mut(&id)
+        {
+            prepared.plan = Some(plan.clone());
+        }
+    }
+
     /// The id that a command means.
     fn id_of(&self, statement: StatementId) -> Option<u32> {
         let id = match (statement, self.last_prepared, self.scope.key.flavour) {
@@ -271,11 +280,13 @@ impl Commands {
         statement: StatementId,
     ) -> Result<Action, Ended> {
         journal.refused(self.arrived(command, Text::empty()), "no statement of this session has this id")?;
-        let asked = match command {
-            Recorded::Fetch => "mysqld_stmt_fetch",
-            Recorded::Reset => "mysqld_stmt_reset",
-            Recorded::BulkExecute => "mysqld_stmt_bulk_execute",
-            _ => "mysqld_stmt_execute",
+        // As the servers' own functions are called.
+        let asked = match (self.scope.key.flavour, command) {
+            (Flavour::MySql, _) => "mysql_stmt_precheck",
+            (Flavour::MariaDb, Recorded::Fetch) => "mysqld_stmt_fetch",
+            (Flavour::MariaDb, Recorded::Reset) => "mysqld_stmt_reset",
+            (Flavour::MariaDb, Recorded::BulkExecute) => "mysqld_stmt_bulk_execute",
+            (Flavour::MariaDb, _) => "mysqld_stmt_execute",
         };
         let id = match statement {
             StatementId::Id(id) => id,

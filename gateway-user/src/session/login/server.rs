@@ -34,6 +34,9 @@ const SERVER_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// What the gateway tells the server it can take: the protocol's own ceiling.
 const MAX_PACKET_SIZE: u32 = 1 << 30;
 
+/// Errors that do not tell of account or address: too many connections, and a schema that is not there.
+const SAID_TO_CLIENTS: [u16; 2] = [1040, 1049];
+
 /// A leg that is logged in.
 pub(in crate::session) struct LoggedIn {
     /// Payload of the server's OK packet.
@@ -52,6 +55,11 @@ pub(in crate::session) enum LoginFailure {
     Insecure(String),
     /// The server would not have the held credential: in words.
     Refused(String),
+    /// The server said no, and not to the credential: the payload of its ERR packet, which the client may read.
+    Said {
+        code: u16,
+        payload: Vec<u8>,
+    },
 }
 
 /// What the gateway asks for at a server.
@@ -134,6 +142,10 @@ pub(in crate::session) async fn exchange(
             Ok(ServerStep::Wait) => {}
             Ok(ServerStep::Send(payload)) => send(link, sequence_id, &payload).await?,
             Ok(ServerStep::Done) => return Ok(packet),
+            Ok(ServerStep::Denied(error)) if SAID_TO_CLIENTS.contains(&error.code) => {
+                let code = error.code;
+                return Err(LoginFailure::Said { code, payload: packet });
+            }
             Ok(ServerStep::Denied(error)) => return Err(LoginFailure::Refused(denied_by_server(&error))),
             Err(error) => return Err(LoginFailure::Refused(error.to_string())),
         }
