@@ -51,7 +51,8 @@ impl Run<'_> {
     pub fn run(&self, mut said: impl FnMut(&Report)) -> Result<(BTreeMap<String, Output>, Vec<Report>)> {
         fs::create_dir_all(&self.out).with_context(|| format!("cannot create `{}`", self.out.display()))?;
         self.forget()?;
-        let mut log = File::create(self.out.join("runner.log")).context("cannot create the runner's log")?;
+        let log = File::options().create(true).append(true).open(self.out.join("runner.log"));
+        let mut log = log.context("cannot open the runner's log")?;
         let mut command = self.command();
         let complaints = log.try_clone().context("cannot share the runner's log")?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(complaints);

@@ -27,7 +27,7 @@ pub enum Class {
     /// the client says, so the difference is what Portreeve is for. With its logins rewritten to the held account, it gives
     /// the same.
     OtherAccounts,
-    /// Two direct runs differ, or one took too long: nothing to compare with.
+    /// Two direct runs differ, also when it is run alone, or one took too long: nothing to compare with.
     NotDeterministic,
     /// It found directly, and through the daemon as well, that it cannot run on such a server.
     Skipped,
@@ -69,6 +69,9 @@ pub struct Trial<'a> {
     /// Direct runs of an earlier trial will do, where there are some.
     pub keep_direct: bool,
 }
+
+/// Why a test is not compared that was killed when it was run directly.
+const TOO_LONG: &str = "it takes too long directly";
 
 /// How tests are run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -133,17 +136,31 @@ impl Trial<'_> {
         let [one, other] = direct;
         let (passed, _) = self.through("through", tests, Manner::default(), said)?;
         let mut verdicts = Vec::new();
-        let mut suspects = BTreeSet::new();
+        let mut differing = BTreeSet::new();
+        let mut wavering = BTreeSet::new();
         for name in names([one, other, &passed]) {
             let verdict = compare(&name, [one, other], &passed);
-            if verdict.class == Class::Differs {
-                suspects.insert(verdict.test().to_owned());
+            match verdict.class {
+                Class::Differs => drop(differing.insert(verdict.test().to_owned())),
+                // What a test before it left behind may be to blame.
+                Class::NotDeterministic if verdict.why != TOO_LONG => drop(wavering.insert(verdict.test().to_owned())),
+                Class::Same
+                | Class::SameAlone
+                | Class::WithTls
+                | Class::OtherAccounts
+                | Class::NotDeterministic
+                | Class::Skipped
+                | Class::LeftOut => {}
             }
             verdicts.push(verdict);
         }
-        verdicts.retain(|verdict| !suspects.contains(verdict.test()));
-        for test in suspects {
-            verdicts.extend(self.judge_alone(&test, said)?);
+        verdicts.retain(|verdict| !differing.contains(verdict.test()) && !wavering.contains(verdict.test()));
+        for test in differing.union(&wavering) {
+            let mut alone = self.judge_alone(test, said)?;
+            for verdict in alone.iter_mut().filter(|verdict| verdict.class == Class::Same && differing.contains(test)) {
+                verdict.class = Class::SameAlone;
+            }
+            verdicts.extend(alone);
         }
         Ok(verdicts)
     }
@@ -155,9 +172,6 @@ impl Trial<'_> {
         accounts.extend(logins::in_text(&text));
         let denials = through::denials(&records);
         for verdict in &mut verdicts {
-            if verdict.class == Class::Same {
-                verdict.class = Class::SameAlone;
-            }
             verdict.accounts = accounts.iter().cloned().collect();
             verdict.denials = denials.iter().cloned().collect();
         }
@@ -327,7 +341,7 @@ fn compare(name: &str, direct: [&Given; 2], through: &Given) -> Verdict {
         _ => return verdict(Class::NotDeterministic, "it was not run in every direct run".into()),
     };
     if one.timed_out() || other.timed_out() {
-        return verdict(Class::NotDeterministic, "it takes too long directly".into());
+        return verdict(Class::NotDeterministic, TOO_LONG.into());
     }
     if let Some(difference) = first_difference(one, other) {
         return verdict(Class::NotDeterministic, difference);
