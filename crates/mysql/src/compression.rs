@@ -5,10 +5,12 @@
 
 mod compressor;
 mod decompressor;
+mod gathering;
 mod numbering;
 
 pub use compressor::Compressor;
 pub use decompressor::{Decompressed, Decompressor};
+pub use gathering::Gathering;
 
 /// Bytes of a compressed packet's header.
 const COMPRESSED_HEADER_LEN: usize = 7;

@@ -60,6 +60,9 @@ pub const COMPRESSED_LEN_MIN: usize = 50;
 /// Payload bytes that the gateway puts into one compressed packet: more would only be held for longer by its reader.
 pub const COMPRESSED_CHUNK_MAX: usize = 256 * 1024;
 
+/// Bytes of packets that go into one compressed packet together: the servers' `net_buffer_length`.
+pub const COMPRESSED_GATHERED_MAX: usize = 16 * 1024;
+
 /// Bytes that one step of decompression appends at most, whatever a packet claims to hold.
 pub const DECOMPRESSED_STEP_MAX: usize = 64 * 1024;
 

@@ -37,6 +37,12 @@ struct Parts<'a> {
     session_track: bool,
 }
 
+/// Whether a tail that cannot be read has anything in it that could send the client elsewhere.
+fn may_redirect(tail: &[u8]) -> bool {
+    let has = |word: &[u8]| tail.windows(word.len()).any(|part| part.eq_ignore_ascii_case(word));
+    has(LOCATION) || has(REDIRECT_URL)
+}
+
 impl<'a> Parts<'a> {
     /// The servers write the info with its length, be session tracking in force or not, and leave it out when it is empty
     /// and nothing comes behind it (`net_send_ok` in both); the manual has it up to the packet's end without tracking.
@@ -55,13 +61,25 @@ impl<'a> Parts<'a> {
             parts.info = counted.unwrap_or(tail);
             return Ok((ok, parts));
         }
-        parts.info = reader.lenenc_bytes("info")?;
+        match Self::read_tail(&mut reader, ok) {
+            Ok((info, changes)) => (parts.info, parts.changes) = (info, changes),
+            // MariaDB writes the length of the state as a character of a server's character set: two bytes in ucs2. Clients
+            // see no changes then. It passes as it is, in the counters' place, if it holds nothing that matters.
+            Err(error) if may_redirect(tail) => return Err(error),
+            Err(_) => parts.counters = payload,
+        }
+        Ok((ok, parts))
+    }
+
+    fn read_tail(reader: &mut Reader<'a>, ok: OkPacket) -> Result<(&'a [u8], Option<&'a [u8]>), ProtocolError> {
+        let info = reader.lenenc_bytes("info")?;
         let changed = StatusFlags::from_bits_retain(ok.status).contains(StatusFlags::SERVER_SESSION_STATE_CHANGED);
+        let mut changes = None;
         if changed && !reader.is_empty() {
-            parts.changes = Some(reader.lenenc_bytes("session state")?);
+            changes = Some(reader.lenenc_bytes("session state")?);
         }
         reader.end("session state")?;
-        Ok((ok, parts))
+        Ok((info, changes))
     }
 
     fn write(&self, info: &[u8], changes: Option<&[u8]>) -> Vec<u8> {

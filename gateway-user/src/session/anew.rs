@@ -6,11 +6,12 @@ use portreeve_mysql::{
     login::{ChangeUser, ChangeUserRequest, ClientLogin, ServerLogin},
     outcome, packet,
 };
+use portreeve_recording::clip;
 use zeroize::Zeroizing;
 
 use super::{
     Ended, client_fault,
-    login::{self, LoginFailure, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login},
+    login::{self, LoginFailure, Said, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login},
     refusal::Refusal,
     relay::Session,
     server_fault,
@@ -45,38 +46,30 @@ impl Session<'_> {
         mut next_sequence_id: u8,
     ) -> Result<(), Ended> {
         let negotiated = self.negotiated();
-        let body = request.get(1..).unwrap_or_default();
-        let change = ChangeUser::parse(body, negotiated).map_err(client_fault)?;
+        let change = ChangeUser::parse(request.get(1..).unwrap_or_default(), negotiated).map_err(client_fault)?;
         let switch_nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
         let mut client = ClientLogin::new(self.client.plugin, switch_nonce, self.client.has_tls());
         let step = client.start_change(&change, negotiated).map_err(client_fault)?;
         take_login(&mut self.arrival.client, &mut client, step, &mut next_sequence_id).await?;
 
+        let attributes: Vec<_> =
+            change.connect_attrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+        let user = clip(change.user);
+        let connection_id = self.connection.id();
+        let said = Said { user: &user, schema: change.schema, attributes: &attributes, version: &[], connection_id };
         let collation = change.collation.unwrap_or_else(|| self.client.collation.into());
         let key = ScopeKey { unreadable: None, ..self.commands.key().clone() };
         let admitted = admit_collation(gateway, collation, key, &self.arrival.id)
             .and_then(|key| admit_schema(gateway, change.schema, key, &self.arrival.id));
         let key = match admitted {
             Ok(key) => key,
-            Err(refusal) => return Err(self.refuse_change(&refusal, next_sequence_id).await),
+            Err(refusal) => {
+                said.record(&mut self.arrival.journal, Some(&refusal))?;
+                return Err(self.refuse_change(&refusal, next_sequence_id).await);
+            }
         };
-        let attributes: Vec<_> =
-            change.connect_attrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-        let request = ChangeUserRequest {
-            user: self.route.credential.user.as_bytes(),
-            schema: change.schema,
-            collation,
-            connect_attrs: login::attributes(&attributes, self.workload, &self.arrival.id),
-        };
-        let mut server = ServerLogin::change_user(&self.leg, self.route.password, random::<LOGIN_SEED_LEN>()?);
-        let mut payload = Vec::new();
-        server.change_user_request(&request, &mut payload).map_err(server_fault)?;
-        let mut sequence_id = 0;
-        let mut wire = Zeroizing::new(Vec::new());
-        packet::write_packet(&mut wire, &mut sequence_id, &payload);
-        self.upstream.begin_exchange(sequence_id);
-        self.upstream.send(&wire).await.map_err(Ended::Server)?;
-        let ok = match exchange(&mut self.upstream, &mut server, &mut sequence_id).await {
+        said.record(&mut self.arrival.journal, None)?;
+        let ok = match self.change_user_at_server(change.schema, collation, &attributes).await {
             Ok(ok) => ok,
             Err(failure) => return Err(self.fail_change(failure, next_sequence_id).await),
         };
@@ -85,6 +78,32 @@ impl Session<'_> {
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut next_sequence_id, &ok);
         self.arrival.client.send(&wire).await.map_err(Ended::Client)
+    }
+
+    /// Returns the payload of the server's OK packet.
+    async fn change_user_at_server(
+        &mut self,
+        schema: Option<&[u8]>,
+        collation: u16,
+        attributes: &[(Vec<u8>, Vec<u8>)],
+    ) -> Result<Vec<u8>, LoginFailure> {
+        let request = ChangeUserRequest {
+            user: self.route.credential.user.as_bytes(),
+            schema,
+            collation,
+            connect_attrs: login::attributes(attributes, self.workload, &self.arrival.id),
+        };
+        let seed = random::<LOGIN_SEED_LEN>().map_err(LoginFailure::Broken)?;
+        let mut server = ServerLogin::change_user(&self.leg, self.route.password, seed);
+        let mut payload = Vec::new();
+        let written = server.change_user_request(&request, &mut payload);
+        written.map_err(|error| LoginFailure::Broken(server_fault(error)))?;
+        let mut sequence_id = 0;
+        let mut wire = Zeroizing::new(Vec::new());
+        packet::write_packet(&mut wire, &mut sequence_id, &payload);
+        self.upstream.begin_exchange(sequence_id);
+        self.upstream.send(&wire).await.map_err(|error| LoginFailure::Broken(Ended::Server(error)))?;
+        exchange(&mut self.upstream, &mut server, &mut sequence_id).await
     }
 
     async fn refuse_change(&mut self, refusal: &Refusal, sequence_id: u8) -> Ended {

@@ -119,7 +119,7 @@ impl Session<'_> {
 
     /// Reads on from the server. False when the client has left meanwhile.
     async fn hear_more(&mut self, answering: &mut Answering) -> Result<bool, Ended> {
-        let Arrival { client, id, .. } = &mut *self.arrival;
+        let client = &mut self.arrival.client;
         let heard = tokio::select! {
             biased;
             read = self.upstream.fill() => Heard::Server(read.map_err(|error| Ended::Server(error.into()))?),
@@ -128,10 +128,8 @@ impl Session<'_> {
         match heard {
             Heard::ClientGone => Ok(false),
             Heard::Server(0) => {
-                if !answering.response.is_within_packet() && self.upstream.unread().is_empty() {
-                    let refusal = Refusal::server_gone("the server closed the connection before it answered", id);
-                    let _ = client.send(&refusal.packet(answering.response.next_sequence_id())).await;
-                }
+                // The client's connection ends like the server's: drivers know what that means, and a session that was killed
+                // looks as it does without us.
                 Err(Ended::Server(LinkError::ClosedWithin))
             }
             Heard::Server(_) => {
@@ -159,9 +157,7 @@ impl Session<'_> {
                 let Arrival { client, .. } = &mut *self.arrival;
                 client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
-                self.upstream.follow();
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
-                client.follow();
                 answering.response.local_infile_sent(last).map_err(client_fault)
             }
         }
@@ -174,7 +170,6 @@ impl Session<'_> {
         self.upstream.consume(request_len);
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.follow();
         self.upstream.expect_exchange(sequence_id);
         self.upstream.send(&wire).await.map_err(Ended::Server)?;
         answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;

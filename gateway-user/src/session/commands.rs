@@ -200,7 +200,7 @@ impl Commands {
             Command::Statistics => self.plain(gateway, journal, Recorded::Statistics, Expect::Statistics),
             Command::SetOption { .. } => self.plain(gateway, journal, Recorded::SetOption, Expect::Simple),
             Command::ResetConnection => self.reset_connection(gateway, journal),
-            Command::ChangeUser { .. } => self.change_user(journal),
+            Command::ChangeUser { request } => self.change_user(journal, request),
             Command::Quit => Ok(Action::Quit),
             Command::ProcessKill { connection_id } => self.process_kill(gateway, journal, connection_id),
             Command::Debug
@@ -292,8 +292,10 @@ impl Commands {
         Ok(Action::Forward(Forwarded { effect: Effect::Reset, ..Forwarded::plain(number, Expect::Simple) }))
     }
 
-    fn change_user(&mut self, journal: &mut Journal) -> Result<Action, Ended> {
-        journal.arrived(self.arrived(Recorded::ChangeUser, Text::empty()))?;
+    /// What came of it is recorded as a login of its own.
+    fn change_user(&mut self, journal: &mut Journal, request: &[u8]) -> Result<Action, Ended> {
+        let user = request.split(|byte| *byte == 0).next().unwrap_or_default();
+        journal.arrived(self.arrived(Recorded::ChangeUser, Text::of_bytes(user)))?;
         Ok(Action::ChangeUser)
     }
 

@@ -40,12 +40,19 @@ pub(super) enum LinkError {
     #[error("closed the connection within a packet")]
     ClosedWithin,
     #[error("connection failed: {0}")]
-    Io(#[from] io::Error),
+    Io(io::Error),
     #[error(transparent)]
     Protocol(#[from] ProtocolError),
     /// There is no connection any more.
     #[error("TLS failed: {0}")]
     Tls(#[from] HandshakeError),
+}
+
+/// What is wrong in a compressed packet comes out of reading, as an error of that.
+impl From<io::Error> for LinkError {
+    fn from(error: io::Error) -> Self {
+        error.downcast::<ProtocolError>().map_or_else(Self::Io, Self::Protocol)
+    }
 }
 
 /// A peer's connection.
@@ -129,6 +136,9 @@ impl Link {
 
     /// Marks bytes at the front of `unread` as used.
     pub(super) fn consume(&mut self, count: usize) {
+        if let Some(codec) = &mut self.codec {
+            codec.consume(count.min(self.inbox.len().saturating_sub(self.used)));
+        }
         self.used = self.used.saturating_add(count).min(self.inbox.len());
         if self.used == self.inbox.len() {
             self.inbox.clear();
@@ -262,13 +272,6 @@ impl Link {
         if let Some(codec) = &mut self.codec {
             codec.begin();
             codec.expect_exchange(answer_id);
-        }
-    }
-
-    /// Says that what is sent next answers what was read last.
-    pub(super) fn follow(&mut self) {
-        if let Some(codec) = &mut self.codec {
-            codec.follow();
         }
     }
 

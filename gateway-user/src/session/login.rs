@@ -1,27 +1,26 @@
 //! Both logins: the client's, which proves nothing, and the gateway's own at the server.
 
+mod admission;
 mod client;
 mod compressed;
+mod record;
 mod server;
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc, time::Duration};
+use std::{net::SocketAddr, rc::Rc, time::Duration};
 
 use portreeve_mysql::{
-    collation,
     greeting::{self, Flavour, Greeting, ServerHello},
     login::ClientPlugin,
     outcome,
     packet::{self, Framed},
 };
-use portreeve_policy::{Action, Flavour as PolicyFlavour, Resource, Verdict};
-use portreeve_recording::{ErrorText, Login as LoginRecord, Transport, clip};
+use portreeve_policy::Flavour as PolicyFlavour;
 use tokio::time::timeout;
 
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
     link::{Link, LinkError},
-    reading::{self, Reading},
     refusal::Refusal,
     relay::Session,
     server_fault,
@@ -29,8 +28,10 @@ use super::{
 };
 use crate::{gateway::Gateway, workloads::Workload};
 
+pub(super) use admission::{admit_collation, admit_schema, ask, may_stay};
 pub(super) use client::{Client, take_login};
 pub(super) use compressed::Compressed;
+pub(super) use record::Said;
 pub(super) use server::{LoggedIn, LoginFailure, Wanted, dial, exchange, from_server, log_in as log_in_to_server};
 
 /// Payload bytes of one packet during login.
@@ -38,6 +39,8 @@ const LOGIN_PACKET_MAX: usize = 128 * 1024;
 /// Bytes of a client's connection attributes that go to the server with the gateway's own: within the ceiling of the
 /// servers, 64 KiB.
 const ATTRIBUTES_FORWARDED_MAX: usize = 60 * 1024;
+/// What the names of the gateway's own attributes begin with.
+const OWN_ATTRIBUTES: &[u8] = b"portreeve_";
 
 /// What the server said of itself, owned.
 struct Server {
@@ -89,7 +92,7 @@ pub(super) async fn log_in<'a>(
     };
     let key = read_on(arrival, gateway, &mut upstream, &client, &server, &logged_in, key).await?;
     record(arrival, &client, &server, None)?;
-    record_transport(arrival, &client, &logged_in)?;
+    record::transport(&mut arrival.journal, &client, &logged_in)?;
     finish(arrival, &client, &logged_in).await?;
     let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
     Ok(Session::new(
@@ -121,7 +124,7 @@ fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKe
     }
 }
 
-/// The client's attributes, then who it is by the gateway's knowledge: later ones of a name are the ones that servers show.
+/// The client's attributes, then who it is by the gateway's knowledge, whose names are not the client's to use.
 pub(super) fn attributes<'a>(
     client: &'a [(Vec<u8>, Vec<u8>)],
     workload: &'a Workload,
@@ -135,7 +138,8 @@ pub(super) fn attributes<'a>(
         (b"portreeve_workload", workload.spiffe_id.as_bytes()),
         (b"portreeve_session", session.as_bytes()),
     ];
-    client.iter().map(|(name, value)| (name.as_slice(), value.as_slice())).chain(own).collect()
+    let theirs = client.iter().filter(|(name, _)| !name.starts_with(OWN_ATTRIBUTES));
+    theirs.map(|(name, value)| (name.as_slice(), value.as_slice())).chain(own).collect()
 }
 
 async fn reach(arrival: &mut Arrival, gateway: &Gateway, route: &Route<'_>) -> Result<Link, Ended> {
@@ -223,32 +227,6 @@ async fn read_on(
     }
 }
 
-/// How the server reads texts in this session; none where policy permits everything, so that nothing depends on it.
-pub(super) async fn ask(
-    gateway: &Gateway,
-    upstream: &mut Link,
-    capabilities: &portreeve_mysql::capabilities::Negotiated,
-    key: &ScopeKey,
-) -> Result<Option<Reading>, Ended> {
-    if gateway.policies.permits_everything(&key.subject(), &key.server) {
-        return Ok(None);
-    }
-    reading::ask(upstream, *capabilities).await.map(Some)
-}
-
-/// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.
-///
-/// # Errors
-/// Why it may not stay.
-pub(super) fn may_stay(gateway: &Gateway, key: &ScopeKey) -> Result<(), String> {
-    let Some(why) = &key.unreadable else { return Ok(()) };
-    if unparsed(gateway, key).is_allowed() { Ok(()) } else { Err(why.clone()) }
-}
-
-fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
-    gateway.policies.judge_command(&key.subject(), Action::Unparsed, Resource::Server, &key.context(false))
-}
-
 /// Ends both logins: the client reads the server's OK, and compression begins behind it.
 async fn finish(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
     let ok = outcome::of_login(&logged_in.ok, client.capabilities).map_err(server_fault)?;
@@ -297,7 +275,6 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     let Framed::Packet(packet) = packet::frame(link.unread(), LOGIN_PACKET_MAX)? else { return Err(LinkError::Closed) };
     let received = (packet.payload.into_owned(), packet.last_sequence_id);
     link.consume(wire_len);
-    link.follow();
     Ok(Some(received))
 }
 
@@ -316,43 +293,6 @@ async fn admit(
         Ok(key) => Ok(key),
         Err(refusal) => Err(deny(arrival, client, server, &refusal).await),
     }
-}
-
-/// # Errors
-/// What the client is told.
-pub(super) fn admit_collation(
-    gateway: &Gateway,
-    collation: u16,
-    mut key: ScopeKey,
-    session: &str,
-) -> Result<ScopeKey, Refusal> {
-    if !collation::character_set(collation).is_some_and(portreeve_policy::is_known_charset) {
-        if !unparsed(gateway, &key).is_allowed() {
-            return Err(Refusal::character_set(collation, session));
-        }
-        key.unreadable = Some(format!("the client's collation {collation} is not one that portreeve reads"));
-    }
-    Ok(key)
-}
-
-/// # Errors
-/// What the client is told.
-pub(super) fn admit_schema(
-    gateway: &Gateway,
-    schema: Option<&[u8]>,
-    mut key: ScopeKey,
-    session: &str,
-) -> Result<ScopeKey, Refusal> {
-    let Some(schema) = schema else { return Ok(ScopeKey { schema: None, ..key }) };
-    let Ok(schema) = std::str::from_utf8(schema) else {
-        return Err(Refusal::schema("the name of the initial schema is not UTF-8", session));
-    };
-    let verdict = gateway.policies.judge_use_schema(&key.subject(), schema, &key.context(false));
-    if !verdict.is_allowed() {
-        return Err(Refusal::schema(&verdict.reason, session));
-    }
-    key.schema = Some(schema.to_owned());
-    Ok(key)
 }
 
 /// There is no session with the server. The client reads neither account nor address, the log both.
@@ -404,40 +344,11 @@ async fn deny(arrival: &mut Arrival, client: &Client, server: &Server, refusal: 
     refuse(arrival, &refusal.packet(client.next_sequence_id), refusal.message().to_owned()).await
 }
 
-/// How the legs are carried, where that is not in clear text.
-fn record_transport(arrival: &mut Arrival, client: &Client, logged_in: &LoggedIn) -> Result<(), Ended> {
-    let shown = |facts: &Option<crate::tls::Facts>| facts.as_ref().map(|facts| Cow::Owned(facts.to_string()));
-    let name = |compressed: Option<Compressed>| compressed.map(|compressed| Cow::Borrowed(compressed.name()));
-    let transport = Transport {
-        client_tls: shown(&client.tls),
-        server_tls: shown(&logged_in.tls),
-        client_compression: name(client.compressed),
-        server_compression: name(logged_in.compressed),
-    };
-    let Transport { client_tls, server_tls, client_compression, server_compression } = &transport;
-    if [client_tls, server_tls, client_compression, server_compression].iter().any(|part| part.is_some()) {
-        arrival.journal.transport(transport)?;
-    }
-    Ok(())
-}
-
 fn record(arrival: &mut Arrival, client: &Client, server: &Server, error: Option<&Refusal>) -> Result<(), Ended> {
-    let attribute = |(name, value): &(Vec<u8>, Vec<u8>)| (clip(name).into_owned(), clip(value).into_owned());
-    let attributes: Vec<_> = client.attributes.iter().map(attribute).collect();
-    arrival.journal.login(LoginRecord {
-        user: Cow::Borrowed(&client.user),
-        schema: client.schema.as_deref().map(clip),
-        client_attributes: Cow::Borrowed(&attributes),
-        server_version: clip(&server.version),
-        server_connection_id: server.connection_id,
-        accepted: error.is_none(),
-        error: error.map(|refusal| ErrorText {
-            code: refusal.code(),
-            sqlstate: Cow::Borrowed(refusal.sqlstate()),
-            message: Cow::Borrowed(refusal.message()),
-        }),
-    })?;
-    Ok(())
+    let (version, connection_id) = (server.version.as_slice(), server.connection_id);
+    let Client { user, schema, attributes, .. } = client;
+    let said = Said { user, schema: schema.as_deref(), attributes, version, connection_id };
+    said.record(&mut arrival.journal, error)
 }
 
 pub(super) fn random<const LEN: usize>() -> Result<[u8; LEN], Ended> {

@@ -61,11 +61,6 @@ impl Refusal {
         Self::new(1835, b"HY000", format!("Malformed communication packet: {what} (session {session})"))
     }
 
-    /// `ER_SERVER_SHUTDOWN`, by whose SQLSTATE drivers know that the connection is lost.
-    pub(super) fn server_gone(what: &str, session: &str) -> Self {
-        Self::new(1053, b"08S01", format!("portreeve: {what} (session {session})"))
-    }
-
     /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
     pub(super) fn too_many_statements(max: usize) -> Self {
         Self::new(1461, b"42000", format!("portreeve keeps at most {max} prepared statements per session: close some"))

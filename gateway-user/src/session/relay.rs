@@ -102,7 +102,6 @@ impl<'a> Session<'a> {
 
     /// Judges, records and carries out the command at the front of what the client sent.
     async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
-        self.arrival.client.follow();
         let negotiated = self.negotiated();
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
@@ -240,6 +239,8 @@ impl<'a> Session<'a> {
 
     async fn end_unreadable(&mut self, error: ProtocolError, sequence_id: u8) -> Ended {
         let refusal = unreadable(&error, &self.arrival.id);
+        // On a compressed leg, what is sent goes on behind what was used.
+        self.arrival.client.consume(usize::MAX);
         let _ = self.tell(&refusal, sequence_id).await;
         client_fault(error)
     }
@@ -259,6 +260,7 @@ impl<'a> Session<'a> {
     /// A command that could not be recorded was not forwarded: the client is told, and that is the end.
     async fn end_untold(&mut self, ended: Ended, sequence_id: u8) -> Ended {
         let refusal = Refusal::failed(&format!("nothing was forwarded: {ended}"), &self.arrival.id);
+        self.arrival.client.consume(usize::MAX);
         let _ = self.tell(&refusal, sequence_id).await;
         ended
     }

@@ -170,6 +170,8 @@ fn a_taken_out_offer_gets_nothing() {
     .unwrap();
     let login = portreeve_tests::client::Login::agent(address);
     let answer = portreeve_tests::client::mariadb(Some(&scene.reporting), &login, QUERY).unwrap();
-    assert!(!answer.ok() && answer.stderr.contains("does not offer TLS"), "{answer:?}");
+    assert!(!answer.ok() && answer.stderr.contains("ERROR 1045"), "{answer:?}");
+    let reasons = reasons(&scene, 1);
+    assert!(reasons[0].contains("does not offer TLS, which `tls = \"required\"` demands"), "{reasons:?}");
     assert_eq!(between.join().unwrap(), b"");
 }

@@ -47,21 +47,26 @@ impl Compressor {
     /// Appends `plain`, as one compressed packet or several. The peer needs nothing more to read all of it.
     pub fn compress(&mut self, plain: &[u8], out: &mut Vec<u8>) {
         for chunk in plain.chunks(COMPRESSED_CHUNK_MAX) {
-            let header_at = out.len();
-            out.extend_from_slice(&[0; COMPRESSED_HEADER_LEN]);
-            let body_at = out.len();
-            // What does not get smaller goes as it is, as in the servers.
-            let worth_it = chunk.len() >= COMPRESSED_LEN_MIN && self.encode(chunk, out);
-            let compressed = worth_it && out.len().saturating_sub(body_at) < chunk.len();
-            if !compressed {
-                out.truncate(body_at);
-                out.extend_from_slice(chunk);
-            }
-            let plain_len = if compressed { chunk.len() } else { 0 };
-            let header = self.header(out.len().saturating_sub(body_at), plain_len);
-            if let Some(place) = out.get_mut(header_at..body_at) {
-                place.copy_from_slice(&header);
-            }
+            self.chunk(chunk, out);
+        }
+    }
+
+    /// Appends `chunk`, of at most 2^24-1 bytes, as one compressed packet.
+    pub(super) fn chunk(&mut self, chunk: &[u8], out: &mut Vec<u8>) {
+        let header_at = out.len();
+        out.extend_from_slice(&[0; COMPRESSED_HEADER_LEN]);
+        let body_at = out.len();
+        // What does not get smaller goes as it is, as in the servers.
+        let worth_it = chunk.len() >= COMPRESSED_LEN_MIN && self.encode(chunk, out);
+        let compressed = worth_it && out.len().saturating_sub(body_at) < chunk.len();
+        if !compressed {
+            out.truncate(body_at);
+            out.extend_from_slice(chunk);
+        }
+        let plain_len = if compressed { chunk.len() } else { 0 };
+        let header = self.header(out.len().saturating_sub(body_at), plain_len);
+        if let Some(place) = out.get_mut(header_at..body_at) {
+            place.copy_from_slice(&header);
         }
     }
 

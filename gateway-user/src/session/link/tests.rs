@@ -1,5 +1,7 @@
 //! Links under TLS, both ends of them ours: what is delivered, and what must never be.
 
+mod compression;
+
 use super::*;
 use crate::{
     config::{Compression, OnClientGone, Server, Tls},

@@ -56,10 +56,7 @@ pub(in crate::session) enum LoginFailure {
     /// The server would not have the held credential: in words.
     Refused(String),
     /// The server said no, and not to the credential: the payload of its ERR packet, which the client may read.
-    Said {
-        code: u16,
-        payload: Vec<u8>,
-    },
+    Said { code: u16, payload: Vec<u8> },
 }
 
 /// What the gateway asks for at a server.

@@ -139,12 +139,15 @@ fn session_tracking_that_cannot_be_read_is_refused() {
         changed(b"\x00\x05\x01a"),
         changed(b"\x00\x02\x01a"),
         changed(b"\x01\x00"),
-        [&ok_packet(0, b"", None)[..], b"x"].concat(),
-        b"\x00\x01\x00\x02\x40\0\0\x05info".to_vec(),
+        [&ok_packet(0, b"", None)[..], b"\x0cREDIRECT_url\x01x"].concat(),
+        b"\x00\x01\x00\x02\x40\0\0\x30location: mysql://elsewhere".to_vec(),
     ] {
         refused(Expect::Query, TRACKING, &[&payload]);
         assert!(without_redirect(&payload, TRACKING.into()).is_err(), "{payload:?}");
     }
+    // MariaDB 10.11 with `character_set_server = ucs2`, after `USE d1`: the state's length is two bytes.
+    let in_ucs2 = b"\x00\0\0\x02\x40\0\0\0\x00\x05\x01\x03\x02d1";
+    check(TRACKING, &[], in_ucs2, in_ucs2);
     // MariaDB sets the flag and says nothing more when there is nothing to say.
     let silent = b"\x00\x01\x00\x02\x40\0\0";
     check(TRACKING, &[], silent, silent);

@@ -1,0 +1,78 @@
+//! What policy says of a session as a whole: its character set, its schema, and whether its texts can be read at all.
+
+use portreeve_mysql::{capabilities::Negotiated, collation};
+use portreeve_policy::{Action, Resource, Verdict};
+
+use crate::{
+    gateway::Gateway,
+    session::{
+        Ended,
+        link::Link,
+        reading::{self, Reading},
+        refusal::Refusal,
+        verdicts::ScopeKey,
+    },
+};
+
+/// How the server reads texts in this session; none where policy permits everything, so that nothing depends on it.
+pub(in crate::session) async fn ask(
+    gateway: &Gateway,
+    upstream: &mut Link,
+    capabilities: &Negotiated,
+    key: &ScopeKey,
+) -> Result<Option<Reading>, Ended> {
+    if gateway.policies.permits_everything(&key.subject(), &key.server) {
+        return Ok(None);
+    }
+    reading::ask(upstream, *capabilities).await.map(Some)
+}
+
+/// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.
+///
+/// # Errors
+/// Why it may not stay.
+pub(in crate::session) fn may_stay(gateway: &Gateway, key: &ScopeKey) -> Result<(), String> {
+    let Some(why) = &key.unreadable else { return Ok(()) };
+    if unparsed(gateway, key).is_allowed() { Ok(()) } else { Err(why.clone()) }
+}
+
+fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
+    gateway.policies.judge_command(&key.subject(), Action::Unparsed, Resource::Server, &key.context(false))
+}
+
+/// # Errors
+/// What the client is told.
+pub(in crate::session) fn admit_collation(
+    gateway: &Gateway,
+    collation: u16,
+    mut key: ScopeKey,
+    session: &str,
+) -> Result<ScopeKey, Refusal> {
+    if !collation::character_set(collation).is_some_and(portreeve_policy::is_known_charset) {
+        if !unparsed(gateway, &key).is_allowed() {
+            return Err(Refusal::character_set(collation, session));
+        }
+        key.unreadable = Some(format!("the client's collation {collation} is not one that portreeve reads"));
+    }
+    Ok(key)
+}
+
+/// # Errors
+/// What the client is told.
+pub(in crate::session) fn admit_schema(
+    gateway: &Gateway,
+    schema: Option<&[u8]>,
+    mut key: ScopeKey,
+    session: &str,
+) -> Result<ScopeKey, Refusal> {
+    let Some(schema) = schema else { return Ok(ScopeKey { schema: None, ..key }) };
+    let Ok(schema) = std::str::from_utf8(schema) else {
+        return Err(Refusal::schema("the name of the initial schema is not UTF-8", session));
+    };
+    let verdict = gateway.policies.judge_use_schema(&key.subject(), schema, &key.context(false));
+    if !verdict.is_allowed() {
+        return Err(Refusal::schema(&verdict.reason, session));
+    }
+    key.schema = Some(schema.to_owned());
+    Ok(key)
+}
