@@ -57,7 +57,7 @@ pub(crate) struct Args {
 }
 
 /// Tests that one call of the runner gets: it takes a second to start, and what a test leaves behind ends with it.
-const BATCH_TESTS: usize = 40;
+const BATCH_TESTS: usize = 20;
 
 /// Errors when a test differs, after all have been run.
 pub(crate) fn run(args: &Args) -> Result<()> {

@@ -121,9 +121,18 @@ impl Trial<'_> {
     /// Runs the tests; those that differ are run once more, each alone, before they are judged. `said` gets lines of
     /// progress.
     pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
-        let one = self.direct("direct-1", tests, Manner::default(), said)?;
-        let other = self.direct("direct-2", tests, Manner::default(), said)?;
-        self.judge_against([&one, &other], tests, said)
+        let mut one = self.direct("direct-1", tests, Manner::default(), said)?;
+        // A test that takes too long would take as long twice more.
+        let timed_out = |(name, output): (&String, &Output)| output.timed_out().then(|| too_late(name));
+        let late: Vec<_> = one.outputs.iter().filter_map(timed_out).collect();
+        let is_late = |test: &str| late.iter().any(|verdict| verdict.test() == test);
+        let left: Vec<_> = tests.iter().filter(|test| !is_late(test)).cloned().collect();
+        one.outputs.retain(|name, _| !is_late(name.split('.').next().unwrap_or(name)));
+        one.reports.retain(|report| !is_late(report.test()));
+        let other = self.direct("direct-2", &left, Manner::default(), said)?;
+        let mut verdicts = self.judge_against([&one, &other], &left, said)?;
+        verdicts.extend(late);
+        Ok(verdicts)
     }
 
     /// The same for tests that are known to be deterministic: one direct run will do, unless one differs.
@@ -318,6 +327,16 @@ fn reconsider(verdict: &mut Verdict, manner: Manner, otherwise: Option<&Verdict>
         Class::Same | Class::SameAlone | Class::WithTls | Class::OtherAccounts | Class::Skipped | Class::LeftOut => {
             verdict.class = if manner.as_root { Class::OtherAccounts } else { Class::WithTls };
         }
+    }
+}
+
+fn too_late(name: &str) -> Verdict {
+    Verdict {
+        name: name.into(),
+        class: Class::NotDeterministic,
+        why: TOO_LONG.into(),
+        accounts: vec![],
+        denials: vec![],
     }
 }
 
