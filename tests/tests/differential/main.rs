@@ -13,6 +13,7 @@
 mod bytes;
 mod conversation;
 mod steps;
+mod suite;
 
 use portreeve_tests::mysqltest;
 use std::sync::OnceLock;
