@@ -73,11 +73,60 @@ pub fn mysql(cgroup: Option<&Cgroup>, login: &Login, sql: &str) -> Result<Answer
     run(cgroup, command)
 }
 
+/// A program of `tests/clients`, by its path there, with the interpreter and the libraries that it is written for; the
+/// Rust ones are `rust/<name>`. Host, user, password and schema are to follow: [`run_script`] adds them.
+pub fn program(path: &str) -> Result<Command> {
+    let (language, name) = path.split_once('/').unwrap_or(("", path));
+    let source = host::repo_root().join("tests/clients").join(path);
+    let mut command = match language {
+        "python" => {
+            let mut python = Command::new(python_program()?);
+            // No `__pycache__` in the source tree.
+            python.arg("-B");
+            python
+        }
+        "node" => {
+            let mut node = Command::new("node");
+            // NODE_PATH works for `require` only: the programs there are CommonJS.
+            node.env("NODE_PATH", installed("clients/node/node_modules")?);
+            node
+        }
+        // Debian's own, wherever PATH leads: they have Debian's packages of clients.
+        "perl" | "ruby" => Command::new(format!("/usr/bin/{language}")),
+        "php" => {
+            let mut php = Command::new("/usr/bin/php");
+            php.args(["-d", "mysqli.allow_local_infile=1"]);
+            php
+        }
+        "java" => {
+            let mut java = Command::new("/usr/bin/java");
+            java.args(["-cp", "/usr/share/java/mariadb-java-client.jar"]);
+            java
+        }
+        "rust" => return Ok(Command::new(installed("clients/rust/debug")?.join(name))),
+        _ => bail!("`{path}`: no client is in that language"),
+    };
+    command.arg(source);
+    Ok(command)
+}
+
+/// Runs such a program with the login and then `arguments` behind what it has already.
+pub fn run_script(
+    cgroup: Option<&Cgroup>,
+    mut program: Command,
+    login: &Login,
+    arguments: &[String],
+    patience: Duration,
+) -> Result<Answer> {
+    program.args(script_args(login)).args(arguments);
+    run_for(cgroup, program, patience)
+}
+
 /// A program of `tests/clients/python`, run with PyMySQL at hand. It gets host, user, password and schema (may be empty)
 /// as its arguments, then `arguments`.
 pub fn python(cgroup: Option<&Cgroup>, login: &Login, program: &str, arguments: &[&str]) -> Result<Answer> {
-    let mut command = Command::new(python_program()?);
-    command.arg(host::repo_root().join("tests/clients/python").join(program)).args(script_args(login)).args(arguments);
+    let mut command = self::program(&format!("python/{program}"))?;
+    command.args(script_args(login)).args(arguments);
     run(cgroup, command)
 }
 
@@ -96,11 +145,8 @@ pub fn start_python(cgroup: &Cgroup, login: &Login, program: &str, arguments: &[
 
 /// A program of `tests/clients/node`, run with `mysql2` at hand; arguments as for [`python`].
 pub fn node(cgroup: Option<&Cgroup>, login: &Login, program: &str, arguments: &[&str]) -> Result<Answer> {
-    let modules = installed("clients/node/node_modules")?;
-    let mut command = Command::new("node");
-    // NODE_PATH works for `require` only: the programs there are CommonJS.
-    command.env("NODE_PATH", modules);
-    command.arg(host::repo_root().join("tests/clients/node").join(program)).args(script_args(login)).args(arguments);
+    let mut command = self::program(&format!("node/{program}"))?;
+    command.args(script_args(login)).args(arguments);
     run(cgroup, command)
 }
 
@@ -141,7 +187,8 @@ fn script_args(login: &Login) -> [String; 4] {
     [login.host.to_string(), login.user.clone(), login.password.clone(), login.schema.clone().unwrap_or_default()]
 }
 
-fn installed(path: &str) -> Result<PathBuf> {
+/// A file below `target` that `cargo xtask setup` puts there.
+pub fn installed(path: &str) -> Result<PathBuf> {
     let path = host::provisioned().join(path);
     if !path.exists() {
         bail!("`{}` is not there: run `cargo xtask setup`", path.display());

@@ -19,6 +19,8 @@ pub const CAPABILITIES: u32 = 0x000F_A28D;
 /// `utf8mb4_general_ci`
 pub const COLLATION: u8 = 45;
 
+/// What tells the bridge to reset the connection.
+const RESET: [u8; 4] = [0xFF; 4];
 /// Bytes of a `mysql_native_password` answer; any will do.
 const NATIVE_RESPONSE_LEN: usize = 20;
 
@@ -87,9 +89,28 @@ impl Wire {
 
     /// Connects and logs in as `agent`, with the schema if it is not empty.
     pub fn login(cgroup: &Cgroup, host: Ipv4Addr, schema: &str) -> Result<Self> {
+        Self::login_with(cgroup, host, schema, 0)
+    }
+
+    /// [`Wire::login`] with these capabilities on top of [`CAPABILITIES`].
+    pub fn login_with(cgroup: &Cgroup, host: Ipv4Addr, schema: &str, more: u32) -> Result<Self> {
         let mut wire = Self::connect(cgroup, host)?;
         wire.packet()?;
-        let answer = wire.answer_greeting(&handshake_response(CAPABILITIES, COLLATION, schema))?;
+        let answer = wire.answer_greeting(&handshake_response(CAPABILITIES | more, COLLATION, schema))?;
+        ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
+        Ok(wire)
+    }
+
+    /// Logs in to a server itself, as an account `agent` that has no password: from a cgroup that is no workload's.
+    pub fn login_directly(cgroup: &Cgroup, host: Ipv4Addr, schema: &str, more: u32) -> Result<Self> {
+        let mut wire = Self::connect(cgroup, host)?;
+        wire.packet()?;
+        wire.send_packet(1, &handshake_with(CAPABILITIES | more, COLLATION, schema, &[]))?;
+        let mut answer = wire.packet()?;
+        if answer.payload.first() == Some(&0xFE) {
+            wire.send_packet(answer.id.wrapping_add(1), &[])?;
+            answer = wire.packet()?;
+        }
         ensure!(answer.is_ok(), "the login was refused: {}", answer.text());
         Ok(wire)
     }
@@ -210,6 +231,19 @@ impl Wire {
     pub fn finish(&mut self) {
         self.input = None;
     }
+
+    /// Kills the process outright: the kernel closes its connection.
+    pub fn kill9(mut self) -> Result<()> {
+        self.child.kill().context("cannot kill the bridge")?;
+        self.child.wait().context("cannot wait for the bridge").map(drop)
+    }
+
+    /// Resets the connection: the peer reads an error, not the end of the stream.
+    pub fn reset(mut self) -> Result<()> {
+        let input = self.input.as_mut().context("the sending side was ended")?;
+        input.write_all(&RESET).and_then(|()| input.flush()).context("the bridge takes nothing")?;
+        self.child.wait().context("cannot wait for the bridge").map(drop)
+    }
 }
 
 impl Drop for Wire {
@@ -239,13 +273,17 @@ pub fn framed(mut id: u8, payload: &[u8]) -> Vec<u8> {
 
 /// A HandshakeResponse41 of the user `agent` with a `mysql_native_password` answer that proves nothing.
 pub fn handshake_response(capabilities: u32, collation: u8, schema: &str) -> Vec<u8> {
+    handshake_with(capabilities, collation, schema, &[7; NATIVE_RESPONSE_LEN])
+}
+
+fn handshake_with(capabilities: u32, collation: u8, schema: &str, proof: &[u8]) -> Vec<u8> {
     let mut payload = capabilities.to_le_bytes().to_vec();
     payload.extend((1_u32 << 30).to_le_bytes());
     payload.push(collation);
     payload.extend([0; 23]);
     payload.extend(b"agent\0");
-    payload.push(20);
-    payload.extend([7; NATIVE_RESPONSE_LEN]);
+    payload.push(u8::try_from(proof.len()).unwrap_or(u8::MAX));
+    payload.extend(proof);
     payload.extend(schema.as_bytes());
     payload.push(0);
     payload.extend(b"mysql_native_password\0");

@@ -54,7 +54,7 @@ struct Step {
 }
 
 /// In order of need: a later step may use what an earlier one installed.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "rust", find: rust::find, make: rust::make },
     Step { name: "packages", find: packages::find, make: packages::make },
     Step { name: "llvm 22", find: packages::find_llvm, make: packages::make_llvm },
@@ -62,8 +62,9 @@ const STEPS: [Step; 9] = [
     Step { name: "bpf-linker", find: ebpf::find_linker, make: ebpf::make_linker },
     Step { name: "mysql 9.7", find: mysql::find, make: mysql::make },
     Step { name: "mariadb-test", find: suite::find, make: suite::make },
-    Step { name: "python client", find: clients::find_python, make: clients::make_python },
-    Step { name: "node client", find: clients::find_node, make: clients::make_node },
+    Step { name: "python clients", find: clients::find_python, make: clients::make_python },
+    Step { name: "node clients", find: clients::find_node, make: clients::make_node },
+    Step { name: "rust clients", find: clients::find_rust, make: clients::make_rust },
 ];
 
 /// Errors when something is missing in the end, after trying every step.

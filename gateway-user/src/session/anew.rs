@@ -48,7 +48,7 @@ impl Session<'_> {
         let negotiated = self.negotiated();
         let change = ChangeUser::parse(request.get(1..).unwrap_or_default(), negotiated).map_err(client_fault)?;
         let switch_nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
-        let mut client = ClientLogin::new(self.client.plugin, switch_nonce, self.client.has_tls());
+        let mut client = ClientLogin::new(self.client.plugin, switch_nonce, self.client.tls);
         let step = client.start_change(&change, negotiated).map_err(client_fault)?;
         take_login(&mut self.arrival.client, &mut client, step, &mut next_sequence_id).await?;
 

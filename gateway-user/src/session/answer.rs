@@ -64,17 +64,17 @@ impl Session<'_> {
         let summary = response.summary();
         let first_byte = first_byte.unwrap_or_default();
         if abandoned || matches!(ended, Err(Ended::Client(_))) {
-            self.abandon(gateway, forwarded.number).await;
+            Box::pin(self.abandon(gateway, forwarded.number)).await;
         }
         let recorded = self.arrival.journal.answered(forwarded.number, summary, first_byte, sent.elapsed());
         ended?;
         if let Err(error) = recorded {
-            return Err(self.end_unrecorded(error.into()).await);
+            return Err(Box::pin(self.end_unrecorded(error.into())).await);
         }
         let anew = forwarded.begins_anew() && summary.error.is_none();
         self.commands.settle(forwarded, summary, response.plan());
         if anew {
-            self.begin_anew(gateway).await?;
+            Box::pin(self.begin_anew(gateway)).await?;
         }
         Ok(())
     }
@@ -89,7 +89,7 @@ impl Session<'_> {
                 let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
                 match progress.state {
                     State::LocalInfile => {
-                        self.file_asked_for(gateway, forwarded, answering, progress.consumed).await?;
+                        Box::pin(self.file_asked_for(gateway, forwarded, answering, progress.consumed)).await?;
                     }
                     State::More | State::Complete => self.pass_on(progress.consumed, progress.pass).await?,
                 }

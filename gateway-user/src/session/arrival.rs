@@ -55,7 +55,7 @@ impl Arrival {
                 let id = id.to_string();
                 let refusal = Refusal::failed("this session cannot be recorded", &id);
                 let destination = interception::destination(origin);
-                login::turn_away_unrecorded(&mut client, gateway, &id, destination, &refusal).await;
+                Box::pin(login::turn_away_unrecorded(&mut client, gateway, &id, destination, &refusal)).await;
                 client.finish().await;
                 None
             }
@@ -116,7 +116,9 @@ impl Arrival {
             Ok(route) => route,
             Err(why) => return self.turn_away(gateway, &why).await,
         };
-        let mut session = match until_revoked(workload, login::log_in(self, gateway, verdicts, workload, route)).await {
+        // Boxed, so that its memory is not every session's for as long as that lasts.
+        let login = Box::pin(login::log_in(self, gateway, verdicts, workload, route));
+        let mut session = match until_revoked(workload, login).await {
             Ok(session) => session,
             Err(ended) => return ended,
         };
@@ -144,7 +146,8 @@ impl Arrival {
     }
 
     async fn turn_away(&mut self, gateway: &Gateway, why: &str) -> Ended {
-        login::turn_away(self, gateway, &Refusal::access(why, &self.id)).await;
+        let refusal = Refusal::access(why, &self.id);
+        Box::pin(login::turn_away(self, gateway, &refusal)).await;
         Ended::Refused(why.to_owned())
     }
 }

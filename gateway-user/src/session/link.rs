@@ -65,6 +65,8 @@ pub(super) struct Link {
     inbox: Vec<u8>,
     /// Bytes at the front of `inbox` that were used.
     used: usize,
+    /// Whether the last read left no room: more waits, and a larger buffer takes it in fewer calls.
+    crowded: bool,
     /// Whether the peer sends no more.
     ended: bool,
     /// Bytes written to the peer.
@@ -75,7 +77,15 @@ impl Link {
     /// Takes over a connected stream. Commands and answers are small and wait for each other: Nagle is off.
     pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
-        Ok(Self { stream: Stream::Plain(stream), codec: None, inbox: Vec::new(), used: 0, ended: false, sent: 0 })
+        Ok(Self {
+            stream: Stream::Plain(stream),
+            codec: None,
+            inbox: Vec::new(),
+            used: 0,
+            crowded: false,
+            ended: false,
+            sent: 0,
+        })
     }
 
     /// Answers a client's TLS handshake, after its request for TLS (`SSLRequest`) was consumed.
@@ -148,12 +158,13 @@ impl Link {
 
     /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
-        self.make_room(1);
+        self.make_room(if self.crowded { BUFFER_BUSY } else { 1 });
         let read = match &mut self.codec {
             None => self.stream.read_buf(&mut self.inbox).await?,
             Some(codec) => codec.read(&mut self.stream, &mut self.inbox).await?,
         };
         self.ended = read == 0;
+        self.crowded = self.inbox.len() == self.inbox.capacity();
         Ok(read)
     }
 
@@ -210,6 +221,7 @@ impl Link {
         }
         if self.inbox.is_empty() && self.inbox.capacity() > BUFFER_IDLE {
             self.inbox = Vec::with_capacity(BUFFER_IDLE);
+            self.crowded = false;
         }
     }
 

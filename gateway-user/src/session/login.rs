@@ -29,7 +29,8 @@ use super::{
 use crate::{gateway::Gateway, workloads::Workload};
 
 pub(super) use admission::{admit_collation, admit_schema, ask, may_stay};
-pub(super) use client::{Client, take_login};
+use client::Client;
+pub(super) use client::{ClientLeg, take_login};
 pub(super) use compressed::Compressed;
 pub(super) use record::Said;
 pub(super) use server::{LoggedIn, LoginFailure, Wanted, dial, exchange, from_server, log_in as log_in_to_server};
@@ -100,7 +101,7 @@ pub(super) async fn log_in<'a>(
         upstream,
         route,
         workload,
-        client,
+        client.leg(),
         logged_in.leg,
         connection,
         verdicts,

@@ -18,7 +18,7 @@ use super::{
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
-    login::Client,
+    login::ClientLeg,
     refusal::Refusal,
     server_fault,
     verdicts::Scope,
@@ -31,12 +31,15 @@ pub(super) const COMMAND_MAX: usize = 64 * 1024 * 1024;
 pub(super) const STATEMENT_ID_AT: usize = HEADER_LEN + 1;
 
 /// A session that is logged in on both legs.
+///
+/// What happens once in a while (a change of user, a kill, a stream) is boxed where it is called: an idle session holds
+/// the room for everything that its futures might.
 pub(super) struct Session<'a> {
     pub(super) arrival: &'a mut Arrival,
     pub(super) upstream: Link,
     pub(super) route: Route<'a>,
     pub(super) workload: &'a Workload,
-    pub(super) client: Client,
+    pub(super) client: ClientLeg,
     pub(super) leg: ServerLeg,
     /// In the register of connections for as long as the session lives.
     pub(super) connection: Connection<'a>,
@@ -50,7 +53,7 @@ impl<'a> Session<'a> {
         upstream: Link,
         route: Route<'a>,
         workload: &'a Workload,
-        client: Client,
+        client: ClientLeg,
         leg: ServerLeg,
         connection: Connection<'a>,
         verdicts: &Rc<Verdicts>,
@@ -84,7 +87,7 @@ impl<'a> Session<'a> {
         self.arrival.client.expect_commands();
         self.wait_for_command().await?;
         if let Some(head) = self.streamed_head().await? {
-            return self.stream_long_data(&head).await;
+            return Box::pin(self.stream_long_data(&head)).await;
         }
         let wire_len = match self.arrival.client.packet(COMMAND_MAX).await {
             Ok(wire_len) => wire_len,
@@ -93,7 +96,7 @@ impl<'a> Session<'a> {
                 let full_packets = self.arrival.client.unread().len() / (HEADER_LEN + PACKET_PAYLOAD_MAX);
                 // Sequence ids wrap.
                 let next_sequence_id = (full_packets as u8).wrapping_add(1);
-                return Err(self.end_unreadable(error, next_sequence_id).await);
+                return Err(Box::pin(self.end_unreadable(error, next_sequence_id)).await);
             }
             Err(error) => return Err(Ended::Client(error)),
         };
@@ -151,9 +154,9 @@ impl<'a> Session<'a> {
             Action::ChangeUser => {
                 let request = packet.payload.into_owned();
                 client.consume(wire_len);
-                self.change_user(gateway, request.into(), next_sequence_id).await
+                Box::pin(self.change_user(gateway, request.into(), next_sequence_id)).await
             }
-            Action::Replicate { number } => self.replicate(number, wire_len).await,
+            Action::Replicate { number } => Box::pin(self.replicate(number, wire_len)).await,
             Action::Quit => {
                 // The server is told, so that it does not count an aborted connection.
                 let _ = self.forward_command(wire_len, None, next_sequence_id).await;
@@ -194,7 +197,7 @@ impl<'a> Session<'a> {
             },
             read = self.upstream.fill() => {
                 let read = read.map_err(|error| Ended::Server(error.into()))?;
-                Err(self.server_spoke(read).await)
+                Err(Box::pin(self.server_spoke(read)).await)
             }
         }
     }

@@ -8,7 +8,7 @@ import pymysql
 
 host, user, password, schema, count = sys.argv[1:]
 connections = [
-    pymysql.connect(host=host, user=user, password=password, database=schema or None) for _ in range(int(count))
+    pymysql.connect(host=host, user=user, password=password, database=schema or None, ssl_disabled=True) for _ in range(int(count))
 ]
 print("ready", flush=True)
 sys.stdin.read()

@@ -14,6 +14,17 @@ use std::{
 /// What bpf-linker links with; its LLVM must be the one of the toolchain that builds the kernel programs.
 const LLVM: [&str; 5] = ["llvm-22-dev", "libpolly-22-dev", "zlib1g-dev", "libzstd-dev", "libxml2-dev"];
 
+/// Clients of the matrix (tests/clients) that the distribution packages, with their languages.
+const CLIENTS: [&str; 7] = [
+    "libdbd-mariadb-perl",
+    "libdbd-mysql-perl",
+    "libmariadb-java",
+    "php-cli",
+    "php-mysql",
+    "python3-mysqldb",
+    "ruby-mysql2",
+];
+
 /// invoke-rc.d asks this program whether it may start a service (Debian policy 9.3.3).
 const POLICY_RC_D: &str = "/usr/sbin/policy-rc.d";
 
@@ -56,6 +67,7 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "sysbench",
         "util-linux",
     ];
+    packages.extend(CLIENTS);
     if distribution != Distribution::Debian {
         // debootstrap verifies Debian's archive with it.
         packages.push("debian-archive-keyring");
@@ -66,6 +78,10 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
     }
     if chore::answer("npm", &["--version"]).is_none() {
         packages.push("npm");
+    }
+    // Any JDK will do as well: `java` alone does not compile.
+    if chore::answer("/usr/bin/javac", &["-version"]).is_none() {
+        packages.push("default-jdk-headless");
     }
     packages
 }

@@ -21,8 +21,9 @@ pub(super) fn pure_crates(tree: &Tree) -> Vec<Problem> {
 /// Versions stand once, in the workspace's manifest.
 pub(super) fn workspace_versions(tree: &Tree) -> Vec<Problem> {
     let mut problems = Vec::new();
-    // fuzz is a workspace of its own.
-    for (path, text) in tree.ending("/Cargo.toml").filter(|(path, _)| !path.starts_with("fuzz/")) {
+    // Workspaces of their own.
+    let own = ["fuzz/", "tests/clients/rust/"];
+    for (path, text) in tree.ending("/Cargo.toml").filter(|(path, _)| own.iter().all(|own| !path.starts_with(own))) {
         for (index, line) in text.lines().enumerate() {
             let in_section = section(text, index).is_some_and(|name| name.ends_with("dependencies"));
             if in_section
@@ -78,5 +79,6 @@ mod tests {
     fn versions_stand_in_the_workspace() {
         check(workspace_versions, "xtask/Cargo.toml", "[dependencies]\nserde = \"1\"\nclap.workspace = true\n", &[2]);
         check(workspace_versions, "fuzz/Cargo.toml", "[dependencies]\nserde = \"1\"\n", &[]);
+        check(workspace_versions, "tests/clients/rust/Cargo.toml", "[dependencies]\nserde = \"1\"\n", &[]);
     }
 }

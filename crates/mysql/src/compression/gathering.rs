@@ -19,24 +19,35 @@ impl Gathering {
     pub fn put(&mut self, plain: &[u8], compressor: &mut Compressor, out: &mut Vec<u8>) {
         if self.held.is_empty() {
             let whole = compress_whole(plain, compressor, out);
-            self.held.extend_from_slice(plain.get(whole..).unwrap_or_default());
+            self.hold(plain.get(whole..).unwrap_or_default());
             return;
         }
-        self.held.extend_from_slice(plain);
+        self.hold(plain);
         if first_packet(&self.held).is_none() {
             return;
         }
         let held = std::mem::take(&mut self.held);
         let whole = compress_whole(&held, compressor, out);
-        self.held.extend_from_slice(held.get(whole..).unwrap_or_default());
+        self.hold(held.get(whole..).unwrap_or_default());
     }
+
+    /// Room is made once, for what the packet's header announces: growing by doubling would take twice as much.
+    fn hold(&mut self, plain: &[u8]) {
+        self.held.extend_from_slice(plain);
+        let wanted = announced(&self.held).unwrap_or_default();
+        self.held.reserve_exact(wanted.saturating_sub(self.held.len()));
+    }
+}
+
+/// Bytes of the first packet, header included; none where there is no whole header.
+fn announced(plain: &[u8]) -> Option<usize> {
+    let (len, _) = header(*plain.first_chunk::<HEADER_LEN>()?);
+    Some(HEADER_LEN.saturating_add(len as usize))
 }
 
 /// Bytes of the first packet, header included; none when it is not whole.
 fn first_packet(plain: &[u8]) -> Option<usize> {
-    let (len, _) = header(*plain.first_chunk::<HEADER_LEN>()?);
-    let wire_len = HEADER_LEN.saturating_add(len as usize);
-    (plain.len() >= wire_len).then_some(wire_len)
+    announced(plain).filter(|wire_len| plain.len() >= *wire_len)
 }
 
 /// Compresses the packets at the front, and returns the bytes that they take.
@@ -119,6 +130,18 @@ mod tests {
         }
         assert!(gathering.held.is_empty());
         wire
+    }
+
+    #[test]
+    fn what_is_held_takes_no_more_than_its_packet() {
+        let plain = packets(&[PACKET_PAYLOAD_MAX]);
+        let (mut gathering, mut compressor) = (Gathering::default(), Compressor::new(Algorithm::Zlib, None));
+        let mut wire = Vec::new();
+        for piece in plain[..PACKET_PAYLOAD_MAX].chunks(64 * 1024) {
+            gathering.put(piece, &mut compressor, &mut wire);
+            assert!(gathering.held.capacity() <= PACKET_PAYLOAD_MAX + 2 * 64 * 1024);
+        }
+        assert!(wire.is_empty());
     }
 
     #[test]

@@ -52,6 +52,15 @@ pub(super) enum LastPrepared {
     Id(u32),
 }
 
+/// One execution, its parameters read.
+struct Run<'r> {
+    command: Recorded,
+    parameters: &'r [Text<'r>],
+    /// Types that it bound.
+    bound: Option<Vec<ParameterType>>,
+    expect: Expect,
+}
+
 impl Commands {
     pub(super) fn prepare(
         &mut self,
@@ -110,15 +119,13 @@ impl Commands {
         self.prepared.contains_key(&id).then_some(id)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
     pub(super) fn execute(
         &mut self,
         gateway: &Gateway,
         journal: &mut Journal,
         execute: &Execute<'_>,
     ) -> Result<Action, Ended> {
-        let id = self.id_of(execute.statement);
-        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+        let Some(prepared) = self.id_of(execute.statement).and_then(|id| self.prepared.get(&id)) else {
             return self.unknown_statement(journal, Recorded::Execute, execute.statement);
         };
         let parameters = match execute.parameters(prepared.parameters, &prepared.types, &prepared.long_data) {
@@ -127,26 +134,13 @@ impl Commands {
         };
         let mut texts = parameters::texts(&parameters.values);
         texts.extend(parameters::attributes(parameters.attributes.iter().copied()));
-        let judgement = Rc::clone(&prepared.judgement);
-        let arrived = Arrived {
+        let run = Run {
             command: Recorded::Execute,
-            prepared: Some(prepared.number),
-            text: Text::empty(),
-            schema: self.scope.key.schema.as_deref(),
             parameters: &texts,
+            bound: parameters.bound,
+            expect: Expect::Execute { cursor: execute.cursor() },
         };
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        if let Some(bound) = parameters.bound {
-            prepared.types = bound;
-        }
-        prepared.long_data.clear();
-        let plan = prepared.plan.clone();
-        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
-            judgement: Some(Rc::clone(&judgement)),
-            plan,
-            statement_id: Some(id),
-            ..Forwarded::plain(number, Expect::Execute { cursor: execute.cursor() })
-        }))
+        self.run(gateway, journal, execute.statement, run)
     }
 
     pub(super) fn bulk_execute(
@@ -155,8 +149,7 @@ impl Commands {
         journal: &mut Journal,
         execute: &BulkExecute<'_>,
     ) -> Result<Action, Ended> {
-        let id = self.id_of(execute.statement);
-        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+        let Some(prepared) = self.id_of(execute.statement).and_then(|id| self.prepared.get(&id)) else {
             return self.unknown_statement(journal, Recorded::BulkExecute, execute.statement);
         };
         let rows = execute.rows(prepared.parameters, &prepared.types);
@@ -165,17 +158,38 @@ impl Commands {
             Ok(read) => read,
             Err(error) => return self.malformed(gateway, journal, COM_STMT_BULK_EXECUTE, &error),
         };
+        let run = Run {
+            command: Recorded::BulkExecute,
+            parameters: &texts,
+            bound: rows.bound().map(<[_]>::to_vec),
+            expect: Expect::BulkExecute,
+        };
+        self.run(gateway, journal, execute.statement, run)
+    }
+
+    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    fn run(
+        &mut self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        statement: StatementId,
+        run: Run<'_>,
+    ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
+            return self.unknown_statement(journal, run.command, statement);
+        };
         let judgement = Rc::clone(&prepared.judgement);
         let arrived = Arrived {
-            command: Recorded::BulkExecute,
+            command: run.command,
             prepared: Some(prepared.number),
             text: Text::empty(),
             schema: self.scope.key.schema.as_deref(),
-            parameters: &texts,
+            parameters: run.parameters,
         };
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        if let Some(bound) = rows.bound() {
-            prepared.types = bound.to_vec();
+        if let Some(bound) = run.bound {
+            prepared.types = bound;
         }
         prepared.long_data.clear();
         let plan = prepared.plan.clone();
@@ -183,7 +197,7 @@ impl Commands {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
-            ..Forwarded::plain(number, Expect::BulkExecute)
+            ..Forwarded::plain(number, run.expect)
         }))
     }
 

@@ -24,26 +24,35 @@ use crate::{
 const CLIENT_LOGIN_MAX: Duration = Duration::from_secs(10);
 
 /// What the client said of itself.
-pub(in crate::session) struct Client {
+pub(super) struct Client {
     pub(super) user: String,
     pub(super) schema: Option<Vec<u8>>,
     /// As sent, for the server.
     pub(super) attributes: Vec<(Vec<u8>, Vec<u8>)>,
-    pub(in crate::session) capabilities: Negotiated,
-    pub(in crate::session) collation: u8,
+    pub(super) capabilities: Negotiated,
+    pub(super) collation: u8,
     /// What it compresses with from the end of its login on.
     pub(super) compressed: Option<Compressed>,
     pub(super) tls: Option<Facts>,
-    /// The plugin of the greeting, which a change of user falls back to.
-    pub(in crate::session) plugin: ClientPlugin,
+    plugin: ClientPlugin,
     /// The sequence id its next packet from us carries.
     pub(super) next_sequence_id: u8,
 }
 
+/// What a session goes on with of its client's login.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::session) struct ClientLeg {
+    pub(in crate::session) capabilities: Negotiated,
+    pub(in crate::session) collation: u8,
+    /// The plugin of the greeting, which a change of user falls back to.
+    pub(in crate::session) plugin: ClientPlugin,
+    pub(in crate::session) tls: bool,
+}
+
 impl Client {
-    /// Whether its leg has TLS.
-    pub(in crate::session) fn has_tls(&self) -> bool {
-        self.tls.is_some()
+    pub(super) fn leg(&self) -> ClientLeg {
+        let Self { capabilities, collation, plugin, .. } = *self;
+        ClientLeg { capabilities, collation, plugin, tls: self.tls.is_some() }
     }
 }
 
