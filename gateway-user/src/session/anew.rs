@@ -46,7 +46,14 @@ impl Session<'_> {
         mut next_sequence_id: u8,
     ) -> Result<(), Ended> {
         let negotiated = self.negotiated();
-        let change = ChangeUser::parse(request.get(1..).unwrap_or_default(), negotiated).map_err(client_fault)?;
+        let change = match ChangeUser::parse(request.get(1..).unwrap_or_default(), negotiated) {
+            Ok(change) => change,
+            Err(error) => {
+                // As servers say it, before they end the session.
+                let _ = self.tell(&Refusal::unknown_command(), next_sequence_id).await;
+                return Err(client_fault(error));
+            }
+        };
         let switch_nonce = greeting::nonce_from_random(random::<NONCE_LEN>()?);
         let mut client = ClientLogin::new(self.client.plugin, switch_nonce, self.client.tls);
         let step = client.start_change(&change, negotiated).map_err(client_fault)?;

@@ -33,6 +33,13 @@ enum Heard {
     ClientGone,
 }
 
+/// What became of a server's request for a file.
+enum FileTaken {
+    Passed,
+    /// The client has read an error, and the answer is over.
+    Withheld,
+}
+
 /// An answer in the making.
 struct Answering {
     response: Response,
@@ -89,7 +96,10 @@ impl Session<'_> {
                 let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
                 match progress.state {
                     State::LocalInfile => {
-                        Box::pin(self.file_asked_for(gateway, forwarded, answering, progress.consumed)).await?;
+                        let asked = self.file_asked_for(gateway, forwarded, answering, progress.consumed);
+                        if let FileTaken::Withheld = Box::pin(asked).await? {
+                            return Ok(());
+                        }
                     }
                     State::More | State::Complete => self.pass_on(progress.consumed, progress.pass).await?,
                 }
@@ -146,11 +156,15 @@ impl Session<'_> {
         forwarded: &Forwarded,
         answering: &mut Answering,
         request_len: usize,
-    ) -> Result<(), Ended> {
+    ) -> Result<FileTaken, Ended> {
         let file = answering.response.local_infile_name().unwrap_or_default();
         match self.commands.file_request(gateway, forwarded, file) {
             FileRequest::Hostile => Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into())),
-            FileRequest::Stop => self.withhold_file(answering, request_len).await,
+            FileRequest::Stop => {
+                self.arrival.journal.refused_file(file)?;
+                self.withhold_file(answering, request_len).await?;
+                Ok(FileTaken::Withheld)
+            }
             FileRequest::Pass => {
                 self.arrival.journal.asked_for_file(file)?;
                 let first_sequence_id = answering.response.next_sequence_id();
@@ -158,36 +172,54 @@ impl Session<'_> {
                 client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
                 let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
-                answering.response.local_infile_sent(last).map_err(client_fault)
+                answering.response.local_infile_sent(last).map_err(client_fault)?;
+                Ok(FileTaken::Passed)
             }
         }
     }
 
-    /// The server gets an empty file, and the client an error in place of the rest of the answer.
+    /// The server gets an empty file, and the client an error in place of the rest of the answer, which is used up.
     async fn withhold_file(&mut self, answering: &mut Answering, request_len: usize) -> Result<(), Ended> {
-        let mut sequence_id = answering.response.next_sequence_id();
-        let in_place_of_request = sequence_id.wrapping_sub(1);
+        let in_place_of_request = answering.response.next_sequence_id().wrapping_sub(1);
         self.upstream.consume(request_len);
-        let mut wire = Vec::new();
-        packet::write_packet(&mut wire, &mut sequence_id, b"");
-        self.upstream.expect_exchange(sequence_id);
-        self.upstream.send(&wire).await.map_err(Ended::Server)?;
-        answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)?;
+        self.send_empty_file(answering).await?;
         // Nothing of what follows is for the client: an error ends a chain of results.
         loop {
-            if self.upstream.fill().await.map_err(|error| Ended::Server(error.into()))? == 0 {
+            if self.upstream.unread().is_empty() && !self.hear_unpassed().await? {
                 return Err(Ended::Server(LinkError::ClosedWithin));
             }
             let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
             self.upstream.consume(progress.consumed);
             match progress.state {
+                State::Complete if self.upstream.unread().is_empty() => break,
+                State::Complete => {
+                    return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into()));
+                }
+                // A text that was not read may load several files: none is given.
+                State::LocalInfile => self.send_empty_file(answering).await?,
+                State::More if progress.consumed == 0 && !self.hear_unpassed().await? => {
+                    return Err(Ended::Server(LinkError::ClosedWithin));
+                }
                 State::More => {}
-                State::Complete => break,
-                State::LocalInfile => return Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into())),
             }
         }
         let refusal = Refusal::file(&self.arrival.id);
         self.tell(&refusal, in_place_of_request).await
+    }
+
+    /// In answer to a request for a file that was used up.
+    async fn send_empty_file(&mut self, answering: &mut Answering) -> Result<(), Ended> {
+        let mut sequence_id = answering.response.next_sequence_id();
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut sequence_id, b"");
+        self.upstream.expect_exchange(sequence_id);
+        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+        answering.response.local_infile_sent(sequence_id.wrapping_sub(1)).map_err(server_fault)
+    }
+
+    /// False when the server has closed.
+    async fn hear_unpassed(&mut self) -> Result<bool, Ended> {
+        Ok(self.upstream.fill().await.map_err(|error| Ended::Server(error.into()))? > 0)
     }
 }
 

@@ -16,7 +16,7 @@ use portreeve_mysql::{
     outcome::Tracked,
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, StatementClass, Verdict, analyse};
+use portreeve_policy::{Decision, Facts, Flavour, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
@@ -36,6 +36,8 @@ const ANALYSED_HERE_MAX: usize = 64 * 1024;
 const STATUS_NO_BACKSLASH_ESCAPES: u16 = 0x0200;
 /// MariaDB's `SERVER_STATUS_ANSI_QUOTES`. MySQL has another meaning at no bit of this value.
 const STATUS_ANSI_QUOTES: u16 = 0x8000;
+const COM_STMT_SEND_LONG_DATA: u8 = 0x18;
+const COM_STMT_CLOSE: u8 = 0x19;
 
 /// What to do with a command that has been recorded.
 #[derive(Debug)]
@@ -318,6 +320,10 @@ impl Commands {
         gateway.counters.statement(true);
         let arrived = self.arrived(Recorded::Refused { code: byte }, Text::empty());
         journal.refused(arrived, &error.to_string())?;
+        // MariaDB says nothing to these whatever is in them: a client of its is one answer off otherwise.
+        if self.scope.key.flavour == Flavour::MariaDb && matches!(byte, COM_STMT_SEND_LONG_DATA | COM_STMT_CLOSE) {
+            return Ok(Action::Drop);
+        }
         Ok(Action::Answer(Refusal::malformed(&error.to_string(), &self.session)))
     }
 
@@ -386,8 +392,8 @@ impl Commands {
     /// MySQL does not say whether `ANSI_QUOTES` is on: what was read at login stays.
     fn says_ansi_quotes(&self, status: u16) -> bool {
         match self.scope.key.flavour {
-            portreeve_policy::Flavour::MariaDb => status & STATUS_ANSI_QUOTES != 0,
-            portreeve_policy::Flavour::MySql => self.scope.key.ansi_quotes,
+            Flavour::MariaDb => status & STATUS_ANSI_QUOTES != 0,
+            Flavour::MySql => self.scope.key.ansi_quotes,
         }
     }
 }

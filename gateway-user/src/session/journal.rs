@@ -131,6 +131,14 @@ impl Journal {
         Ok(())
     }
 
+    /// Records that the server asked the client for a file that policy does not permit: it gets none.
+    pub(super) fn refused_file(&mut self, name: &[u8]) -> Result<(), JournalError> {
+        let text = Text::of_bytes(name);
+        let arrived = Arrived { command: Command::LocalInfile, prepared: None, text, schema: None, parameters: &[] };
+        self.refused(arrived, "no policy permits `local_infile` for the file that the server asked for")?;
+        Ok(())
+    }
+
     /// Records the server's answer to the last statement.
     pub(super) fn answered(
         &mut self,

@@ -242,6 +242,9 @@ impl<'a> Session<'a> {
 
     async fn end_unreadable(&mut self, error: ProtocolError, sequence_id: u8) -> Ended {
         let refusal = unreadable(&error, &self.arrival.id);
+        // An exchange that began wrong is none: servers answer from its beginning.
+        let begun_wrong = matches!(error, ProtocolError::Misbehaved(Misbehaviour::SequenceId { .. }));
+        let sequence_id = if begun_wrong { 0 } else { sequence_id };
         // On a compressed leg, what is sent goes on behind what was used.
         self.arrival.client.consume(usize::MAX);
         let _ = self.tell(&refusal, sequence_id).await;
