@@ -1,7 +1,7 @@
 //! What a test left behind, and how two of them differ.
 
 use anyhow::{Context as _, Result};
-use std::{fs, io, path::Path};
+use std::{borrow::Cow, fs, io, os::unix::ffi::OsStrExt as _, path::Path};
 
 /// The exit status with which mysqltest says that a test skips itself.
 const SKIPPED: i32 = 62;
@@ -23,7 +23,8 @@ impl Output {
         let status = String::from_utf8_lossy(&read(&folder.join("status"))?).trim().parse().ok();
         // The log is what a test printed until its end, whatever end that was.
         let (text, complaints) = (read(&folder.join("output.log"))?, read(&folder.join("complaints"))?);
-        Ok(Self { status, text: comparable(&text), complaints: comparable(&complaints) })
+        let here = folder.as_os_str().as_bytes();
+        Ok(Self { status, text: comparable(&text, here), complaints: comparable(&complaints, here) })
     }
 
     /// Whether the test found that it cannot run on such a server.
@@ -37,14 +38,25 @@ impl Output {
     }
 }
 
-/// Without the two things that are not compared: ports of clients, which the kernel chooses and `SHOW PROCESSLIST` tells,
-/// and the time before a line of a server's log. Directories, the server's port and time zone are the same in every run.
-fn comparable(text: &[u8]) -> Vec<u8> {
+/// Without what is not compared: ports of clients, which the kernel chooses and `SHOW PROCESSLIST` tells, the time before a
+/// line of a server's log, and the folder of this output, which mysqltest names when a test fails. The folders of servers,
+/// their port and time zone are the same in every run.
+fn comparable(text: &[u8], here: &[u8]) -> Vec<u8> {
     let mut kept = Vec::with_capacity(text.len());
     for line in text.split_inclusive(|&byte| byte == b'\n') {
-        push_without_ports(&mut kept, without_time(line));
+        push_without_ports(&mut kept, &without(without_time(line), here));
     }
     kept
+}
+
+fn without<'a>(line: &'a [u8], part: &[u8]) -> Cow<'a, [u8]> {
+    match line.windows(part.len()).position(|window| window == part) {
+        Some(at) => {
+            let behind = line.get(at + part.len()..).unwrap_or_default();
+            Cow::Owned([line.get(..at).unwrap_or_default(), &without(behind, part)].concat())
+        }
+        None => Cow::Borrowed(line),
+    }
 }
 
 /// A line of a server's log begins with `2026-11-24 15:24:06 0 [`.
@@ -58,7 +70,7 @@ fn without_time(line: &[u8]) -> &[u8] {
 }
 
 fn push_without_ports(kept: &mut Vec<u8>, mut rest: &[u8]) {
-    const BEFORE: [&[u8]; 2] = [b"localhost:", b"127.0.0.1:"];
+    const BEFORE: [&[u8]; 3] = [b"localhost:", b"127.0.0.1:", b"::1:"];
     while let Some((&first, behind)) = rest.split_first() {
         kept.push(first);
         rest = behind;
@@ -121,14 +133,16 @@ mod tests {
     }
 
     #[test]
-    fn only_ports_of_clients_and_times_of_logs_are_left_out() {
-        let check = |text: &str, expected: &str| assert_eq!(comparable(text.as_bytes()), expected.as_bytes());
+    fn ports_of_clients_times_of_logs_and_the_folder_are_left_out() {
+        let check =
+            |text: &str, expected: &str| assert_eq!(comparable(text.as_bytes(), b"/out/a"), expected.as_bytes());
         check(
             "4\troot\tlocalhost:45064\tat localhost: 12, 127.0.0.1:1",
             "4\troot\tlocalhost:#\tat localhost: 12, 127.0.0.1:#",
         );
         check("a\n2026-11-24 15:24:06 0 [Warning] no\nb", "a\n0 [Warning] no\nb");
         check("2026-11-24 15:24:06 x\n", "2026-11-24 15:24:06 x\n");
+        check("see /out/a/b and /out/a/c\n", "see /b and /c\n");
     }
 
     #[test]

@@ -27,6 +27,8 @@ pub enum Class {
     /// the client says, so the difference is what Portreeve is for. With its logins rewritten to the held account, it gives
     /// the same.
     OtherAccounts,
+    /// It gave something else for a reason that stands in `by-design.list`.
+    ByDesign,
     /// Two direct runs differ, also when it is run alone, or one took too long: nothing to compare with.
     NotDeterministic,
     /// It found directly, and through the daemon as well, that it cannot run on such a server.
@@ -91,12 +93,13 @@ struct Given {
 
 impl Class {
     /// All, in the order of a report.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Same,
         Self::Differs,
         Self::SameAlone,
         Self::WithTls,
         Self::OtherAccounts,
+        Self::ByDesign,
         Self::NotDeterministic,
         Self::Skipped,
         Self::LeftOut,
@@ -110,6 +113,7 @@ impl Class {
             Self::SameAlone => "same-alone",
             Self::WithTls => "with-tls",
             Self::OtherAccounts => "other-accounts",
+            Self::ByDesign => "by-design",
             Self::NotDeterministic => "not-deterministic",
             Self::Skipped => "skipped",
             Self::LeftOut => "left-out",
@@ -157,6 +161,7 @@ impl Trial<'_> {
                 | Class::SameAlone
                 | Class::WithTls
                 | Class::OtherAccounts
+                | Class::ByDesign
                 | Class::NotDeterministic
                 | Class::Skipped
                 | Class::LeftOut => {}
@@ -184,7 +189,7 @@ impl Trial<'_> {
             verdict.accounts = accounts.iter().cloned().collect();
             verdict.denials = denials.iter().cloned().collect();
         }
-        let ssl = text.to_ascii_lowercase().contains("ssl");
+        let ssl = ["ssl", "secure_transport"].iter().any(|word| text.to_ascii_lowercase().contains(word));
         for manner in Manner::others(!accounts.is_empty(), ssl) {
             if verdicts.iter().all(|verdict| verdict.class != Class::Differs) {
                 break;
@@ -192,6 +197,12 @@ impl Trial<'_> {
             let (otherwise, _) = self.alone(test, manner, said)?;
             for verdict in &mut verdicts {
                 reconsider(verdict, manner, otherwise.iter().find(|other| other.name == verdict.name));
+            }
+        }
+        for verdict in verdicts.iter_mut().filter(|verdict| verdict.class == Class::Differs) {
+            if let Some(reason) = by_design(test) {
+                verdict.class = Class::ByDesign;
+                verdict.why = format!("{reason} ({})", verdict.why);
             }
         }
         Ok(verdicts)
@@ -324,10 +335,22 @@ fn reconsider(verdict: &mut Verdict, manner: Manner, otherwise: Option<&Verdict>
                 verdict.class = Class::OtherAccounts;
             }
         }
-        Class::Same | Class::SameAlone | Class::WithTls | Class::OtherAccounts | Class::Skipped | Class::LeftOut => {
+        Class::Same
+        | Class::SameAlone
+        | Class::WithTls
+        | Class::OtherAccounts
+        | Class::ByDesign
+        | Class::Skipped
+        | Class::LeftOut => {
             verdict.class = if manner.as_root { Class::OtherAccounts } else { Class::WithTls };
         }
     }
+}
+
+/// Why a test of `main` must differ; none when it must not.
+fn by_design(test: &str) -> Option<&'static str> {
+    let lines = include_str!("by-design.list").lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| line.split_once(": ")).find_map(|(name, reason)| (name == test).then_some(reason))
 }
 
 fn too_late(name: &str) -> Verdict {
