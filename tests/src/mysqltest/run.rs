@@ -17,6 +17,10 @@ use std::{
     thread,
 };
 
+/// Where Debian's packages have their libraries.
+const LIBRARIES: &str =
+    if cfg!(target_arch = "aarch64") { "usr/lib/aarch64-linux-gnu" } else { "usr/lib/x86_64-linux-gnu" };
+
 /// Tests of a suite, run one after the other in one lane.
 #[derive(Debug)]
 pub struct Run<'a> {
@@ -106,7 +110,7 @@ impl Run<'_> {
         let mut command = Command::new("nice");
         command.arg("perl").arg("mysql-test-run.pl").current_dir(self.suite.runner());
         command
-            .env("LD_LIBRARY_PATH", root.join("usr/lib/x86_64-linux-gnu"))
+            .env("LD_LIBRARY_PATH", root.join(LIBRARIES))
             .env("MYSQL_TEST", part("stand-in.sh"))
             .env("PORTREEVE_MYSQLTEST", root.join("usr/bin/mariadb-test"))
             .env("PORTREEVE_OUT", &self.out)
