@@ -22,6 +22,7 @@ pub mod dial;
 pub mod gateway;
 pub mod host;
 pub mod limits;
+pub mod mysqltest;
 pub mod process;
 pub mod relay;
 pub mod scene;

@@ -16,6 +16,8 @@ pub const ADMIN_SQL_MAX: Duration = Duration::from_secs(120);
 pub const POLL_EVERY: Duration = Duration::from_millis(5);
 /// A killed cgroup must be empty within this.
 pub const CGROUP_EMPTY_MAX: Duration = Duration::from_secs(5);
+/// A test of MariaDB's suite is killed after this many minutes; its runner counts in minutes.
+pub const TEST_MINUTES_MAX: u32 = 2;
 /// `sockaddr_un.sun_path` holds 108 bytes with its NUL (unix(7)).
 pub const UNIX_PATH_BYTES_MAX: usize = 107;
 /// Bytes kept of a log that goes into an error message: the end tells.

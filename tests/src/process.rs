@@ -53,6 +53,9 @@ pub fn spawn(mut command: Command) -> Result<Child> {
     command.process_group(0);
     // Last of the child's preparations: changing the user id clears the death signal (prctl(2)).
     before_exec(&mut command, move || {
+        // Children would inherit what `catch_interrupts` blocks (std resets no mask since Rust 1.66), and never end when
+        // they are asked to.
+        SigSet::empty().thread_set_mask()?;
         set_pdeathsig(Signal::SIGKILL)?;
         // The parent may have died before the call above; nobody would send the signal then.
         if getppid() != parent { Err(io::Error::from(io::ErrorKind::NotFound)) } else { Ok(()) }
@@ -80,8 +83,8 @@ pub(crate) fn enter_cgroup(command: &mut Command, procs: &Path, uid: Option<u32>
 
 #[expect(unsafe_code, reason = "the harness's only unsafe: std offers no safe way to act between fork and exec")]
 fn before_exec(command: &mut Command, action: impl FnMut() -> io::Result<()> + Send + Sync + 'static) {
-    // SAFETY: the two closures above make system calls only (write, setgroups, setgid, setuid, prctl, getppid) on a file
-    // opened before the fork: no allocation, no lock.
+    // SAFETY: the two closures above make system calls only (write, setgroups, setgid, setuid, sigprocmask, prctl,
+    // getppid) on a file opened before the fork: no allocation, no lock.
     unsafe {
         command.pre_exec(action);
     }
@@ -186,7 +189,7 @@ fn quoted(word: &str) -> String {
 
 /// From now on Ctrl-C and SIGTERM end what this process waits for with an error, so that every `Drop` runs.
 ///
-/// Call it in `main`, before other threads start: they inherit the blocked signals. Children do not (std resets them).
+/// Call it in `main`, before other threads start: they inherit the blocked signals. Children do not: [`spawn`] unblocks them.
 pub fn catch_interrupts() -> Result<()> {
     let signals: SigSet = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP].into_iter().collect();
     signals.thread_block().context("cannot block signals")?;

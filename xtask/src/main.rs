@@ -13,6 +13,7 @@
 
 mod bench;
 mod chore;
+mod conformance;
 mod demo;
 mod limits;
 mod setup;
@@ -41,6 +42,8 @@ enum Chore {
     Test(suite::Args),
     /// Measure Portreeve against no proxy, HAProxy and MySQL Router.
     Bench(bench::Args),
+    /// Compare MariaDB's own test suite through Portreeve with direct runs.
+    Conformance(conformance::Args),
     /// Check the tree against the rules that no other tool knows.
     Tidy(tidy::Args),
 }
@@ -51,6 +54,7 @@ fn main() -> ExitCode {
         Chore::Demo(args) => demo::run(&args),
         Chore::Test(args) => suite::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Conformance(args) => conformance::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     report(done)

@@ -6,6 +6,7 @@ mod machine;
 mod mysql;
 mod packages;
 mod rust;
+mod suite;
 mod tools;
 
 pub(crate) use ebpf::Toolchain;
@@ -53,13 +54,14 @@ struct Step {
 }
 
 /// In order of need: a later step may use what an earlier one installed.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "rust", find: rust::find, make: rust::make },
     Step { name: "packages", find: packages::find, make: packages::make },
     Step { name: "llvm 22", find: packages::find_llvm, make: packages::make_llvm },
     Step { name: "ebpf toolchain", find: ebpf::find_toolchain, make: ebpf::make_toolchain },
     Step { name: "bpf-linker", find: ebpf::find_linker, make: ebpf::make_linker },
     Step { name: "mysql 9.7", find: mysql::find, make: mysql::make },
+    Step { name: "mariadb-test", find: suite::find, make: suite::make },
     Step { name: "python clients", find: clients::find_python, make: clients::make_python },
     Step { name: "node clients", find: clients::find_node, make: clients::make_node },
     Step { name: "rust clients", find: clients::find_rust, make: clients::make_rust },
