@@ -47,7 +47,7 @@ fn begin(flags: u8, greeting: &[u8]) -> Option<(ServerLogin, Vec<u8>)> {
     if flags & 2 == 0 {
         return Some((login, sent));
     }
-    let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls };
+    let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls, verified: tls };
     let login = ServerLogin::change_user(&leg, PASSWORD, [7; LOGIN_SEED_LEN]);
     let request =
         ChangeUserRequest { user: b"orders_ro", schema: None, collation: 255, connect_attrs: vec![(b"a", b"b")] };

@@ -27,7 +27,7 @@ use crate::{
     gateway::{Gateway, Secrets},
     host,
     interception::{self, Events, Interception, Listeners},
-    policies,
+    memory, policies,
     recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker,
@@ -48,6 +48,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     let (cgroup_mount, bpffs) = check_host()?;
     let lock = Lock::take(&config.run_dir)?;
     forbid_core_dumps();
+    memory::give_back_large_blocks();
     raise_descriptor_limit();
     let policies = policies::load(&config.policy_paths)?;
     let secrets = Secrets::read(&config)?;

@@ -20,6 +20,7 @@ mod gateway;
 mod host;
 mod interception;
 mod limits;
+mod memory;
 mod policies;
 mod recorder;
 mod session;

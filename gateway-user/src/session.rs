@@ -44,6 +44,8 @@ enum Ended {
     Refused(String),
     #[error("client did not log in in time")]
     LoginTimeout,
+    #[error("client stopped in the middle of a command")]
+    ClientPause,
     #[error("{0}")]
     Revoked(&'static str),
     #[error(transparent)]

@@ -73,9 +73,10 @@ pub enum Unsupported {
         usable = "`caching_sha2_password`, `client_ed25519`, `parsec` or `mysql_native_password`"
     )]
     AuthPlugin { name: String },
-    /// `mysql_clear_password`, on a leg without TLS.
+    /// `mysql_clear_password`, on a leg without TLS or to a server that was not verified.
     #[error(
-        "the server asks for the password as it is (`{name}`), which only TLS may carry: turn `tls` on for the server"
+        "the server asks for the password as it is (`{name}`), which goes to a verified server under TLS only: write `tls = \"{better}\"`",
+        better = "verify-identity"
     )]
     CleartextWithoutTls { name: &'static str },
     #[error("the server does not offer TLS: configure it there, or turn `tls` off for the server")]

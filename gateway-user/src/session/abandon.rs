@@ -5,21 +5,21 @@ use std::time::Duration;
 use portreeve_mysql::{
     capabilities::{Capabilities, Negotiated},
     greeting::{self, ServerHello},
-    outcome::ErrorPacket,
-    packet,
+    outcome::{ErrorPacket, OK},
+    packet, row,
 };
 use tokio::time::timeout;
 
 use super::{
+    link::Link,
     login::{LoginFailure, Wanted, dial, from_server, log_in_to_server},
-    relay::Session,
+    relay::{COM_QUIT, Session},
 };
 use crate::{config::OnClientGone, gateway::Gateway};
 
 /// How long the kill may take in all.
 const KILL_MAX: Duration = Duration::from_secs(10);
 const COM_QUERY: u8 = 0x03;
-const COM_QUIT: &[u8] = b"\x01\0\0\0\x01";
 
 impl Session<'_> {
     /// Has the server end the connection, if the configuration says so, and records what came of it. A recording that
@@ -65,15 +65,39 @@ impl Session<'_> {
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
             LoginFailure::Said { code, .. } => format!("error {code}"),
         })?;
-        let mut wire = Vec::new();
-        packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], format!("KILL {id}").as_bytes()].concat());
-        link.begin_exchange(1);
-        link.send(&wire).await.map_err(|error| error.to_string())?;
-        let (answer, _) = from_server(&mut link).await.map_err(|ended| ended.to_string())?;
-        let _ = link.send(COM_QUIT).await;
-        match ErrorPacket::parse(&answer) {
-            Ok(error) => Err(format!("error {}: {}", error.code, String::from_utf8_lossy(error.message))),
-            Err(_) => Ok(()),
+        // The connection could lead to another server than the session's: behind a load balancer, the id is a stranger's.
+        let (_, local) = self.upstream.addresses().map_err(|error| error.to_string())?;
+        let port = local.port();
+        let listed =
+            format!("SELECT COUNT(*) FROM information_schema.PROCESSLIST WHERE ID = {id} AND HOST LIKE '%:{port}'");
+        if ask(&mut link, &listed).await?.as_deref() != Some(b"1") {
+            return Err(format!("the server that answers lists no such connection from port {port}"));
         }
+        ask(&mut link, &format!("KILL {id}")).await?;
+        let _ = link.send(COM_QUIT).await;
+        Ok(())
     }
+}
+
+/// Asks for one value; none for a statement without a result. The session has no capability that lays answers out otherwise.
+async fn ask(link: &mut Link, sql: &str) -> Result<Option<Vec<u8>>, String> {
+    let mut wire = Vec::new();
+    packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], sql.as_bytes()].concat());
+    link.send(&wire).await.map_err(|error| error.to_string())?;
+    let next =
+        async |link: &mut Link| from_server(link).await.map(|(packet, _)| packet).map_err(|ended| ended.to_string());
+    let first = next(link).await?;
+    if let Ok(error) = ErrorPacket::parse(&first) {
+        return Err(format!("error {}: {}", error.code, String::from_utf8_lossy(error.message)));
+    }
+    if first.first() == Some(&OK) {
+        return Ok(None);
+    }
+    // The column's definition and the end of definitions, the row, the end of rows.
+    next(link).await?;
+    next(link).await?;
+    let row = next(link).await?;
+    next(link).await?;
+    let values = row::text(&row, 1).map_err(|error| error.to_string())?;
+    Ok(values.first().copied().flatten().map(<[u8]>::to_vec))
 }

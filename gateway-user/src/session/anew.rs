@@ -75,11 +75,11 @@ impl Session<'_> {
                 return Err(self.refuse_change(&refusal, next_sequence_id).await);
             }
         };
-        said.record(&mut self.arrival.journal, None)?;
         let ok = match self.change_user_at_server(change.schema, collation, &attributes).await {
             Ok(ok) => ok,
-            Err(failure) => return Err(self.fail_change(failure, next_sequence_id).await),
+            Err(failure) => return Err(self.fail_change(&said, failure, next_sequence_id).await),
         };
+        said.record(&mut self.arrival.journal, None)?;
         self.read_anew(gateway, key).await?;
         let ok = outcome::of_login(&ok, negotiated).map_err(server_fault)?;
         let mut wire = Vec::new();
@@ -119,14 +119,19 @@ impl Session<'_> {
         Ended::Refused(refusal.message().to_owned())
     }
 
-    async fn fail_change(&mut self, failure: LoginFailure, sequence_id: u8) -> Ended {
+    async fn fail_change(&mut self, said: &Said<'_>, failure: LoginFailure, sequence_id: u8) -> Ended {
         let why = match failure {
             LoginFailure::Broken(ended) => return ended,
             LoginFailure::Said { code, payload } => {
                 let (mut wire, mut sequence_id) = (Vec::new(), sequence_id);
                 packet::write_packet(&mut wire, &mut sequence_id, &payload);
                 let _ = self.arrival.client.send(&wire).await;
-                return Ended::Refused(format!("the server refused the change of user: error {code}"));
+                let why = format!("the server refused the change of user: error {code}");
+                let refusal = Refusal::access(&why, &self.arrival.id);
+                if let Err(ended) = said.record(&mut self.arrival.journal, Some(&refusal)) {
+                    return ended;
+                }
+                return Ended::Refused(why);
             }
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
         };
@@ -137,6 +142,10 @@ impl Session<'_> {
         );
         let told =
             format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why");
-        self.refuse_change(&Refusal::access(&told, &self.arrival.id), sequence_id).await
+        let refusal = Refusal::access(&told, &self.arrival.id);
+        if let Err(ended) = said.record(&mut self.arrival.journal, Some(&refusal)) {
+            return ended;
+        }
+        self.refuse_change(&refusal, sequence_id).await
     }
 }

@@ -66,6 +66,7 @@ impl Session<'_> {
             false => response,
         };
         let mut answering = Answering { response, sent, first_byte: None, abandoned: false };
+        self.running = Some(forwarded.number);
         let ended = self.pass(gateway, &forwarded, &mut answering).await;
         let Answering { response, first_byte, abandoned, .. } = answering;
         let summary = response.summary();
@@ -73,6 +74,7 @@ impl Session<'_> {
         if abandoned || matches!(ended, Err(Ended::Client(_))) {
             Box::pin(self.abandon(gateway, forwarded.number)).await;
         }
+        self.running = None;
         let recorded = self.arrival.journal.answered(forwarded.number, summary, first_byte, sent.elapsed());
         ended?;
         if let Err(error) = recorded {
@@ -133,7 +135,7 @@ impl Session<'_> {
         let heard = tokio::select! {
             biased;
             read = self.upstream.fill() => Heard::Server(read.map_err(|error| Ended::Server(error.into()))?),
-            () = gone(client) => Heard::ClientGone,
+            () = gone(client, &mut self.looked_for) => Heard::ClientGone,
         };
         match heard {
             Heard::ClientGone => Ok(false),
@@ -171,7 +173,7 @@ impl Session<'_> {
                 let Arrival { client, .. } = &mut *self.arrival;
                 client.expect_exchange(first_sequence_id);
                 self.upstream.forward(request_len, client).await.map_err(Ended::Client)?;
-                let last = pass_file(client, &mut self.upstream, first_sequence_id).await?;
+                let last = self.pass_file(first_sequence_id).await?;
                 answering.response.local_infile_sent(last).map_err(client_fault)?;
                 Ok(FileTaken::Passed)
             }
@@ -207,6 +209,23 @@ impl Session<'_> {
         self.tell(&refusal, in_place_of_request).await
     }
 
+    /// Forwards the client's file as it comes, up to the empty packet. Returns that one's sequence id.
+    async fn pass_file(&mut self, first_sequence_id: u8) -> Result<u8, Ended> {
+        let mut passage = Passage::up_to_empty(first_sequence_id);
+        loop {
+            let client = &mut self.arrival.client;
+            let passed = passage.feed(client.unread()).map_err(client_fault)?;
+            if passed.ended {
+                self.upstream.expect_exchange(passage.last_sequence_id().wrapping_add(1));
+            }
+            client.forward(passed.consumed, &mut self.upstream).await.map_err(Ended::Server)?;
+            if passed.ended {
+                return Ok(passage.last_sequence_id());
+            }
+            self.more_of_client().await?;
+        }
+    }
+
     /// In answer to a request for a file that was used up.
     async fn send_empty_file(&mut self, answering: &mut Answering) -> Result<(), Ended> {
         let mut sequence_id = answering.response.next_sequence_id();
@@ -223,42 +242,25 @@ impl Session<'_> {
     }
 }
 
-/// Comes back when nobody waits for the answer any more.
-async fn gone(client: &mut Link) {
+/// Comes back when nobody waits for the answer any more. It is dropped and made anew as the answer comes: `looked_for` keeps
+/// the time of the last look, so that there is one in a while however fast that is.
+async fn gone(client: &mut Link, looked_for: &mut Option<Instant>) {
     loop {
-        if client.unread().len() >= READ_AHEAD_MAX {
-            return std::future::pending().await;
-        }
-        if !client.has_ended() {
+        if !client.has_ended() && client.unread().len() < READ_AHEAD_MAX {
             match client.fill().await {
                 Ok(0) => {}
                 Ok(_) => continue,
                 Err(_) => return,
             }
         }
+        if let Some(at) = *looked_for {
+            tokio::time::sleep_until((at + HALF_CLOSED_EVERY).into()).await;
+        }
+        *looked_for = Some(Instant::now());
         let Ok((peer, local)) = client.addresses() else { return };
         let looked = tokio::task::spawn_blocking(move || peer::is_gone(peer, local)).await;
         if !matches!(looked, Ok(Ok(false))) {
             return;
-        }
-        tokio::time::sleep(HALF_CLOSED_EVERY).await;
-    }
-}
-
-/// Forwards the client's file as it comes, up to the empty packet. Returns that one's sequence id.
-async fn pass_file(client: &mut Link, upstream: &mut Link, first_sequence_id: u8) -> Result<u8, Ended> {
-    let mut passage = Passage::up_to_empty(first_sequence_id);
-    loop {
-        let passed = passage.feed(client.unread()).map_err(client_fault)?;
-        if passed.ended {
-            upstream.expect_exchange(passage.last_sequence_id().wrapping_add(1));
-        }
-        client.forward(passed.consumed, upstream).await.map_err(Ended::Server)?;
-        if passed.ended {
-            return Ok(passage.last_sequence_id());
-        }
-        if client.fill().await.map_err(|error| Ended::Client(error.into()))? == 0 {
-            return Err(Ended::Client(LinkError::ClosedWithin));
         }
     }
 }

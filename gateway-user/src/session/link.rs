@@ -18,6 +18,7 @@ use portreeve_mysql::{ProtocolError, limits::HEADER_LEN};
 use rustls::ServerConfig;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
+use zeroize::Zeroize as _;
 
 use crate::tls::{self, Facts, HANDSHAKE_MAX, HandshakeError, ServerTls};
 use codec::Codec;
@@ -156,6 +157,15 @@ impl Link {
         }
     }
 
+    /// As [`Link::consume`], of what may hold a password.
+    pub(super) fn consume_secret(&mut self, count: usize) {
+        let end = self.used.saturating_add(count).min(self.inbox.len());
+        if let Some(secret) = self.inbox.get_mut(self.used..end) {
+            secret.zeroize();
+        }
+        self.consume(count);
+    }
+
     /// Reads what is there, waiting for at least one byte. 0 means that the peer sends no more. Cancel safe.
     pub(super) async fn fill(&mut self) -> io::Result<usize> {
         self.make_room(if self.crowded { BUFFER_BUSY } else { 1 });
@@ -166,17 +176,6 @@ impl Link {
         self.ended = read == 0;
         self.crowded = self.inbox.len() == self.inbox.capacity();
         Ok(read)
-    }
-
-    /// Reads on until that many bytes are unread, at least.
-    pub(super) async fn at_least(&mut self, count: usize) -> Result<(), LinkError> {
-        while self.unread().len() < count {
-            self.make_room(count.saturating_sub(self.unread().len()).min(BUFFER_BUSY));
-            if self.fill().await? == 0 {
-                return Err(if self.unread().is_empty() { LinkError::Closed } else { LinkError::ClosedWithin });
-            }
-        }
-        Ok(())
     }
 
     /// Whether the peer has said that it sends no more.

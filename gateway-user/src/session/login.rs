@@ -275,7 +275,7 @@ async fn receive(link: &mut Link, within: Duration) -> Result<Option<(Vec<u8>, u
     let wire_len = wire_len?;
     let Framed::Packet(packet) = packet::frame(link.unread(), LOGIN_PACKET_MAX)? else { return Err(LinkError::Closed) };
     let received = (packet.payload.into_owned(), packet.last_sequence_id);
-    link.consume(wire_len);
+    link.consume_secret(wire_len);
     Ok(Some(received))
 }
 

@@ -33,13 +33,12 @@ pub(super) fn texts<'a>(values: &[Value<'a>]) -> Vec<Text<'a>> {
 
 /// Attributes of a statement, as `name=value`.
 pub(super) fn attributes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Vec<Text<'static>> {
-    let text = |attribute: Attribute<'a>| {
-        let name = String::from_utf8_lossy(attribute.name);
-        owned(format!("{name}={}", attribute.value), PARAMETER_KEPT_MAX)
-    };
     let mut left = PARAMETERS_KEPT_MAX;
     attributes
-        .map(text)
+        .map(|attribute| {
+            let name = attribute.name.get(..PARAMETER_KEPT_MAX).unwrap_or(attribute.name);
+            owned(format!("{}={}", String::from_utf8_lossy(name), shown(attribute.value)), PARAMETER_KEPT_MAX)
+        })
         .take_while(|text| {
             left = left.saturating_sub(text.kept().len());
             left > 0
@@ -59,23 +58,38 @@ pub(super) fn of_rows(rows: &mut BulkRows<'_>) -> Result<Vec<Text<'static>>, Pro
         if left == 0 {
             continue;
         }
-        let shown: Vec<_> = values.iter().map(shown_in_bulk).collect();
-        let text = owned(format!("({})", shown.join(", ")), left.min(PARAMETER_KEPT_MAX));
+        let text = row(&values, left.min(PARAMETER_KEPT_MAX));
         left = left.saturating_sub(text.kept().len());
         texts.push(text);
     }
     Ok(texts)
 }
 
-/// A value of any length takes a bounded time and room to show.
-fn shown_in_bulk(value: &BulkValue<'_>) -> String {
-    match value {
-        BulkValue::Value(Value::Bytes(bytes)) => {
-            Value::Bytes(bytes.get(..PARAMETER_KEPT_MAX).unwrap_or(bytes)).to_string()
+/// One row, no more of it than is kept: what is behind is not looked at.
+fn row(values: &[BulkValue<'_>], max: usize) -> Text<'static> {
+    let mut text = "(".to_owned();
+    for (index, value) in values.iter().enumerate() {
+        if text.len() > max {
+            break;
         }
-        BulkValue::Value(value) => value.to_string(),
-        BulkValue::Default => "DEFAULT".to_owned(),
-        BulkValue::Ignore => "IGNORE".to_owned(),
+        if index > 0 {
+            text.push_str(", ");
+        }
+        match value {
+            BulkValue::Value(value) => text.push_str(&shown(*value)),
+            BulkValue::Default => text.push_str("DEFAULT"),
+            BulkValue::Ignore => text.push_str("IGNORE"),
+        }
+    }
+    text.push(')');
+    owned(text, max)
+}
+
+/// A value of any length takes a bounded time and room to show.
+fn shown(value: Value<'_>) -> String {
+    match value {
+        Value::Bytes(bytes) => Value::Bytes(bytes.get(..PARAMETER_KEPT_MAX).unwrap_or(bytes)).to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -105,6 +119,7 @@ fn owned(text: String, max: usize) -> Text<'static> {
     let length = text.len() as u64;
     let mut bytes = text.into_bytes();
     bytes.truncate(max);
+    bytes.shrink_to_fit();
     Text { truncated: (bytes.len() as u64) < length, bytes: Cow::Owned(bytes), length, redacted: false }
 }
 

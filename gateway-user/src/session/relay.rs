@@ -1,16 +1,21 @@
 //! The command phase: one command at a time, in order; its answer forwarded byte for byte.
 
-use std::{convert::Infallible, rc::Rc, time::Instant};
+use std::{
+    convert::Infallible,
+    rc::Rc,
+    time::{Duration, Instant},
+};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
     capabilities::Negotiated,
     command::{Command, LongDataHead},
-    limits::{HEADER_LEN, PACKET_PAYLOAD_MAX},
+    limits::{HEADER_LEN, HELD_PACKET_MAX, PACKET_PAYLOAD_MAX},
     login::ServerLeg,
     outcome::ErrorPacket,
     packet::{self, Framed, Packet},
 };
+use tokio::time::timeout;
 
 use super::{
     Ended, Verdicts,
@@ -27,6 +32,12 @@ use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 
 /// Payload bytes of one command. A statement is judged whole, so that it is held whole.
 pub(super) const COMMAND_MAX: usize = 64 * 1024 * 1024;
+/// How long a client may pause within a command or a file. The servers' own `net_read_timeout` is 30 s by default.
+const CLIENT_PAUSE_MAX: Duration = Duration::from_secs(60);
+/// How long a server may take over the error that it ends a session with.
+const LAST_WORD_MAX: Duration = Duration::from_secs(5);
+/// The whole packet.
+pub(super) const COM_QUIT: &[u8] = b"\x01\0\0\0\x01";
 /// Bytes of the statement's id behind header and command byte.
 pub(super) const STATEMENT_ID_AT: usize = HEADER_LEN + 1;
 
@@ -44,6 +55,10 @@ pub(super) struct Session<'a> {
     /// In the register of connections for as long as the session lives.
     pub(super) connection: Connection<'a>,
     pub(super) commands: Commands,
+    /// Number of the statement that the server is at work on.
+    pub(super) running: Option<u64>,
+    /// When the client was last looked for, once it had said that it sends no more.
+    pub(super) looked_for: Option<Instant>,
 }
 
 impl<'a> Session<'a> {
@@ -60,7 +75,7 @@ impl<'a> Session<'a> {
         scope: Rc<Scope>,
     ) -> Self {
         let commands = Commands::new(arrival.id.clone(), route.destination, verdicts, scope);
-        Self { arrival, upstream, route, workload, client, leg, connection, commands }
+        Self { arrival, upstream, route, workload, client, leg, connection, commands, running: None, looked_for: None }
     }
 
     pub(super) fn bytes_to_server(&self) -> u64 {
@@ -89,16 +104,16 @@ impl<'a> Session<'a> {
         if let Some(head) = self.streamed_head().await? {
             return Box::pin(self.stream_long_data(&head)).await;
         }
-        let wire_len = match self.arrival.client.packet(COMMAND_MAX).await {
+        let wire_len = match self.whole_command().await {
             Ok(wire_len) => wire_len,
             // Most likely a command over the bound, judged by its header: the client is still sending it.
-            Err(LinkError::Protocol(error)) => {
+            Err(Ended::Client(LinkError::Protocol(error))) => {
                 let full_packets = self.arrival.client.unread().len() / (HEADER_LEN + PACKET_PAYLOAD_MAX);
                 // Sequence ids wrap.
                 let next_sequence_id = (full_packets as u8).wrapping_add(1);
                 return Err(Box::pin(self.end_unreadable(error, next_sequence_id)).await);
             }
-            Err(error) => return Err(Ended::Client(error)),
+            Err(ended) => return Err(ended),
         };
         self.take_command(gateway, wire_len).await
     }
@@ -153,13 +168,15 @@ impl<'a> Session<'a> {
             }
             Action::ChangeUser => {
                 let request = packet.payload.into_owned();
-                client.consume(wire_len);
+                client.consume_secret(wire_len);
                 Box::pin(self.change_user(gateway, request.into(), next_sequence_id)).await
             }
             Action::Replicate { number } => Box::pin(self.replicate(number, wire_len)).await,
             Action::Quit => {
-                // The server is told, so that it does not count an aborted connection.
-                let _ = self.forward_command(wire_len, None, next_sequence_id).await;
+                // The server is told, so that it does not count an aborted connection, in the gateway's own words: what stands
+                // behind the client's is no part of them.
+                self.upstream.begin_exchange(1);
+                let _ = self.upstream.send(COM_QUIT).await;
                 Err(Ended::ClientQuit)
             }
         }
@@ -204,13 +221,42 @@ impl<'a> Session<'a> {
 
     /// The head of a command that is not held whole: long data of any length passes in a buffer's worth of memory.
     async fn streamed_head(&mut self) -> Result<Option<LongDataHead>, Ended> {
-        let client = &mut self.arrival.client;
-        client.at_least(HEADER_LEN).await.map_err(Ended::Client)?;
-        if client.has_short_packet() || client.announced() < LongDataHead::LEN {
+        while self.arrival.client.unread().len() < HEADER_LEN {
+            self.more_of_client().await?;
+        }
+        if self.arrival.client.has_short_packet() || self.arrival.client.announced() < LongDataHead::LEN {
             return Ok(None);
         }
-        client.at_least(HEADER_LEN + LongDataHead::LEN).await.map_err(Ended::Client)?;
-        LongDataHead::parse(client.unread().get(HEADER_LEN..).unwrap_or_default()).map_err(client_fault)
+        while self.arrival.client.unread().len() < HEADER_LEN + LongDataHead::LEN {
+            self.more_of_client().await?;
+        }
+        LongDataHead::parse(self.arrival.client.unread().get(HEADER_LEN..).unwrap_or_default()).map_err(client_fault)
+    }
+
+    /// Reads on until a whole command is at the front of what the client sent. Returns the bytes it takes on the wire.
+    async fn whole_command(&mut self) -> Result<usize, Ended> {
+        loop {
+            match packet::frame(self.arrival.client.unread(), COMMAND_MAX).map_err(client_fault)? {
+                Framed::Packet(packet) => return Ok(packet.wire_len),
+                Framed::Incomplete { .. } => self.more_of_client().await?,
+            }
+        }
+    }
+
+    /// Reads on from a client that is in the middle of something, and hears the server end the session meanwhile. A client
+    /// that stops there is not waited for: a server would not do so either (`net_read_timeout`).
+    pub(super) async fn more_of_client(&mut self) -> Result<(), Ended> {
+        let client = &mut self.arrival.client;
+        let server_read = tokio::select! {
+            biased;
+            read = client.fill() => match read.map_err(|error| Ended::Client(error.into()))? {
+                0 => return Err(Ended::Client(LinkError::ClosedWithin)),
+                _ => return Ok(()),
+            },
+            read = self.upstream.fill() => read.map_err(|error| Ended::Server(error.into()))?,
+            () = tokio::time::sleep(CLIENT_PAUSE_MAX) => return Err(Ended::ClientPause),
+        };
+        Err(Box::pin(self.server_spoke(server_read)).await)
     }
 
     /// The server speaks first only to end the session (`wait_timeout`, `KILL`, shutdown): the client reads what it
@@ -219,9 +265,10 @@ impl<'a> Session<'a> {
         if read == 0 {
             return Ended::Server(LinkError::Closed);
         }
-        let wire_len = match self.upstream.packet(COMMAND_MAX).await {
-            Ok(wire_len) => wire_len,
-            Err(error) => return Ended::Server(error),
+        let wire_len = match timeout(LAST_WORD_MAX, self.upstream.packet(HELD_PACKET_MAX)).await {
+            Ok(Ok(wire_len)) => wire_len,
+            Ok(Err(error)) => return Ended::Server(error),
+            Err(_) => return Ended::Server(LinkError::ClosedWithin),
         };
         let payload = self.upstream.unread().get(HEADER_LEN..wire_len).unwrap_or_default();
         match ErrorPacket::parse(payload) {
@@ -254,7 +301,7 @@ impl<'a> Session<'a> {
     /// The answer is with the client, and what it was cannot be recorded: the next command is where the client can be
     /// told, and that one is not forwarded, for the recording would have a gap before it.
     pub(super) async fn end_unrecorded(&mut self, ended: Ended) -> Ended {
-        if self.wait_for_command().await.is_err() || self.arrival.client.packet(COMMAND_MAX).await.is_err() {
+        if self.wait_for_command().await.is_err() || self.whole_command().await.is_err() {
             return ended;
         }
         let command = packet::frame(self.arrival.client.unread(), COMMAND_MAX);

@@ -33,10 +33,9 @@ impl Session<'_> {
         let length = client.announced().saturating_sub(LongDataHead::LEN);
         let kept = parameters::beginning_of_long_data(data, length).into_owned();
         let action = self.commands.send_long_data(&mut self.arrival.journal, head.statement, head.parameter, kept)?;
-        let client = &mut self.arrival.client;
         let forward = match action {
             Action::ForwardUnanswered { statement_id: Some(id) } => {
-                client.overwrite(STATEMENT_ID_AT, &id.to_le_bytes());
+                self.arrival.client.overwrite(STATEMENT_ID_AT, &id.to_le_bytes());
                 self.upstream.begin_exchange(1);
                 true
             }
@@ -44,6 +43,7 @@ impl Session<'_> {
         };
         let mut passage = Passage::one_packet(0);
         loop {
+            let client = &mut self.arrival.client;
             let passed = passage.feed(client.unread()).map_err(client_fault)?;
             match forward {
                 true => client.forward(passed.consumed, &mut self.upstream).await.map_err(Ended::Server)?,
@@ -52,9 +52,7 @@ impl Session<'_> {
             if passed.ended {
                 return Ok(());
             }
-            if client.fill().await.map_err(|error| Ended::Client(error.into()))? == 0 {
-                return Err(Ended::Client(LinkError::ClosedWithin));
-            }
+            self.more_of_client().await?;
         }
     }
 
@@ -91,7 +89,10 @@ impl Session<'_> {
                     let progress = response.feed(self.upstream.unread()).map_err(server_fault)?;
                     self.upstream.forward(progress.consumed, client).await.map_err(Ended::Client)?;
                     match progress.state {
-                        State::Complete => return Ok(()),
+                        State::Complete if self.upstream.unread().is_empty() => return Ok(()),
+                        State::Complete => {
+                            return Err(server_fault(Misbehaviour::UnexpectedPacket("after an answer").into()));
+                        }
                         State::More => {}
                         State::LocalInfile => return Err(server_fault(Misbehaviour::UnrequestedLocalInfile.into())),
                     }

@@ -43,7 +43,7 @@ class Connector {
         }
         reconnect();
         if (!"off".equals(System.getenv("MATRIX_TLS"))) {
-            try (Connection db = connect("&sslMode=trust")) {
+            try (Connection db = connect("&useSsl=true&trustServerCertificate=true")) {
                 tell("tls", "rows", ask(db, "SELECT 'by tls'"));
             }
         }

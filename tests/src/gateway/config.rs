@@ -14,6 +14,8 @@ use std::{
 pub struct GatewayConfig {
     /// The guarded ports.
     pub ports: Vec<u16>,
+    /// More TOML of `[interception]`.
+    pub interception: String,
     /// Which cgroup is which workload.
     pub workloads: Vec<Workload>,
     /// The database servers.
@@ -72,7 +74,14 @@ pub struct Policy {
 
 impl Default for GatewayConfig {
     fn default() -> Self {
-        Self { ports: vec![3306], workloads: vec![], servers: vec![], policies: vec![], extra: String::new() }
+        Self {
+            ports: vec![3306],
+            interception: String::new(),
+            workloads: vec![],
+            servers: vec![],
+            policies: vec![],
+            extra: String::new(),
+        }
     }
 }
 
@@ -108,11 +117,12 @@ impl GatewayConfig {
 
     fn toml(&self, dir: &Path) -> String {
         let mut text = format!(
-            "trust_domain = \"example.org\"\nstate_dir = {}\nrun_dir = {}\n{}\n\n[interception]\nports = {:?}\n",
+            "trust_domain = \"example.org\"\nstate_dir = {}\nrun_dir = {}\n{}\n\n[interception]\nports = {:?}\n{}\n",
             string(&dir.join("state").to_string_lossy()),
             string(&dir.join("run").to_string_lossy()),
             self.extra,
-            self.ports
+            self.ports,
+            self.interception
         );
         for workload in &self.workloads {
             let cgroup = string(&workload.cgroup.to_string_lossy());

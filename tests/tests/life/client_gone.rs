@@ -16,10 +16,10 @@ const SLEEP: &str = "SELECT SLEEP(60)";
 /// To be told from the others at the shared server.
 const CLIENTS_SLEEP: &str = "SELECT SLEEP(61)";
 
-type Leave = fn(Wire);
+/// A way to leave, and its name.
+type Leaving = (&'static str, fn(Wire));
 
-/// Ways to leave, by name.
-const LEAVING: [(&str, Leave); 4] = [
+const LEAVING: [Leaving; 4] = [
     ("killed", |wire| wire.kill9().unwrap()),
     ("reset", |wire| wire.reset().unwrap()),
     ("closed", drop),

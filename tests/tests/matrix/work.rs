@@ -130,4 +130,9 @@ fn check_recorded(client: &Client, scene: &Scene) {
     let texts = records.iter().filter_map(|record| record["sql"]["text"].as_str());
     let seen = texts.filter(|text| text.contains(client.recorded)).count();
     assert!(seen > 0, "{}: `{}` is in no record", client.name, client.recorded);
+    // What a client believes of its connection is its own matter; the gateway knows how it was carried.
+    for (step, leg) in [("tls", "client_tls"), ("compression", "client_compression")] {
+        let carried = records.iter().any(|record| record["record"] == "transport" && record[leg].is_string());
+        assert!(carried || !client.steps().contains(&step), "{}: no session had {leg}", client.name);
+    }
 }

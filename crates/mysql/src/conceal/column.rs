@@ -10,8 +10,6 @@ const FIXED_LEN: u64 = 0x0C;
 /// What of a column's definition (manual, "Protocol::ColumnDefinition41") decides how it is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ColumnDefinition<'a> {
-    /// Empty for what is no column of a table.
-    pub(crate) org_table: &'a [u8],
     pub(crate) name: &'a [u8],
     /// `None` for a type that nobody knows.
     pub(crate) column_type: Option<ColumnType>,
@@ -23,10 +21,9 @@ impl<'a> ColumnDefinition<'a> {
     /// `extended`: whether MariaDB's `EXTENDED_METADATA` is in force, which puts one more field before the fixed part.
     pub(crate) fn parse(payload: &'a [u8], extended: bool) -> Result<Self, ProtocolError> {
         let mut reader = Reader::new("column definition", payload);
-        for field in ["catalog", "schema", "table"] {
+        for field in ["catalog", "schema", "table", "original table"] {
             reader.lenenc_bytes(field)?;
         }
-        let org_table = reader.lenenc_bytes("original table")?;
         let name = reader.lenenc_bytes("name")?;
         reader.lenenc_bytes("original name")?;
         if extended {
@@ -41,7 +38,7 @@ impl<'a> ColumnDefinition<'a> {
         let flags_at = payload.len().saturating_sub(reader.rest().len());
         // Flags, decimals, filler. COM_FIELD_LIST has the default value behind.
         reader.array::<5>("flags")?;
-        Ok(Self { org_table, name, column_type, flags_at })
+        Ok(Self { name, column_type, flags_at })
     }
 
     /// The same definition for a column that may be NULL; `None` when it may be already.

@@ -141,8 +141,7 @@ impl Treatment {
         let plain: Vec<u8> = name.iter().copied().filter(|byte| !matches!(byte, b'`' | b' ' | b'\t' | b'\n')).collect();
         match plain.strip_prefix(b"@@") {
             Some(variable) if is_variable(without_scope(variable)) => Self::Hidden,
-            // A table's own column of that name is the application's.
-            None if definition.org_table.is_empty() && is_variable(&plain) => Self::Hidden,
+            // A bare name, `socket` say, is the application's: of a column, or of what it makes of one.
             Some(_) | None => Self::Shown,
         }
     }

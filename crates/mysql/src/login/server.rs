@@ -25,6 +25,8 @@ pub struct ServerLeg {
     /// The greeting's nonce: what a server without plugins hashes over for good.
     pub nonce: [u8; NONCE_LEN],
     pub tls: bool,
+    /// Whether it is known who is behind TLS.
+    pub verified: bool,
 }
 
 /// What to do after a packet of the server.
@@ -60,6 +62,7 @@ pub struct ServerLogin {
     /// Of the server, as far as the gateway honours them.
     server: Negotiated,
     tls: bool,
+    verified: bool,
     password: Zeroizing<Vec<u8>>,
     /// The first 20 bytes are the OAEP seed, which must stay secret; the rest is the client's nonce of `parsec`.
     seed: Zeroizing<[u8; LOGIN_SEED_LEN]>,
@@ -110,6 +113,7 @@ impl ServerLogin {
             first_plugin,
             server: offered(greeting.capabilities),
             tls,
+            verified: false,
             password: Zeroizing::new(password.to_vec()),
             seed: Zeroizing::new(seed),
             plugin: first_plugin.into(),
@@ -121,6 +125,14 @@ impl ServerLogin {
         }
     }
 
+    /// Says whether the server's certificate was verified: only then does it get the password by `mysql_clear_password`,
+    /// which any server may ask for.
+    #[must_use]
+    pub const fn verified(mut self, verified: bool) -> Self {
+        self.verified = verified;
+        self
+    }
+
     /// Prepares a change of user on `leg`, to be begun by [`ServerLogin::change_user_request`].
     #[must_use]
     pub fn change_user(leg: &ServerLeg, password: &[u8], seed: [u8; LOGIN_SEED_LEN]) -> Self {
@@ -129,6 +141,7 @@ impl ServerLogin {
             first_plugin: ClientPlugin::Native,
             server: leg.capabilities,
             tls: leg.tls,
+            verified: leg.verified,
             password: Zeroizing::new(password.to_vec()),
             seed: Zeroizing::new(seed),
             plugin: Plugin::Native,
@@ -226,7 +239,7 @@ impl ServerLogin {
             // The empty packet asks for the account's salt.
             Plugin::Parsec => (State::AwaitingSalt { nonce: plugin.nonce(data)? }, Zeroizing::default()),
             // Whatever nonce came with it is not used.
-            Plugin::Clear if self.tls => (State::Answered, plugin::c_string(&self.password)),
+            Plugin::Clear if self.tls && self.verified => (State::Answered, plugin::c_string(&self.password)),
             Plugin::Clear => return Err(Unsupported::CleartextWithoutTls { name: plugin.name() }.into()),
         })
     }

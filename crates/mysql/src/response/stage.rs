@@ -124,6 +124,10 @@ impl Stage {
                 Handling::LocalInfile { max: LOCAL_INFILE_NAME_MAX.saturating_add(1) }
             }
             Self::Rows { .. } | Self::FieldList if is_end => DECIDE,
+            // A definition starts with the length of its catalog's name. Some clients read definitions up to an EOF.
+            Self::Columns { .. } | Self::PreparedColumns { .. } | Self::PreparedParameters { .. } if is_end => {
+                return Err(unexpected());
+            }
             // A text row may start with the byte of EOF, when its first value has 16 MiB or more: then so has the packet.
             Self::Rows { .. } if layout.expect.is_binary() && first != 0 => {
                 return Err(ProtocolError::malformed("binary row", "header", Fault::Invalid));

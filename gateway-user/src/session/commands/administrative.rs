@@ -54,6 +54,12 @@ impl Commands {
         journal: &mut Journal,
         command: &Command<'_>,
     ) -> Result<Action, Ended> {
+        if let Command::CreateDb { schema } | Command::DropDb { schema } = command
+            && std::str::from_utf8(schema).is_err()
+        {
+            let why = "a schema's name that is not UTF-8";
+            return self.refuse_with(gateway, journal, Recorded::Refused { code: 0 }, None, why);
+        }
         let Some(Asked { byte, action, resource, text, then }) = asked(command) else {
             return self.refuse_with(gateway, journal, Recorded::Refused { code: 0 }, None, "this command");
         };

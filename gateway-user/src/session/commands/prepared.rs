@@ -26,6 +26,8 @@ use crate::{
 
 /// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
 const PREPARED_MAX: usize = 4096;
+/// Parameters of them in all: their types are remembered.
+const PARAMETERS_MAX: usize = 1024 * 1024;
 const COM_STMT_EXECUTE: u8 = 0x17;
 const COM_STMT_BULK_EXECUTE: u8 = 0xFA;
 
@@ -73,7 +75,8 @@ impl Commands {
         let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
-        if self.prepared.len() >= PREPARED_MAX {
+        let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
+        if self.prepared.len() >= PREPARED_MAX || parameters >= PARAMETERS_MAX {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
@@ -224,7 +227,10 @@ impl Commands {
             self.unknown_statement(journal, Recorded::SendLongData, statement)?;
             return Ok(Action::Drop);
         };
-        prepared.long_data.insert(parameter);
+        // Servers refuse any other when the statement is executed.
+        if parameter < prepared.parameters {
+            prepared.long_data.insert(parameter);
+        }
         journal.arrived(Arrived {
             command: Recorded::SendLongData,
             prepared: Some(prepared.number),

@@ -13,6 +13,9 @@ use super::{BUFFER_BUSY, BUFFER_IDLE, stream::Stream};
 /// Bytes of a compressed packet's header, of which the first three are the length behind it.
 const HEADER_LEN: usize = 7;
 
+/// Compressed packets whose ends are remembered; of more, which none but a hostile peer sends for one command, only the last.
+const ENDS_MAX: usize = 16 * 1024;
+
 /// Both directions of a leg.
 #[derive(Debug)]
 pub(super) struct Codec {
@@ -132,8 +135,9 @@ impl Codec {
 
     fn note_end(&mut self) {
         let id = self.decompressor.last_sequence_id();
+        let crowded = self.ends.len() >= ENDS_MAX;
         match self.ends.back_mut() {
-            Some((end, last)) if *last == id => *end = self.read,
+            Some((end, last)) if crowded || *last == id => (*end, *last) = (self.read, id),
             Some(_) | None => self.ends.push_back((self.read, id)),
         }
     }

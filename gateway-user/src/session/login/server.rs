@@ -18,7 +18,7 @@ use tokio::{
 
 use super::{Compressed, random, receive};
 use crate::{
-    config::{Compression, Server},
+    config::{Compression, Server, Tls},
     gateway::Gateway,
     session::{
         Ended,
@@ -93,8 +93,12 @@ pub(in crate::session) async fn log_in(
     let offers_tls = greeting.capabilities.has(Capabilities::CLIENT_SSL);
     let demanded = gateway.servers_tls.demanded(route.server, offers_tls);
     let server_tls = demanded.map_err(|not_offered| LoginFailure::Insecure(not_offered.to_string()))?;
+    let verified = match route.server.tls {
+        Tls::Disabled | Tls::Required => false,
+        Tls::VerifyCa | Tls::VerifyIdentity => true,
+    };
     let seed = random::<LOGIN_SEED_LEN>().map_err(LoginFailure::Broken)?;
-    let mut login = ServerLogin::new(greeting, route.password, server_tls.is_some(), seed);
+    let mut login = ServerLogin::new(greeting, route.password, server_tls.is_some(), seed).verified(verified);
     let compressed = compression(route.server, wanted.client_compressed);
     let request = LoginRequest {
         capabilities: Compressed::ask(compressed, wanted.capabilities),
@@ -121,7 +125,7 @@ pub(in crate::session) async fn log_in(
     if let Some(compressed) = compressed {
         compressed.begin(link);
     }
-    let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls: tls.is_some() };
+    let leg = ServerLeg { capabilities, nonce: greeting.nonce, tls: tls.is_some(), verified };
     Ok(LoggedIn { ok, leg, tls, compressed })
 }
 

@@ -186,7 +186,7 @@ fn the_password_is_not_in_the_debug_text() {
 }
 
 fn tls_login(payload: &[u8]) -> ServerLogin {
-    ServerLogin::new(&greeting(payload), PASSWORD, true, SEED)
+    ServerLogin::new(&greeting(payload), PASSWORD, true, SEED).verified(true)
 }
 
 fn long_switch_to(plugin: &str) -> Vec<u8> {
@@ -230,16 +230,17 @@ fn an_empty_sha256_password_is_one_nul() {
 }
 
 #[test]
-fn the_clear_password_goes_over_tls_only() {
+fn the_clear_password_goes_over_tls_to_a_verified_server_only() {
     for switch in [&b"\xfemysql_clear_password"[..], b"\xfemysql_clear_password\0", &switch_to("mysql_clear_password")]
     {
         let mut server = tls_login(samples::MARIADB_GREETING);
         assert_eq!(server.answer(switch), sent(*b"s3cret\0"));
         assert_eq!(server.answer(&ok()), Ok(ServerStep::Done));
-        let mut server = login(samples::MARIADB_GREETING);
-        let refusal = Unsupported::CleartextWithoutTls { name: "mysql_clear_password" };
-        assert_eq!(server.answer(switch), Err(refusal.into()));
-        assert!(server.password.is_empty());
+        for mut server in [login(samples::MARIADB_GREETING), tls_login(samples::MARIADB_GREETING).verified(false)] {
+            let refusal = Unsupported::CleartextWithoutTls { name: "mysql_clear_password" };
+            assert_eq!(server.answer(switch), Err(refusal.into()));
+            assert!(server.password.is_empty());
+        }
     }
 }
 
@@ -312,7 +313,7 @@ fn what_a_plugin_does_not_expect_ends_the_login() {
         (false, long_switch_to("parsec"), Some(b"\x01".to_vec())),
         (false, long_switch_to("parsec"), Some(salt[..salt.len() - 1].to_vec())),
     ] {
-        let mut server = ServerLogin::new(&greeting(samples::MARIADB_GREETING), PASSWORD, tls, SEED);
+        let mut server = ServerLogin::new(&greeting(samples::MARIADB_GREETING), PASSWORD, tls, SEED).verified(tls);
         let switched = server.answer(&switch);
         let result = match &packet {
             None => switched,
@@ -374,7 +375,7 @@ fn compression_is_asked_for_as_the_caller_says() {
 }
 
 fn leg(capabilities: Capabilities) -> ServerLeg {
-    ServerLeg { capabilities: capabilities.into(), nonce: *NONCE, tls: false }
+    ServerLeg { capabilities: capabilities.into(), nonce: *NONCE, tls: false, verified: false }
 }
 
 fn change() -> ChangeUserRequest<'static> {
