@@ -39,10 +39,9 @@ fn contains(bytes: &[u8], part: &str) -> bool {
 }
 
 /// Names the server's socket, in text and as a prepared statement: neither has its path.
-const ASKING: [&str; 10] = [
+const ASKING: [&str; 9] = [
     "SELECT @@max_allowed_packet,@@wait_timeout,@@socket",
     "SELECT @@SOCKET, @@global.socket, @@`socket`, @@GLOBAL . Socket",
-    "SELECT @@socket AS socket",
     "SELECT @@socket LIMIT 1",
     "SELECT 1, @@socket, 'beside'",
     "SHOW VARIABLES LIKE 'socket'",
