@@ -24,16 +24,14 @@ const COM_QUERY: u8 = 0x03;
 impl Session<'_> {
     /// Has the server end the connection, if the configuration says so, and records what came of it. A recording that
     /// cannot be written has its error told where the session ends.
-    pub(super) async fn abandon(&mut self, gateway: &Gateway, number: u64) {
+    pub(super) async fn abandon(&mut self, gateway: &Gateway, number: u64, why: &str) {
         let id = self.connection.id();
         let (killed, detail) = match self.route.server.on_client_gone {
-            OnClientGone::Finish => (false, "the client left; the server may finish".to_owned()),
+            OnClientGone::Finish => (false, format!("{why}; the server may finish")),
             OnClientGone::Kill => match timeout(KILL_MAX, self.kill(gateway, id)).await {
-                Ok(Ok(())) => (true, format!("the client left; connection {id} was killed at the server")),
-                Ok(Err(why)) => (false, format!("the client left; connection {id} could not be killed: {why}")),
-                Err(_) => {
-                    (false, format!("the client left; no kill of connection {id} within {} s", KILL_MAX.as_secs()))
-                }
+                Ok(Ok(())) => (true, format!("{why}; connection {id} was killed at the server")),
+                Ok(Err(error)) => (false, format!("{why}; connection {id} could not be killed: {error}")),
+                Err(_) => (false, format!("{why}; no kill of connection {id} within {} s", KILL_MAX.as_secs())),
             },
         };
         if !killed && self.route.server.on_client_gone == OnClientGone::Kill {

@@ -72,7 +72,7 @@ impl Session<'_> {
         let summary = response.summary();
         let first_byte = first_byte.unwrap_or_default();
         if abandoned || matches!(ended, Err(Ended::Client(_))) {
-            Box::pin(self.abandon(gateway, forwarded.number)).await;
+            Box::pin(self.abandon(gateway, forwarded.number, "the client left")).await;
         }
         self.running = None;
         let recorded = self.arrival.journal.answered(forwarded.number, summary, first_byte, sent.elapsed());

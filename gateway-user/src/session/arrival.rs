@@ -123,8 +123,8 @@ impl Arrival {
             Err(ended) => return ended,
         };
         let Err(ended) = until_revoked(workload, session.relay(gateway)).await;
-        if let (Ended::Revoked(_), Some(number)) = (&ended, session.running) {
-            Box::pin(session.abandon(gateway, number)).await;
+        if let (Ended::Revoked(why), Some(number)) = (&ended, session.running) {
+            Box::pin(session.abandon(gateway, number, why)).await;
         }
         *bytes_to_server = session.bytes_to_server();
         ended

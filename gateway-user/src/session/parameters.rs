@@ -139,6 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn a_row_is_cut_at_its_bound_whatever_is_behind() {
+        let long = vec![b'x'; 3 * PARAMETER_KEPT_MAX];
+        let values = vec![BulkValue::Value(Value::Bytes(&long)); 1000];
+        let text = row(&values, PARAMETER_KEPT_MAX);
+        assert_eq!((text.kept().len(), text.truncated), (PARAMETER_KEPT_MAX, true));
+        let short = row(&[BulkValue::Value(Value::Int(7)), BulkValue::Default, BulkValue::Ignore], PARAMETER_KEPT_MAX);
+        assert_eq!((short.kept(), short.truncated), (&b"(7, DEFAULT, IGNORE)"[..], false));
+    }
+
+    #[test]
+    fn an_attribute_is_cut_before_it_is_shown() {
+        let long = vec![b'\n'; 3 * PARAMETER_KEPT_MAX];
+        let texts = attributes([Attribute { name: &long, value: Value::Bytes(&long) }].into_iter());
+        assert_eq!((texts[0].kept().len(), texts[0].truncated), (PARAMETER_KEPT_MAX, true));
+    }
+
+    #[test]
     fn all_values_together_stay_within_their_bound() {
         let long = vec![b'x'; PARAMETER_KEPT_MAX];
         let values = vec![Value::Bytes(&long); PARAMETERS_KEPT_MAX / PARAMETER_KEPT_MAX + 1];

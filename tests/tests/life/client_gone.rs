@@ -1,9 +1,10 @@
 //! A client that leaves while its statement runs takes it along, unless the configuration says otherwise.
 
 use super::{
-    EVERYTHING, FLAVOURS, QUERY, connections, execute, records, scene, scene_with, session, wait_running, wait_until,
+    EVERYTHING, FLAVOURS, QUERY, connection_id, connections, execute, records, scene, scene_with, session,
+    wait_running, wait_until,
 };
-use portreeve_tests::{process, scene::Scene, servers::Flavour, wire::Wire};
+use portreeve_tests::{cgroup::Cgroup, process, scene::Scene, servers::Flavour, wire::Wire};
 use serde_json::Value;
 use std::{
     process::{Child, Stdio},
@@ -54,6 +55,26 @@ fn the_statement_of_a_client_that_left_is_killed_however_it_left() {
         let closed = records(&scene, "closed", LEAVING.len());
         let by_client = |closed: &Value| closed["reason"].as_str().unwrap().starts_with("client ");
         assert!(closed.iter().all(by_client), "{closed:?}");
+    }
+}
+
+#[test]
+fn the_statement_of_a_workload_that_is_untagged_is_killed() {
+    for flavour in FLAVOURS {
+        let scene = scene(flavour);
+        let visitor = Cgroup::create("visitor").unwrap();
+        let cgroup = visitor.relative().display().to_string();
+        scene.portreeve(&["tag", "--cgroup", &cgroup, "--workload", "visitor", "--group", "reporting"]).unwrap();
+        let mut wire = Wire::login(&visitor, scene.server.address(), "shop").unwrap();
+        let id = connection_id(&mut wire);
+        wire.command(QUERY, SLEEP.as_bytes()).unwrap();
+        wait_running(&scene.server, id);
+        scene.portreeve(&["untag", "--cgroup", &cgroup]).unwrap();
+        let took = wait_until("untagged", || connections(&scene.server, id, false) == 0);
+        assert!(took < SECONDS_MAX, "{flavour:?}: {took:?}");
+        let abandoned = records(&scene, "abandoned", 1);
+        let says = format!("; connection {id} was killed at the server");
+        assert!(abandoned[0]["detail"].as_str().unwrap().ends_with(&says), "{abandoned:?}");
     }
 }
 

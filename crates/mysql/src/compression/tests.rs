@@ -249,6 +249,17 @@ fn a_bomb_makes_no_more_than_a_step_at_a_time() {
 }
 
 #[test]
+fn a_level_that_the_peer_names_costs_no_more_than_the_usual_one() {
+    let compressed = |level| {
+        let mut wire = Vec::new();
+        Compressor::new(Algorithm::Zstd, level).compress(&SQL.repeat(100), &mut wire);
+        wire
+    };
+    assert_eq!(compressed(Some(22)), compressed(None));
+    assert_eq!(compressed(Some(255)), compressed(Some(3)));
+}
+
+#[test]
 fn memory_given_back_is_taken_again() {
     let plain = packet(0, SQL);
     for algorithm in ALGORITHMS {
