@@ -7,12 +7,12 @@ pub(super) fn in_text(text: &str) -> BTreeSet<String> {
     let mut accounts = BTreeSet::new();
     for line in text.lines() {
         let line = line.trim_start().trim_start_matches("--").trim_start();
-        let login = if let Some(rest) = line.strip_prefix("connect") {
+        let login = if let Some(rest) = behind(line, "connect") {
             // connect (name, host, user, password, …), with or without parentheses; not `connection name`.
             rest.starts_with([' ', '\t', '(']).then(|| fields(rest.trim_start().trim_start_matches('('), 2))
         } else {
             // change_user user, password, database
-            line.strip_prefix("change_user ").map(|rest| fields(rest, 0))
+            behind(line, "change_user ").map(|rest| fields(rest, 0))
         };
         match login {
             None => {}
@@ -22,6 +22,12 @@ pub(super) fn in_text(text: &str) -> BTreeSet<String> {
         }
     }
     accounts
+}
+
+/// What follows a command; mysqltest does not mind its case.
+fn behind<'a>(line: &'a str, command: &str) -> Option<&'a str> {
+    let (start, rest) = line.split_at_checked(command.len())?;
+    start.eq_ignore_ascii_case(command).then_some(rest)
 }
 
 /// A user and the password behind it, after so many other fields.
@@ -47,6 +53,7 @@ mod tests {
         check("--connect (con1,localhost,root,secret,test)", &["root with a password"]);
         check("  connect  (con1,127.0.0.1,u,p,test,$PORT,);", &["u"]);
         check("--connect x,localhost,foo", &["foo"]);
+        check("CONNECT (con1,localhost,Foo,,test);", &["Foo"]);
         check("change_user user_1,,test;", &["user_1"]);
         check("change_user root,,test;", &[]);
         check("change_user;", &[]);

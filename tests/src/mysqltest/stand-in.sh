@@ -31,8 +31,8 @@ if [ -n "$PORTREEVE_AS_ROOT" ]; then
   as_root=$out/as-root
   mkdir -p "$as_root/include" && cp "${test%/*}"/*.inc "$test" "$as_root" && cp include/*.inc "$as_root/include" || exit 1
   LC_ALL=C sed -E -i \
-    -e 's/^([[:space:]]*(--)?[[:space:]]*connect([[:space:]]*\(|[[:space:]])[^,(]*,[^,]*,)[^,;)]*(,[^,;)]*)?/\1root,/' \
-    -e 's/^([[:space:]]*(--)?[[:space:]]*change_user)[[:space:]]+[^,;]*(,[^,;]*)?/\1 root,/' \
+    -e 's/^([[:space:]]*(--)?[[:space:]]*connect([[:space:]]*\(|[[:space:]])[^,(]*,[^,]*,)[^,;)]*(,[^,;)]*)?/\1root,/I' \
+    -e 's/^([[:space:]]*(--)?[[:space:]]*change_user)[[:space:]]+[^,;]*(,[^,;]*)?/\1 root,/I' \
     -e '/(^|--)[[:space:]]*exec/ s/(--user=|[[:space:]]-u[[:space:]]*)[^[:space:]]+/\1root/g' \
     -e '/(^|--)[[:space:]]*exec/ s/(--password=|[[:space:]]-p)[^[:space:]]+/--password=/g' \
     "$as_root"/*.test "$as_root"/*.inc "$as_root"/include/*.inc || exit 1
