@@ -88,8 +88,7 @@ impl Run<'_> {
         for entry in fs::read_dir(&self.out).with_context(|| format!("cannot read `{}`", self.out.display()))? {
             let entry = entry.context("cannot read a folder of outputs")?;
             let name = entry.file_name().to_string_lossy().into_owned();
-            let test = name.split('.').next().unwrap_or_default();
-            if entry.path().is_dir() && self.tests.iter().any(|wanted| wanted == test) {
+            if entry.path().is_dir() && self.tests.iter().any(|wanted| wanted == test_of(&name)) {
                 names.push(name);
             }
         }
@@ -146,7 +145,7 @@ impl Report {
         let (word, comment) = rest.split_once(" ]")?;
         let (_, name) = test.trim().split_once('.')?;
         let name = match name.split_once(' ') {
-            Some((name, combination)) => format!("{name}.{}", combination.trim().trim_matches('\'')),
+            Some((name, combination)) => format!("{name}.{}", in_order(combination.trim().trim_matches('\''))),
             None => name.to_owned(),
         };
         Some(Self { name, word: word.trim().into(), comment: comment.trim().into() })
@@ -154,8 +153,25 @@ impl Report {
 
     /// The test without its combination.
     pub fn test(&self) -> &str {
-        self.name.split('.').next().unwrap_or(&self.name)
+        test_of(&self.name)
     }
+
+    /// Whether the runner left it out.
+    pub fn was_not_run(&self) -> bool {
+        ["skipped", "disabled"].contains(&self.word.as_str())
+    }
+}
+
+/// The test in the name of an output or report, without its combination.
+pub(super) fn test_of(name: &str) -> &str {
+    name.split_once('.').map_or(name, |(test, _)| test)
+}
+
+/// The parts of a combination by name, as in the names of outputs: the runner's order differs from one place to another.
+fn in_order(combination: &str) -> String {
+    let mut parts: Vec<_> = combination.split(',').collect();
+    parts.sort_unstable();
+    parts.join(",")
 }
 
 fn lines(stdout: impl Read + Send + 'static) -> Receiver<String> {
@@ -198,6 +214,7 @@ mod tests {
             "main.create_or_replace2 'row'            [ skipped ]  Requires debug build",
             Some(("create_or_replace2.row", "skipped", "Requires debug build")),
         );
+        check("main.innodb_ext_key 'off,covering' [ pass ]  605", Some(("innodb_ext_key.covering,off", "pass", "605")));
         check(
             "main.a 'innodb,on' w1 [ fail ]  timeout after 120 seconds",
             Some(("a.innodb,on' w1", "fail", "timeout after 120 seconds")),

@@ -19,7 +19,9 @@ done
 [ -z "$test" ] && exec "$PORTREEVE_MYSQLTEST" "$@" ${results:+"$results"}
 
 name=${test##*/}
-out=$PORTREEVE_OUT/${name%.test}${MTR_COMBINATIONS:+.$MTR_COMBINATIONS}
+# By name: the runner's own order differs from that of its reports.
+combination=$(echo "$MTR_COMBINATIONS" | tr , '\n' | LC_ALL=C sort | paste -sd ,)
+out=$PORTREEVE_OUT/${name%.test}${combination:+.$combination}
 rm -rf "$out" && mkdir -p "$out" || exit 1
 if [ -n "$PORTREEVE_CGROUP" ]; then
   echo 0 > "$PORTREEVE_CGROUP/cgroup.procs" || exit 1

@@ -1,6 +1,6 @@
 //! The same tests twice directly and once through a daemon, and what is to be said of each.
 
-use super::{Denial, Lane, Output, Report, Run, Suite, Through, first_difference, logins, room, through};
+use super::{Denial, Lane, Output, Report, Run, Suite, Through, first_difference, logins, room, run::test_of, through};
 use anyhow::{Context as _, Result, ensure};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -55,7 +55,7 @@ pub struct Verdict {
 impl Verdict {
     /// The test without its combination.
     pub fn test(&self) -> &str {
-        self.name.split('.').next().unwrap_or(&self.name)
+        test_of(&self.name)
     }
 }
 
@@ -127,11 +127,13 @@ impl Trial<'_> {
     pub fn judge(&self, tests: &[String], said: &mut dyn FnMut(&str)) -> Result<Vec<Verdict>> {
         let mut one = self.direct("direct-1", tests, Manner::default(), said)?;
         // A test that takes too long would take as long twice more.
-        let timed_out = |(name, output): (&String, &Output)| output.timed_out().then(|| too_late(name));
+        let timed_out = |(name, output): (&String, &Output)| {
+            output.timed_out().then(|| verdict(name, Class::NotDeterministic, TOO_LONG.into()))
+        };
         let late: Vec<_> = one.outputs.iter().filter_map(timed_out).collect();
         let is_late = |test: &str| late.iter().any(|verdict| verdict.test() == test);
         let left: Vec<_> = tests.iter().filter(|test| !is_late(test)).cloned().collect();
-        one.outputs.retain(|name, _| !is_late(name.split('.').next().unwrap_or(name)));
+        one.outputs.retain(|name, _| !is_late(test_of(name)));
         one.reports.retain(|report| !is_late(report.test()));
         let other = self.direct("direct-2", &left, Manner::default(), said)?;
         let mut verdicts = self.judge_against([&one, &other], &left, said)?;
@@ -342,13 +344,11 @@ fn reconsider(verdict: &mut Verdict, manner: Manner, otherwise: Option<&Verdict>
                 verdict.class = Class::OtherAccounts;
             }
         }
-        Class::Same
-        | Class::SameAlone
-        | Class::WithTls
-        | Class::OtherAccounts
-        | Class::ByDesign
-        | Class::Skipped
-        | Class::LeftOut => {
+        // What did not run otherwise says nothing of how it is.
+        Class::Skipped | Class::LeftOut => {
+            verdict.why = format!("{}; {}: {}: {}", verdict.why, manner.name(), otherwise.class.name(), otherwise.why);
+        }
+        Class::Same | Class::SameAlone | Class::WithTls | Class::OtherAccounts | Class::ByDesign => {
             verdict.class = if manner.as_root { Class::OtherAccounts } else { Class::WithTls };
         }
     }
@@ -360,31 +360,32 @@ fn by_design(test: &str) -> Option<&'static str> {
     lines.filter_map(|line| line.split_once(": ")).find_map(|(name, reason)| (name == test).then_some(reason))
 }
 
-fn too_late(name: &str) -> Verdict {
-    Verdict {
-        name: name.into(),
-        class: Class::NotDeterministic,
-        why: TOO_LONG.into(),
-        accounts: vec![],
-        denials: vec![],
-    }
-}
-
 fn names(given: [&Given; 3]) -> BTreeSet<String> {
     let reported = given.iter().flat_map(|given| given.reports.iter().map(|report| report.name.clone()));
     reported.chain(given.iter().flat_map(|given| given.outputs.keys().cloned())).collect()
 }
 
+/// Left out, unless the runner says that it was run.
+fn without_outputs(name: &str, given: [&Given; 3]) -> Verdict {
+    let reports = given.iter().flat_map(|given| given.reports.iter().filter(|report| report.name == name));
+    let run = reports.clone().find(|report| !report.was_not_run());
+    let why = run.or(reports.last()).map_or_else(String::new, |report| format!("{}: {}", report.word, report.comment));
+    match run {
+        Some(_) => verdict(name, Class::Differs, format!("it was run, and left nothing to compare: {why}")),
+        None => verdict(name, Class::LeftOut, why),
+    }
+}
+
+fn verdict(name: &str, class: Class, why: String) -> Verdict {
+    Verdict { name: name.into(), class, why, accounts: vec![], denials: vec![] }
+}
+
 fn compare(name: &str, direct: [&Given; 2], through: &Given) -> Verdict {
-    let verdict = |class, why: String| Verdict { name: name.into(), class, why, accounts: vec![], denials: vec![] };
+    let verdict = |class, why| verdict(name, class, why);
     let [one, other] = direct.map(|given| given.outputs.get(name));
     let passed = through.outputs.get(name);
     let (one, other, passed) = match (one, other, passed) {
-        (None, None, None) => {
-            let report = through.reports.iter().find(|report| report.name == name);
-            let why = report.map_or_else(String::new, |report| format!("{}: {}", report.word, report.comment));
-            return verdict(Class::LeftOut, why);
-        }
+        (None, None, None) => return without_outputs(name, [direct[0], direct[1], through]),
         (Some(one), Some(other), Some(passed)) => (one, other, passed),
         (Some(_), Some(_), None) => return verdict(Class::Differs, "it was not run through the daemon".into()),
         _ => return verdict(Class::NotDeterministic, "it was not run in every direct run".into()),
@@ -407,4 +408,38 @@ fn reason(output: &Output) -> String {
     let text = String::from_utf8_lossy(&output.complaints).into_owned() + &String::from_utf8_lossy(&output.text);
     let last = text.lines().rev().find(|line| !line.trim().is_empty());
     text.lines().find_map(|line| line.strip_prefix("reason: ")).or(last).unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lane(name: &str, word: &str) -> Given {
+        let report = Report { name: name.into(), word: word.into(), comment: "7".into() };
+        Given { outputs: BTreeMap::new(), reports: vec![report] }
+    }
+
+    #[test]
+    fn what_left_no_output_is_left_out_only_when_the_runner_left_it_out() {
+        let class = |words: [&str; 3]| {
+            let [one, other, through] = words.map(|word| lane("a.on", word));
+            compare("a.on", [&one, &other], &through).class
+        };
+        assert_eq!(class(["skipped"; 3]), Class::LeftOut);
+        assert_eq!(class(["disabled"; 3]), Class::LeftOut);
+        assert_eq!(class(["pass"; 3]), Class::Differs);
+        assert_eq!(class(["skipped", "skipped", "fail"]), Class::Differs);
+    }
+
+    #[test]
+    fn a_repeat_that_did_not_run_leaves_a_test_differing() {
+        let after = |class| {
+            let mut first = verdict("a", Class::Differs, "line 1".into());
+            reconsider(&mut first, Manner { as_root: true, tls: false }, Some(&verdict("a", class, String::new())));
+            first.class
+        };
+        assert_eq!(after(Class::Skipped), Class::Differs);
+        assert_eq!(after(Class::LeftOut), Class::Differs);
+        assert_eq!(after(Class::Same), Class::OtherAccounts);
+    }
 }
