@@ -11,7 +11,9 @@ use zeroize::Zeroizing;
 
 use super::{
     Ended, client_fault,
-    login::{self, LoginFailure, Said, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login},
+    login::{
+        self, Failed, LoginFailure, Said, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login,
+    },
     refusal::Refusal,
     relay::Session,
     server_fault,
@@ -28,11 +30,7 @@ impl Session<'_> {
 
     /// Asks the server how it reads texts from here on, and forgets what it prepared.
     async fn read_anew(&mut self, gateway: &Gateway, key: ScopeKey) -> Result<(), Ended> {
-        let reading = ask(gateway, &mut self.upstream, &self.leg.capabilities, &key).await?;
-        let key = match reading {
-            Some(reading) => reading.applied_to(key),
-            None => key,
-        };
+        let key = ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
         may_stay(gateway, &key).map_err(Ended::Refused)?;
         self.commands.begin_anew(key);
         Ok(())
@@ -72,7 +70,9 @@ impl Session<'_> {
             Ok(key) => key,
             Err(refusal) => {
                 said.record(&mut self.arrival.journal, Some(&refusal))?;
-                return Err(self.refuse_change(&refusal, next_sequence_id).await);
+                // As servers do: a change of user that fails ends the session.
+                let _ = self.tell(&refusal, next_sequence_id).await;
+                return Err(Ended::Refused(refusal.message().to_owned()));
             }
         };
         let ok = match self.change_user_at_server(change.schema, collation, &attributes).await {
@@ -113,39 +113,16 @@ impl Session<'_> {
         exchange(&mut self.upstream, &mut server, &mut sequence_id).await
     }
 
-    async fn refuse_change(&mut self, refusal: &Refusal, sequence_id: u8) -> Ended {
-        // As servers do: a change of user that fails ends the session.
-        let _ = self.tell(refusal, sequence_id).await;
-        Ended::Refused(refusal.message().to_owned())
-    }
-
     async fn fail_change(&mut self, said: &Said<'_>, failure: LoginFailure, sequence_id: u8) -> Ended {
-        let why = match failure {
-            LoginFailure::Broken(ended) => return ended,
-            LoginFailure::Said { code, payload } => {
-                let (mut wire, mut sequence_id) = (Vec::new(), sequence_id);
-                packet::write_packet(&mut wire, &mut sequence_id, &payload);
-                let _ = self.arrival.client.send(&wire).await;
-                let why = format!("the server refused the change of user: error {code}");
-                let refusal = Refusal::access(&why, &self.arrival.id);
-                if let Err(ended) = said.record(&mut self.arrival.journal, Some(&refusal)) {
-                    return ended;
-                }
-                return Ended::Refused(why);
-            }
-            LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
+        let Failed { wire, refusal, ended } = match failure.explain(&self.route, &self.arrival.id, sequence_id) {
+            Ok(failed) => failed,
+            Err(ended) => return ended,
         };
-        let name = &self.route.server.name;
-        tracing::error!(
-            session = %self.arrival.id, server = %name, account = %self.route.credential.user,
-            "the server refused the credential that the gateway holds: {why}"
-        );
-        let told =
-            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why");
-        let refusal = Refusal::access(&told, &self.arrival.id);
         if let Err(ended) = said.record(&mut self.arrival.journal, Some(&refusal)) {
             return ended;
         }
-        self.refuse_change(&refusal, sequence_id).await
+        // As servers do: a change of user that fails ends the session.
+        let _ = self.arrival.client.send(&wire).await;
+        ended
     }
 }

@@ -3,6 +3,7 @@
 mod admission;
 mod client;
 mod compressed;
+mod failure;
 mod record;
 mod server;
 
@@ -32,8 +33,9 @@ pub(super) use admission::{admit_collation, admit_schema, ask, may_stay};
 use client::Client;
 pub(super) use client::{ClientLeg, take_login};
 pub(super) use compressed::Compressed;
+pub(super) use failure::{Failed, LoginFailure};
 pub(super) use record::Said;
-pub(super) use server::{LoggedIn, LoginFailure, Wanted, dial, exchange, from_server, log_in as log_in_to_server};
+pub(super) use server::{LoggedIn, Wanted, dial, exchange, from_server, log_in as log_in_to_server};
 
 /// Payload bytes of one packet during login.
 const LOGIN_PACKET_MAX: usize = 128 * 1024;
@@ -206,18 +208,14 @@ async fn read_on(
     logged_in: &LoggedIn,
     key: ScopeKey,
 ) -> Result<ScopeKey, Ended> {
-    let reading = match ask(gateway, upstream, &logged_in.leg.capabilities, &key).await {
-        Ok(reading) => reading,
+    let key = match ask(gateway, upstream, &logged_in.leg.capabilities, key).await {
+        Ok(key) => key,
         Err(ended) => {
             let refusal = Refusal::failed("the server does not say how it reads statements", &arrival.id);
             // The reason is in the recording's last line.
             let _ = deny(arrival, client, server, &refusal).await;
             return Err(ended);
         }
-    };
-    let key = match reading {
-        Some(reading) => reading.applied_to(key),
-        None => key,
     };
     match may_stay(gateway, &key) {
         Ok(()) => Ok(key),
@@ -296,7 +294,7 @@ async fn admit(
     }
 }
 
-/// There is no session with the server. The client reads neither account nor address, the log both.
+/// There is no session with the server.
 async fn fail_login(
     arrival: &mut Arrival,
     client: &Client,
@@ -304,38 +302,15 @@ async fn fail_login(
     route: &Route<'_>,
     failure: LoginFailure,
 ) -> Ended {
-    let name = &route.server.name;
-    let (told, why) = match failure {
-        LoginFailure::Broken(ended) => return ended,
-        LoginFailure::Said { code, payload } => {
-            let (mut wire, mut sequence_id) = (Vec::new(), client.next_sequence_id);
-            packet::write_packet(&mut wire, &mut sequence_id, &payload);
-            let why = format!("server `{name}` refused the login: error {code}");
-            if let Err(ended) = record(arrival, client, server, Some(&Refusal::access(&why, &arrival.id.clone()))) {
-                return ended;
-            }
-            return refuse(arrival, &wire, why).await;
-        }
-        LoginFailure::Insecure(why) => (
-            format!(
-                "the connection to server `{name}` is not as secure as its configuration demands; the gateway's log says why"
-            ),
-            why,
-        ),
-        LoginFailure::Refused(why) => (
-            format!("the gateway could not log in to server `{name}` with the credential it holds; its log says why"),
-            why,
-        ),
+    let Failed { wire, refusal, ended } = match failure.explain(route, &arrival.id, client.next_sequence_id) {
+        Ok(failed) => failed,
+        Err(ended) => return ended,
     };
-    tracing::error!(
-        session = %arrival.id, server = %name, account = %route.credential.user,
-        "there is no login at the server: {why}"
-    );
-    let refusal = Refusal::access(&told, &arrival.id);
-    match deny(arrival, client, server, &refusal).await {
-        Ended::Refused(_) => Ended::Refused(format!("login at server `{name}` failed: {why}")),
-        other => other,
+    if let Err(ended) = record(arrival, client, server, Some(&refusal)) {
+        return ended;
     }
+    let _ = arrival.client.send(&wire).await;
+    ended
 }
 
 async fn deny(arrival: &mut Arrival, client: &Client, server: &Server, refusal: &Refusal) -> Ended {

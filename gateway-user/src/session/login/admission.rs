@@ -5,26 +5,21 @@ use portreeve_policy::{Action, Resource, Verdict};
 
 use crate::{
     gateway::Gateway,
-    session::{
-        Ended,
-        link::Link,
-        reading::{self, Reading},
-        refusal::Refusal,
-        verdicts::ScopeKey,
-    },
+    session::{Ended, link::Link, reading, refusal::Refusal, verdicts::ScopeKey},
 };
 
-/// How the server reads texts in this session; none where policy permits everything, so that nothing depends on it.
+/// The key with how the server reads texts in this session; as it was where policy permits everything, so that nothing
+/// depends on it.
 pub(in crate::session) async fn ask(
     gateway: &Gateway,
     upstream: &mut Link,
     capabilities: &Negotiated,
-    key: &ScopeKey,
-) -> Result<Option<Reading>, Ended> {
+    key: ScopeKey,
+) -> Result<ScopeKey, Ended> {
     if gateway.policies.permits_everything(&key.subject(), &key.server) {
-        return Ok(None);
+        return Ok(key);
     }
-    reading::ask(upstream, *capabilities).await.map(Some)
+    Ok(reading::ask(upstream, *capabilities).await?.applied_to(key))
 }
 
 /// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.

@@ -16,7 +16,7 @@ use tokio::{
     time::{error::Elapsed, timeout},
 };
 
-use super::{Compressed, random, receive};
+use super::{Compressed, LoginFailure, random, receive};
 use crate::{
     config::{Compression, Server, Tls},
     gateway::Gateway,
@@ -44,19 +44,6 @@ pub(in crate::session) struct LoggedIn {
     pub(in crate::session) leg: ServerLeg,
     pub(super) tls: Option<Facts>,
     pub(super) compressed: Option<Compressed>,
-}
-
-/// Why there is no login. The client reads neither account nor address, the log both.
-#[derive(Debug)]
-pub(in crate::session) enum LoginFailure {
-    /// The connection to the server broke, or what came was no answer.
-    Broken(Ended),
-    /// The configuration demands TLS, and there is none: in words.
-    Insecure(String),
-    /// The server would not have the held credential: in words.
-    Refused(String),
-    /// The server said no, and not to the credential: the payload of its ERR packet, which the client may read.
-    Said { code: u16, payload: Vec<u8> },
 }
 
 /// What the gateway asks for at a server.
