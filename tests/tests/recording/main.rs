@@ -150,27 +150,13 @@ fn secrets_are_in_no_recording_and_no_log() {
         "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
     ];
     let own = Login { password: "hidden-word-of-the-agent".into(), ..scene.login() };
-    let mut command = Flavour::MariaDb.client().unwrap();
-    command.args([
-        "--delimiter=//",
-        "--comments",
-        &format!("-h{}", own.host),
-        "-uagent",
-        &format!("-p{}", own.password),
-    ]);
-    command.args(["-e", &statements.join("//\n"), "--force"]);
-    client::run(Some(&scene.reporting), command).unwrap();
-    // The same by a workload that may not.
-    let mut command = Flavour::MariaDb.client().unwrap();
-    command.args([
-        "--delimiter=//",
-        "--comments",
-        &format!("-h{}", own.host),
-        "-uagent",
-        &format!("-p{}", own.password),
-    ]);
-    command.args(["-e", &statements.join("//\n"), "--force"]);
-    client::run(Some(&scene.ingest), command).unwrap();
+    // The second may not.
+    for workload in [&scene.reporting, &scene.ingest] {
+        let mut command = Flavour::MariaDb.client().unwrap();
+        command.args(["--delimiter=//", "--comments", &format!("-h{}", own.host), "-uagent"]);
+        command.args([&format!("-p{}", own.password), "--force", "-e", &statements.join("//\n")]);
+        client::run(Some(workload), command).unwrap();
+    }
 
     let records = scene.records_when_closed(2).unwrap();
     let recorded = of_kind(&records, "statement");
