@@ -1,0 +1,234 @@
+//! The normal form of a text: the text without the literals that neither facts nor verdict can depend on, so that
+//! `… WHERE id = 1` and `… WHERE id = 2` are analysed once.
+//!
+//! Everything else stays byte for byte, comments and white space too. A literal goes only where all of this holds:
+//! - the text is one `SELECT`, `INSERT`, `REPLACE`, `UPDATE` or `DELETE`, short enough that the same reader reads it
+//!   whatever its literals are;
+//! - the literal stands in `WHERE`, `HAVING`, `SET`, `VALUES` or `ON DUPLICATE KEY UPDATE`, never behind a `LIMIT`, and
+//!   right behind an operator, a comma, an opening parenthesis or a word such as `AND`: not where a name could stand, and
+//!   not where it alone is the condition;
+//! - it is a number, or a string in quotes of printable ASCII without escapes, which every character set and mode reads alike.
+//!
+//! Values that are an action's measure (a file's name, how long to sleep) stay: texts with such a function have no normal form.
+
+use crate::context::Context;
+use crate::lexer::Lexer;
+use crate::limits::{NORMAL_BYTES_MAX, PARENTHESES_DEPTH_MAX};
+use crate::token::{Kind, Token};
+
+/// In a normal form, in the place of a number and of a string. The lexer refuses both outside quotes, so that no text has
+/// them there.
+const NUMBER: u8 = 1;
+const STRING: u8 = 2;
+
+const VERBS: [&str; 5] = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"];
+/// What begins a clause of values.
+const OPENING: [&str; 3] = ["WHERE", "HAVING", "SET"];
+/// What begins any other clause, or may.
+const CLOSING: [&str; 24] = [
+    "SELECT",
+    "FROM",
+    "JOIN",
+    "STRAIGHT_JOIN",
+    "INTO",
+    "TABLE",
+    "UPDATE",
+    "ORDER",
+    "GROUP",
+    "WINDOW",
+    "OVER",
+    "FOR",
+    "LOCK",
+    "AS",
+    "ON",
+    "USING",
+    "PARTITION",
+    "PROCEDURE",
+    "RETURNING",
+    "UNION",
+    "EXCEPT",
+    "INTERSECT",
+    "MINUS",
+    "WITH",
+];
+/// Behind these, numbers say how many rows are touched.
+const FREEZING: [&str; 4] = ["LIMIT", "OFFSET", "FETCH", "TOP"];
+/// Their arguments are what they do.
+const TELLING: [&str; 8] =
+    ["LOAD_FILE", "SLEEP", "BENCHMARK", "GET_LOCK", "NAME_CONST", "MASTER_POS_WAIT", "SOURCE_POS_WAIT", "JSON_TABLE"];
+const SYMBOLS_BEFORE: [&str; 20] =
+    ["=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "(", ",", "+", "-", "*", "/", "%", "|", "&", "^", "||", "&&"];
+const WORDS_BEFORE: [&str; 12] =
+    ["AND", "OR", "XOR", "NOT", "BETWEEN", "LIKE", "RLIKE", "REGEXP", "WHEN", "THEN", "ELSE", "DIV"];
+
+/// Writes the normal form of `sql` in place of what `form` holds; false when it has none, and `form` then holds nothing of
+/// use. Two texts with one normal form have the same facts in the same context, but for
+/// [`canonical`](crate::Facts) text. Allocates nothing once `form` has grown.
+pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bool {
+    form.clear();
+    if sql.len() > NORMAL_BYTES_MAX || context.no_backslash_escapes || context.unreadable.is_some() {
+        return false;
+    }
+    let Ok(text) = std::str::from_utf8(sql) else { return false };
+    let mut lexer = Lexer::new(text, !context.ansi_quotes);
+    let mut clauses = Clauses::new();
+    let mut copied = 0;
+    let mut literals = false;
+    loop {
+        let token = match lexer.token() {
+            Ok(Some(token)) => token,
+            Ok(None) => break,
+            Err(_) => return false,
+        };
+        let place = clauses.place(&token);
+        match place {
+            Place::Unshared => return false,
+            Place::Kept => {}
+            Place::Value(mark) => {
+                let end = lexer.position();
+                let start = end.saturating_sub(token.text.len());
+                form.extend_from_slice(sql.get(copied..start).unwrap_or_default());
+                form.push(mark);
+                copied = end;
+                literals = true;
+            }
+        }
+    }
+    form.extend_from_slice(sql.get(copied..).unwrap_or_default());
+    literals
+}
+
+/// What becomes of a token.
+enum Place {
+    Kept,
+    /// This goes, and the mark comes in its place.
+    Value(u8),
+    /// The text has no normal form.
+    Unshared,
+}
+
+/// Where in a statement the next token stands.
+struct Clauses<'a> {
+    previous: Option<Token<'a>>,
+    /// Whether literals are values at this depth of parentheses, and at those around it.
+    values: bool,
+    around: [bool; PARENTHESES_DEPTH_MAX + 1],
+    depth: usize,
+    /// `VALUES` begins values, not a function or a query.
+    has_rows: bool,
+    frozen: bool,
+    ended: bool,
+}
+
+impl<'a> Clauses<'a> {
+    fn new() -> Self {
+        Self {
+            previous: None,
+            values: false,
+            around: [false; PARENTHESES_DEPTH_MAX + 1],
+            depth: 0,
+            has_rows: false,
+            frozen: false,
+            ended: false,
+        }
+    }
+
+    fn place(&mut self, token: &Token<'a>) -> Place {
+        // Several statements: each would need its own beginning.
+        if self.ended {
+            return Place::Unshared;
+        }
+        let place = match (self.previous, token.kind) {
+            (None, _) => self.begin(token),
+            (Some(before), Kind::Word) => self.word(&before, token),
+            (Some(before), Kind::Number | Kind::String | Kind::DoubleString) => self.literal(&before, token),
+            (Some(_), Kind::Symbol) => self.symbol(token),
+            (Some(_), Kind::Semicolon) => {
+                self.ended = true;
+                Place::Kept
+            }
+            (Some(_), Kind::Quoted | Kind::Hex | Kind::UserVariable | Kind::SystemVariable | Kind::Placeholder) => {
+                Place::Kept
+            }
+        };
+        self.previous = Some(*token);
+        place
+    }
+
+    fn begin(&mut self, token: &Token<'_>) -> Place {
+        self.has_rows = token.is_word("INSERT") || token.is_word("REPLACE");
+        if VERBS.iter().any(|verb| token.is_word(verb)) { Place::Kept } else { Place::Unshared }
+    }
+
+    fn symbol(&mut self, token: &Token<'_>) -> Place {
+        match token.text {
+            "(" => {
+                if let Some(around) = self.around.get_mut(self.depth) {
+                    *around = self.values;
+                }
+                self.depth += 1;
+            }
+            ")" => {
+                self.depth = self.depth.saturating_sub(1);
+                self.values = self.around.get(self.depth).copied().unwrap_or(false);
+            }
+            _ => {}
+        }
+        Place::Kept
+    }
+
+    fn word(&mut self, before: &Token<'_>, token: &Token<'_>) -> Place {
+        let is = |words: &[&str]| words.iter().any(|word| token.is_word(word));
+        if is(&TELLING) {
+            return Place::Unshared;
+        }
+        // Behind a period it is a name, whatever it says.
+        if before.is_symbol(".") {
+            return Place::Kept;
+        }
+        if is(&FREEZING) {
+            self.frozen = true;
+        } else if is(&OPENING)
+            || self.has_rows && is(&["VALUES", "VALUE"])
+            || before.is_word("KEY") && token.is_word("UPDATE")
+        {
+            self.values = true;
+        } else if is(&CLOSING) {
+            self.values = false;
+        }
+        Place::Kept
+    }
+
+    fn literal(&self, before: &Token<'_>, token: &Token<'_>) -> Place {
+        let behind = match before.kind {
+            Kind::Symbol => SYMBOLS_BEFORE.contains(&before.text),
+            Kind::Word => WORDS_BEFORE.iter().any(|word| before.is_word(word)),
+            Kind::Quoted
+            | Kind::String
+            | Kind::DoubleString
+            | Kind::Number
+            | Kind::Hex
+            | Kind::UserVariable
+            | Kind::SystemVariable
+            | Kind::Placeholder
+            | Kind::Semicolon => false,
+        };
+        if !self.values || self.frozen || !behind {
+            return Place::Kept;
+        }
+        match token.kind {
+            Kind::Number => Place::Value(NUMBER),
+            Kind::String | Kind::DoubleString if is_plain(token.text) => Place::Value(STRING),
+            _ => Place::Kept,
+        }
+    }
+}
+
+/// Whether a string in its quotes is read alike whatever the session is set to: printable ASCII, nothing escaped, no `n`
+/// before it.
+fn is_plain(text: &str) -> bool {
+    let Some((quote, inside)) = text.as_bytes().split_first() else { return false };
+    let Some((_, inside)) = inside.split_last() else { return false };
+    matches!(quote, b'\'' | b'"')
+        && inside.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'\'' | b'"'))
+}
