@@ -21,6 +21,7 @@ use tokio::time::timeout;
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
+    commands::Commands,
     link::{Link, LinkError},
     refusal::Refusal,
     relay::Session,
@@ -97,18 +98,9 @@ pub(super) async fn log_in<'a>(
     record(arrival, &client, &server, None)?;
     record::transport(&mut arrival.journal, &client, &logged_in)?;
     finish(arrival, &client, &logged_in).await?;
+    let commands = Commands::new(id, route.destination, gateway.policies.current(), verdicts, key);
     let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
-    Ok(Session::new(
-        arrival,
-        upstream,
-        route,
-        workload,
-        client.leg(),
-        logged_in.leg,
-        connection,
-        verdicts,
-        verdicts.scope(key),
-    ))
+    Ok(Session::new(arrival, upstream, route, workload, client.leg(), logged_in.leg, connection, commands))
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
@@ -124,6 +116,7 @@ fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKe
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        unasked: true,
     }
 }
 

@@ -39,6 +39,7 @@ impl Reading {
             no_backslash_escapes: self.no_backslash_escapes,
             ansi_quotes: self.ansi_quotes,
             unreadable: self.unreadable.or(key.unreadable),
+            unasked: false,
             ..key
         }
     }
@@ -147,6 +148,7 @@ mod tests {
             no_backslash_escapes: true,
             ansi_quotes: false,
             unreadable: None,
+            unasked: false,
         };
         assert_eq!(follow(&key, &Tracked::default()), key);
         let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };

@@ -9,18 +9,19 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour};
+use portreeve_policy::{Facts, Flavour, Judgement};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{Action, Commands, Effect, Forwarded};
 use crate::{
     gateway::Gateway,
+    policies::Loaded,
     session::{
         Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
-        verdicts::Judgement,
+        verdicts::Scope,
     },
 };
 
@@ -37,6 +38,8 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
+    /// That it was prepared in: what its names mean, and how it was read.
+    scope: Rc<Scope>,
     parameters: u16,
     /// Bound by an earlier execution.
     types: Vec<ParameterType>,
@@ -44,6 +47,16 @@ pub(super) struct Prepared {
     long_data: BTreeSet<u16>,
     /// What is concealed in its result.
     plan: Option<Plan>,
+}
+
+impl Prepared {
+    /// The verdict on it by these policies, kept for the next time.
+    fn renewed(&mut self, policies: &Loaded) -> Rc<Judgement> {
+        if self.judgement.generation != policies.generation {
+            self.judgement = self.scope.renewed(policies, &self.judgement);
+        }
+        Rc::clone(&self.judgement)
+    }
 }
 
 /// What MariaDB's id for the statement prepared last means now.
@@ -72,7 +85,7 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
-        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        let judgement = self.scope.judge(&self.policies, sql, true, facts);
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
@@ -97,7 +110,8 @@ impl Commands {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
-        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
+        let scope = Rc::clone(&self.scope);
+        let statement = Prepared { number, judgement, scope, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -170,7 +184,8 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    /// The verdict is that of the prepare, as the text cannot change since, nor what its names meant; under other policies
+    /// it is found anew from the same facts.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -182,7 +197,7 @@ impl Commands {
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
-        let judgement = Rc::clone(&prepared.judgement);
+        let judgement = prepared.renewed(&self.policies);
         let arrived = Arrived {
             command: run.command,
             prepared: Some(prepared.number),
@@ -204,13 +219,25 @@ impl Commands {
         }))
     }
 
-    /// Rows of a cursor that an execution opened: what they are was judged then.
+    /// Rows of a cursor that an execution opened: what they are was judged then, and is again under other policies.
     pub(super) fn fetch(
         &mut self,
         gateway: &Gateway,
         journal: &mut Journal,
         statement: StatementId,
     ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        if let Some(prepared) = id.and_then(|id| self.prepared.get_mut(&id))
+            && prepared.judgement.generation != self.policies.generation
+        {
+            let (judgement, number) = (prepared.renewed(&self.policies), prepared.number);
+            if !judgement.verdict.is_allowed() && !gateway.config.observe {
+                let arrived = Arrived { prepared: Some(number), ..self.arrived(Recorded::Fetch, Text::empty()) };
+                let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+                let forwarded = || Forwarded::plain(number, Expect::Fetch);
+                return Ok(self.by_verdict(gateway, &judgement.verdict, forwarded));
+            }
+        }
         self.about(gateway, journal, Recorded::Fetch, statement, Expect::Fetch)
     }
 
