@@ -115,6 +115,13 @@ fn later_records() -> Vec<Record<'static>> {
             parameters: Cow::Borrowed(&[]),
         }),
         Record::Abandoned(Abandoned { number: 3, killed: true, detail: "the client left".into() }),
+        Record::Verdict(Verdict {
+            number: 3,
+            decision: Decision::WouldDeny,
+            class: "shutdown".into(),
+            policies: Cow::Borrowed(&[]),
+            reason: "no policy permits `shutdown` on `orders`".into(),
+        }),
     ]
 }
 
