@@ -232,3 +232,114 @@ fn is_plain(text: &str) -> bool {
     matches!(quote, b'\'' | b'"')
         && inside.iter().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'\\' | b'\'' | b'"'))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::context::Flavour;
+
+    const CONTEXT: Context<'static> = Context {
+        server: "orders",
+        default_schema: None,
+        flavour: Flavour::MySql,
+        prepared: false,
+        no_backslash_escapes: false,
+        ansi_quotes: false,
+        unreadable: None,
+    };
+
+    fn form(text: &str) -> Option<String> {
+        let mut form = Vec::new();
+        write(text.as_bytes(), &CONTEXT, &mut form).then(|| String::from_utf8(form).unwrap())
+    }
+
+    /// In `expected`, `#` is a number's place and `$` a string's.
+    fn check(text: &str, expected: &str) {
+        let expected = expected.replace('#', "\u{1}").replace('$', "\u{2}");
+        assert_eq!(form(text).as_deref(), Some(expected.as_str()), "{text}");
+    }
+
+    #[test]
+    fn values_go_and_all_else_stays_byte_for_byte() {
+        check("SELECT c FROM t WHERE id=1", "SELECT c FROM t WHERE id=#");
+        check(
+            "select  c from t where id IN (1, 'a',-2.5e3) /* 7 */;",
+            "select  c from t where id IN (#, $,-#) /* 7 */;",
+        );
+        check("SELECT 1, 'a' FROM t WHERE a = 'x' AND 1 = 1", "SELECT 1, 'a' FROM t WHERE a = $ AND # = #");
+        check("INSERT INTO t (a) VALUES (1, 'b'), (2, NULL)", "INSERT INTO t (a) VALUES (#, $), (#, NULL)");
+        check("REPLACE t SET a = \"b\", c = 5", "REPLACE t SET a = $, c = #");
+        check(
+            "INSERT INTO t SELECT 1 FROM u WHERE a = 2 ON DUPLICATE KEY UPDATE a = 3",
+            "INSERT INTO t SELECT 1 FROM u WHERE a = # ON DUPLICATE KEY UPDATE a = #",
+        );
+        check("UPDATE t SET a = 'b' WHERE c BETWEEN 1 AND 2", "UPDATE t SET a = $ WHERE c BETWEEN # AND #");
+        check(
+            "DELETE FROM t WHERE a = (SELECT 1 FROM u WHERE b = 2 GROUP BY 3) AND c = 4",
+            "DELETE FROM t WHERE a = (SELECT 1 FROM u WHERE b = # GROUP BY 3) AND c = #",
+        );
+    }
+
+    #[test]
+    fn what_facts_may_depend_on_stays() {
+        let stays = |text: &str, mark: &str| {
+            let marked = text.replace(mark, &format!("9{mark}"));
+            let kept = form(text);
+            assert!(kept.as_ref().is_none_or(|kept| form(&marked).as_ref() != Some(kept)), "{text}: {kept:?}");
+        };
+        // How many rows, also of a subquery, and whatever comes behind it.
+        stays("SELECT a FROM t WHERE b = 1 LIMIT 77", "77");
+        stays("DELETE FROM t WHERE a = 1 AND b IN (SELECT c FROM u LIMIT 77)", "77");
+        stays("SELECT a FROM (SELECT b FROM t LIMIT 5) x WHERE c = 77", "77");
+        // The whole condition, a row's place, an alias.
+        stays("SELECT a FROM t WHERE 77", "77");
+        stays("SELECT a FROM t WHERE b = 1 ORDER BY 77", "77");
+        stays("SELECT a FROM t AS 77 WHERE b = 1", "77");
+        // What an action is about.
+        stays("SELECT a FROM t WHERE b = LOAD_FILE('/x') AND c = 77", "77");
+        stays("SELECT a FROM t WHERE SLEEP(77)", "77");
+        stays("SELECT a FROM t WHERE b = 1 INTO OUTFILE '77'", "77");
+        // Another reading.
+        stays("SELECT a FROM t WHERE b = '77\\'", "77");
+        stays("SELECT a FROM t WHERE b = 'é77'", "77");
+        stays("SELECT a FROM t WHERE b = N'77'", "77");
+        stays("SELECT a FROM t WHERE b = _gbk '77'", "77");
+        stays("SELECT a FROM t WHERE b = '1' '77'", "77");
+        // Names.
+        stays("SELECT a FROM t, '77' WHERE b = 1", "77");
+        stays("SELECT a FROM t JOIN u ON t.a = u.a, '77'", "77");
+        // Comments and hints.
+        stays("SELECT /*+ MAX_EXECUTION_TIME(77) */ a FROM t WHERE b = 1", "77");
+        stays("SELECT a FROM t WHERE b = 1 /* 77 */", "77");
+    }
+
+    #[test]
+    fn other_texts_have_no_normal_form() {
+        for text in [
+            "",
+            "SELECT 1",
+            "SELECT a FROM t",
+            "SET a = 1",
+            "CALL p(1)",
+            "(SELECT a FROM t WHERE b = 1)",
+            "WITH x AS (SELECT 1) SELECT a FROM t WHERE b = 1",
+            "EXPLAIN SELECT a FROM t WHERE b = 1",
+            "PREPARE s FROM 'SELECT 1'",
+            "SELECT a FROM t WHERE b = 1; SELECT 2",
+            "SELECT a FROM t WHERE b = 'unclosed",
+            "SELECT a FROM t WHERE b = /*! 1 */ 2",
+            "SELECT a FROM t WHERE b = 1\u{1}",
+        ] {
+            assert_eq!(form(text), None, "{text}");
+        }
+        let of_length = |length: usize| {
+            let text = "SELECT a FROM t WHERE b = ''";
+            text.replace("''", &format!("'{}'", "x".repeat(length - text.len())))
+        };
+        assert!(form(&of_length(NORMAL_BYTES_MAX)).is_some() && form(&of_length(NORMAL_BYTES_MAX + 1)).is_none());
+        let mut room = Vec::new();
+        let text = b"SELECT a FROM t WHERE b = 1";
+        assert!(!write(text, &Context { no_backslash_escapes: true, ..CONTEXT }, &mut room));
+        assert!(!write(text, &Context { unreadable: Some("gbk"), ..CONTEXT }, &mut room));
+    }
+}
