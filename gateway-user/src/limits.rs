@@ -27,6 +27,9 @@ pub(crate) const CERTIFICATES_MAX: usize = 1024;
 /// `sockaddr_un.sun_path` is 108 bytes with its closing NUL (unix(7)).
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// How long policy files may go on changing before they are read nevertheless.
+pub(crate) const POLICY_BURST_MAX: Duration = Duration::from_secs(2);
+
 /// One request on the control socket, its newline included.
 pub(crate) const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// One response on the control socket: a listing of every workload fits many times.

@@ -30,6 +30,14 @@ pub struct Judgement {
     pub generation: u64,
 }
 
+impl Judgement {
+    /// Whether it still is what the policies of that generation say. A verdict that depends on more than text, context and
+    /// policies does not outlast the moment: that is to be said here.
+    pub fn holds(&self, generation: u64) -> bool {
+        self.generation == generation
+    }
+}
+
 /// One text to be judged.
 #[derive(Debug)]
 pub struct Question<'q> {
@@ -54,7 +62,7 @@ impl Question<'_> {
 
     /// The same judgement, or one anew from its facts where the policies are others. The question's text does not count.
     pub fn renewed(&self, found: &Rc<Judgement>) -> Rc<Judgement> {
-        match found.generation == self.generation {
+        match found.holds(self.generation) {
             true => Rc::clone(found),
             false => self.judgement(Rc::clone(&found.facts), found.marked),
         }
@@ -116,7 +124,7 @@ fn made(mut question: Question<'_>) -> Rc<Judgement> {
 
 fn find(known: &mut Judgements, key: &[u8], question: &Question<'_>) -> Option<Rc<Judgement>> {
     let found = known.get_mut(key)?;
-    if found.generation != question.generation {
+    if !found.holds(question.generation) {
         *found = question.renewed(found);
     }
     Some(Rc::clone(found))

@@ -64,7 +64,7 @@ impl Scope {
     /// The judgement of a statement prepared in this scope, as it is under these policies.
     pub(super) fn renewed(&self, policies: &Loaded, judgement: &Rc<Judgement>) -> Rc<Judgement> {
         let question = self.question(policies, &[], true);
-        if judgement.generation == policies.generation || !self.must_ask(policies) {
+        if judgement.holds(policies.generation) || !self.must_ask(policies) {
             return question.renewed(judgement);
         }
         let unread = Judgement { facts: Rc::new(self.unread()), verdict: judgement.verdict.clone(), ..**judgement };

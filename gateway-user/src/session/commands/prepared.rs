@@ -52,7 +52,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The verdict on it by these policies, kept for the next time.
     fn renewed(&mut self, policies: &Loaded) -> Rc<Judgement> {
-        if self.judgement.generation != policies.generation {
+        if !self.judgement.holds(policies.generation) {
             self.judgement = self.scope.renewed(policies, &self.judgement);
         }
         Rc::clone(&self.judgement)
@@ -228,7 +228,7 @@ impl Commands {
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
         if let Some(prepared) = id.and_then(|id| self.prepared.get_mut(&id))
-            && prepared.judgement.generation != self.policies.generation
+            && !prepared.judgement.holds(self.policies.generation)
         {
             let (judgement, number) = (prepared.renewed(&self.policies), prepared.number);
             if !judgement.verdict.is_allowed() && !gateway.config.observe {
