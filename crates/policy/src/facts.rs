@@ -131,6 +131,9 @@ impl Resource {
 /// Writes the separators of an id inside a name as `%2E`, `%2F` and `%25`, so that no name can look like another id: a
 /// schema `a.b` is `orders/a%2Eb`, never the table `b` of `a`.
 pub(crate) fn escape(name: &str) -> String {
+    if !name.contains(['%', '.', '/']) {
+        return name.to_owned();
+    }
     name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F")
 }
 
