@@ -6,7 +6,7 @@ use crate::action::Action;
 use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_session_variable, is_text_variable};
 use crate::cursor::{Cursor, plain_string};
 use crate::reader::Reader;
-use crate::reading::{Modes, ReadingSet};
+use crate::reading::{Modes, is_utf8_charset};
 use crate::token::{Kind, Token, Unread};
 
 impl Reader<'_> {
@@ -47,7 +47,8 @@ impl Reader<'_> {
             return self.set_names(cursor);
         }
         if cursor.words(&["CHARACTER", "SET"]) || cursor.word("CHARSET") {
-            charset(&mut cursor)?;
+            let name = charset(&mut cursor)?;
+            self.reading_set.utf8 = Some(is_utf8_charset(&name));
             cursor.end()?;
             return self.session();
         }
@@ -63,21 +64,24 @@ impl Reader<'_> {
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
         }
-        let set = match name.as_str() {
-            "sql_mode" => sql_mode(cursor)?,
-            "character_set_client" => character_set(cursor)?,
-            _ => {
-                check_value(&name, cursor)?;
-                ReadingSet::Same
-            }
-        };
-        self.reading_set = self.reading_set.then(set);
+        match name.as_str() {
+            "sql_mode" => match sql_mode(cursor)? {
+                Some(modes) => self.reading_set.modes = Some(modes),
+                None => self.reading_set.unknown = true,
+            },
+            "character_set_client" => match character_set(cursor)? {
+                Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                None => self.reading_set.unknown = true,
+            },
+            _ => check_value(&name, cursor)?,
+        }
         self.session()
     }
 
     /// `NAMES charset [COLLATE collation]`
     fn set_names(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         let name = charset(&mut cursor)?;
+        self.reading_set.utf8 = Some(is_utf8_charset(&name));
         if cursor.word("COLLATE") {
             let collation = word_or_string(&mut cursor)?;
             if collation != name && !collation.starts_with(&format!("{name}_")) {
@@ -190,14 +194,14 @@ fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-/// A character set by its name, or one that only the server knows (`@saved`, `DEFAULT`).
-fn character_set(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
+/// A character set by its name; `None` for one that only the server knows (`@saved`, `DEFAULT`).
+fn character_set(mut cursor: Cursor<'_, '_>) -> Result<Option<String>, Unread> {
     if takes_elsewhere(&mut cursor) {
-        return Ok(ReadingSet::Unknown);
+        return Ok(None);
     }
-    charset(&mut cursor)?;
+    let name = charset(&mut cursor)?;
     cursor.end()?;
-    Ok(ReadingSet::Same)
+    Ok(Some(name))
 }
 
 /// Whether the value is all that is left, and none that the text spells: what it is, the server is asked afterwards.
@@ -210,10 +214,10 @@ fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
 }
 
 /// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery; a value that
-/// only the server knows.
-fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
+/// only the server knows. `None` where the text does not say what comes of it.
+fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<Option<Modes>, Unread> {
     if takes_elsewhere(&mut cursor) {
-        return Ok(ReadingSet::Unknown);
+        return Ok(None);
     }
     let mut inner = cursor;
     let subquery = inner.symbol("(") && inner.word("SELECT");
@@ -221,9 +225,9 @@ fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
     let set = match cursor.word("CONCAT") {
         true => {
             concatenated_modes(&mut cursor)?;
-            ReadingSet::Unknown
+            None
         }
-        false => ReadingSet::Modes(known_modes(&word_or_string(&mut cursor)?)?),
+        false => Some(known_modes(&word_or_string(&mut cursor)?)?),
     };
     if subquery && !cursor.symbol(")") {
         return Err(cursor.unexpected("`)`"));

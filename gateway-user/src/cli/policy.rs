@@ -70,6 +70,16 @@ enum FlavourName {
     Mariadb,
 }
 
+impl FlavourName {
+    /// A server of today: executable comments are read as it reads them.
+    const fn version(self) -> u32 {
+        match self {
+            Self::Mysql => 90_700,
+            Self::Mariadb => 101_100,
+        }
+    }
+}
+
 impl From<FlavourName> for Flavour {
     fn from(name: FlavourName) -> Self {
         match name {
