@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use portreeve_policy::{Context, Flavour, Policies, Source, Subject, analyse};
+use portreeve_policy::{Catalogue, Context, Flavour, Policies, Source, Subject, analyse};
 
 fn main() {
     let text = include_str!("../../../policies/examples/reporting.cedar");
@@ -18,6 +18,8 @@ fn main() {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",

@@ -4,11 +4,13 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::action::Action;
 use crate::bulk;
+use crate::catalogue::{Known, Relation, is_system_schema};
 use crate::context::{Context, Names};
 use crate::facts::{Facts, Resource, StatementFacts};
 use crate::lexer::Lexer;
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
+use crate::through::{Settled, Through};
 use crate::token::{Kind, Token, Unread};
 
 /// Finds out what a text does, as the server that `context` describes would read it.
@@ -67,10 +69,32 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    bulk::read(text, !context.ansi_quotes, Names { default_schema: context.default_schema })
+    let mut facts = bulk::read(text, !context.ansi_quotes, Names { default_schema: context.default_schema })?;
+    for request in &facts.requests {
+        let Resource::Table { schema, table } = &request.resource else { continue };
+        match context.catalogue.relation(schema, table) {
+            _ if is_system_schema(schema) => {}
+            Known::As(Relation::Table) => {}
+            Known::Nothing => facts.has_unknown_names = true,
+            // There is more to ask for, which the parser's way does.
+            Known::As(Relation::View(_)) | Known::Unknown(_) => return None,
+        }
+    }
+    Some(facts)
 }
 
-fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
+/// What a statement leaves of the catalogue for those after it in the same text, which are judged before it runs.
+fn settled_after(statement: &StatementFacts, makes_view: bool) -> Settled {
+    let changes = |action| statement.requests.iter().any(|request| request.action == action);
+    let calls = statement.class == Action::Call && statement.changes_definitions;
+    match [Action::Rename, Action::CreateRoutine, Action::Unparsed].into_iter().any(changes) || calls {
+        true => Settled::NamesChanged,
+        false if makes_view => Settled::ViewsMade,
+        false => Settled::Unchanged,
+    }
+}
+
+pub(crate) fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
     let mut lexer = Lexer::new(text, !context.ansi_quotes);
     let mut tokens = Vec::with_capacity(64);
     while let Some(token) = lexer.token()? {
@@ -90,13 +114,16 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unre
         local_files: Vec::new(),
         kills: None,
     };
+    let mut settled = Settled::Unchanged;
     for part in parts {
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
-        let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
+        let names = Names { default_schema: facts.schema_after.as_deref() };
+        let mut reader = Reader::new(names, *context, Through::after(settled));
         reader.statement(part);
-        let Reader { facts: statement, schema_used, local_file, killed, .. } = reader;
+        let Reader { facts: statement, schema_used, local_file, killed, makes_view, .. } = reader;
+        settled = settled.max(settled_after(&statement, makes_view));
         if schema_used.is_some() && context.prepared {
             // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
             return Err(Unread::new("`USE` in a prepared statement"));
