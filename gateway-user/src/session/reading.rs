@@ -147,6 +147,7 @@ mod tests {
             no_backslash_escapes: true,
             ansi_quotes: false,
             unreadable: None,
+            catalogue: crate::catalogue::Snapshot::none(),
         };
         assert_eq!(follow(&key, &Tracked::default()), key);
         let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };
