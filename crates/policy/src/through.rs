@@ -122,7 +122,9 @@ impl Reader<'_> {
             false => Ok(()),
             true => {
                 let name = named(schema, name);
-                Err(Unread::new(format!("{name} is nothing that the account at the server may see")))
+                Err(Unread::new(format!(
+                    "{name} is nothing that the account at the server may see (grant it SHOW VIEW there)"
+                )))
             }
         }
     }

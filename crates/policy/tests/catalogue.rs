@@ -224,7 +224,7 @@ fn what_cannot_be_known_is_unparsed() {
         ),
         (
             "SELECT * FROM over_hidden",
-            "select shop.not_seen, select shop.over_hidden, unparsed: the view `shop.over_hidden` is not read: `shop.not_seen` is nothing that the account at the server may see",
+            "select shop.not_seen, select shop.over_hidden, unparsed: the view `shop.over_hidden` is not read: `shop.not_seen` is nothing that the account at the server may see (grant it SHOW VIEW there)",
         ),
         ("SELECT * FROM invoker", "select shop.gone, select shop.invoker"),
         (
