@@ -9,6 +9,7 @@ use anyhow::{Context as _, Result};
 use zeroize::Zeroizing;
 
 use crate::{
+    catalogue::Catalogues,
     config::{Config, Credential, secret},
     connections::Connections,
     counters::Counters,
@@ -64,6 +65,7 @@ pub(crate) struct Gateway {
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
+    pub(crate) catalogues: Catalogues,
     pub(crate) cgroup_mount: PathBuf,
     /// Cookie of the network namespace the listeners are in.
     pub(crate) netns_cookie: u64,

@@ -14,6 +14,7 @@
 use crate::context::Context;
 use crate::lexer::Lexer;
 use crate::limits::{NORMAL_BYTES_MAX, PARENTHESES_DEPTH_MAX};
+use crate::reading::Reading;
 use crate::token::{Kind, Token};
 
 /// In a normal form, in the place of a number and of a string. The lexer refuses both outside quotes, so that no text has
@@ -69,14 +70,14 @@ impl Meaning {
 
 /// Writes the normal form of `sql` in place of what `form` holds; false when it has none, and `form` then holds nothing of
 /// use. Two texts with one normal form have the same facts in the same context, but for
-/// [`canonical`](crate::Facts) text. Allocates nothing once `form` has grown.
+/// [`canonical`](crate::Facts) text. Allocates nothing once `form` has grown, but for texts with comments.
 pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bool {
     form.clear();
-    if sql.len() > NORMAL_BYTES_MAX || context.no_backslash_escapes || context.unreadable.is_some() {
+    if sql.len() > NORMAL_BYTES_MAX || context.unreadable.is_some() {
         return false;
     }
     let Ok(text) = std::str::from_utf8(sql) else { return false };
-    let mut lexer = Lexer::new(text, !context.ansi_quotes);
+    let mut lexer = Lexer::new(text, Reading::of(context));
     let mut clauses = Clauses::new();
     let mut copied = 0;
     let mut literals = false;
@@ -101,7 +102,8 @@ pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bo
         }
     }
     form.extend_from_slice(sql.get(copied..).unwrap_or_default());
-    literals
+    // What has to be forwarded in other words is written anew from its own bytes.
+    literals && !lexer.is_rewritten()
 }
 
 /// What becomes of a token.
@@ -240,6 +242,7 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::catalogue::Catalogue;
     use crate::context::Flavour;
 
     const CONTEXT: Context<'static> = Context {
@@ -247,9 +250,16 @@ mod tests {
         default_schema: None,
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90_704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
 
     fn form(text: &str) -> Option<String> {
@@ -343,7 +353,6 @@ mod tests {
         assert!(form(&of_length(NORMAL_BYTES_MAX)).is_some() && form(&of_length(NORMAL_BYTES_MAX + 1)).is_none());
         let mut room = Vec::new();
         let text = b"SELECT a FROM t WHERE b = 1";
-        assert!(!write(text, &Context { no_backslash_escapes: true, ..CONTEXT }, &mut room));
         assert!(!write(text, &Context { unreadable: Some("gbk"), ..CONTEXT }, &mut room));
     }
 }

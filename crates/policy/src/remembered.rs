@@ -54,7 +54,8 @@ pub struct Question<'q> {
 }
 
 impl Question<'_> {
-    fn judgement(&self, facts: Rc<Facts>, marked: bool) -> Rc<Judgement> {
+    /// The judgement by these facts, whatever the text.
+    pub fn judged(&self, facts: Rc<Facts>, marked: bool) -> Rc<Judgement> {
         let verdict = self.policies.judge(self.subject, &facts, &self.context);
         let class = class_of(&facts);
         Rc::new(Judgement { facts, verdict, class, marked, generation: self.generation })
@@ -64,7 +65,7 @@ impl Question<'_> {
     pub fn renewed(&self, found: &Rc<Judgement>) -> Rc<Judgement> {
         match found.holds(self.generation) {
             true => Rc::clone(found),
-            false => self.judgement(Rc::clone(&found.facts), found.marked),
+            false => self.judged(Rc::clone(&found.facts), found.marked),
         }
     }
 }
@@ -119,7 +120,7 @@ impl Remembered {
 
 fn made(mut question: Question<'_>) -> Rc<Judgement> {
     let facts = question.facts.take().unwrap_or_else(|| analyse(question.sql, &question.context));
-    question.judgement(Rc::new(facts), (question.is_marked)(question.sql))
+    question.judged(Rc::new(facts), (question.is_marked)(question.sql))
 }
 
 fn find(known: &mut Judgements, key: &[u8], question: &Question<'_>) -> Option<Rc<Judgement>> {
@@ -141,9 +142,9 @@ fn remember(known: &mut Judgements, key: &[u8], judgement: &Rc<Judgement>) {
 /// Whether facts hold for every text of one normal form. Not when a reason was found in the text, nor when they hold
 /// something of it. Whoever adds a fact decides here.
 fn is_shared(facts: &Facts) -> bool {
-    let Facts { statements, schema_after: _, local_files, kills } = facts;
+    let Facts { statements, schema_after: _, local_files, kills, canonical, changes_reading: _ } = facts;
     let is_read = |statement: &StatementFacts| statement.unparsed.is_none();
-    statements.iter().all(is_read) && local_files.is_empty() && kills.is_none()
+    statements.iter().all(is_read) && local_files.is_empty() && kills.is_none() && canonical.is_none()
 }
 
 fn class_of(facts: &Facts) -> &'static str {

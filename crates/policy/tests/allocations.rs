@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Context, Flavour, Policies, Question, Remembered, Source, Subject};
+use portreeve_policy::{Catalogue, Context, Flavour, Policies, Question, Remembered, Source, Subject};
 
 const POLICY: &str = include_str!("../../../policies/examples/reporting.cedar");
 
@@ -14,9 +14,16 @@ fn check(text: &str, alike: &str) {
         default_schema: Some("shop"),
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90_704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     let mut remembered = Remembered::default();
     let mut allocations = |sql: &str| {

@@ -3,12 +3,17 @@
 //! Per runtime thread, so that there is no lock. A verdict depends on who asks, where, in which schema, and how the
 //! server reads text: those choose the [`Scope`], the text chooses within. One found under other policies is found anew.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+};
 
 use portreeve_mysql::conceal;
-use portreeve_policy::{Context, Facts, Flavour, Judgement, Question, Remembered, Subject, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, analyse};
 
-use crate::policies::Loaded;
+use crate::{catalogue::Snapshot, policies::Loaded};
 
 /// Scopes one thread remembers.
 const SCOPES_MAX: usize = 1024;
@@ -21,12 +26,18 @@ pub(super) struct ScopeKey {
     pub(super) server: String,
     pub(super) schema: Option<String>,
     pub(super) flavour: Flavour,
-    pub(super) no_backslash_escapes: bool,
-    pub(super) ansi_quotes: bool,
+    /// As in executable comments; 0 when the server did not prove it.
+    pub(super) version: u32,
+    /// What of `sql_mode` decides how text is read.
+    pub(super) modes: Modes,
+    /// Whether the server reads texts as UTF-8.
+    pub(super) utf8: bool,
     /// Why no text of the session can be read.
     pub(super) unreadable: Option<String>,
-    /// The server was not asked how it reads texts, as no verdict depended on it: all of the above but who and where is a guess.
+    /// The server was not asked how it reads texts, as no verdict depended on it: what is said of that here is a guess.
     pub(super) unasked: bool,
+    /// What the server's views and routines are made of.
+    pub(super) catalogue: Arc<Snapshot>,
 }
 
 impl ScopeKey {
@@ -36,9 +47,17 @@ impl ScopeKey {
             default_schema: self.schema.as_deref(),
             flavour: self.flavour,
             prepared,
-            no_backslash_escapes: self.no_backslash_escapes,
-            ansi_quotes: self.ansi_quotes,
+            // Nothing is written anew for a session that was not asked: its texts are forwarded byte for byte.
+            version: if self.unasked { 0 } else { self.version },
+            no_backslash_escapes: self.modes.no_backslash_escapes,
+            ansi_quotes: self.modes.ansi_quotes,
+            pipes_as_concat: self.modes.pipes_as_concat,
+            ignore_space: self.modes.ignore_space,
+            high_not_precedence: self.modes.high_not_precedence,
+            utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
+            lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
+            catalogue: &self.catalogue.catalogue,
         }
     }
 
@@ -53,33 +72,49 @@ pub(super) struct Scope {
     pub(super) key: ScopeKey,
     subject: Subject,
     remembered: RefCell<Remembered>,
+    /// What [`Scope::is_guess`] said last, and of which generation of policies.
+    guess: Cell<Option<(u64, bool)>>,
 }
 
 impl Scope {
     /// The judgement of a text, found or made; `facts` are its facts where they were found aside.
     pub(super) fn judge(&self, policies: &Loaded, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
-        self.remembered.borrow_mut().judge(Question { facts, ..self.question(policies, sql, prepared) })
+        let question = self.question(policies, sql, prepared);
+        match self.is_guess(policies) {
+            true => question.judged(self.unread(prepared), conceal::is_mentioned(sql)),
+            false => self.remembered.borrow_mut().judge(Question { facts, ..question }),
+        }
     }
 
     /// The judgement of a statement prepared in this scope, as it is under these policies.
     pub(super) fn renewed(&self, policies: &Loaded, judgement: &Rc<Judgement>) -> Rc<Judgement> {
         let question = self.question(policies, &[], true);
-        if judgement.holds(policies.generation) || !self.must_ask(policies) {
-            return question.renewed(judgement);
+        match !judgement.holds(policies.generation) && self.is_guess(policies) {
+            true => question.judged(self.unread(true), judgement.marked),
+            false => question.renewed(judgement),
         }
-        let unread = Judgement { facts: Rc::new(self.unread()), verdict: judgement.verdict.clone(), ..**judgement };
-        question.renewed(&Rc::new(unread))
     }
 
-    /// Whether the server was not asked how it reads texts, and verdicts depend on it now.
-    pub(super) fn must_ask(&self, policies: &Loaded) -> bool {
-        self.key.unasked && !policies.policies.permits_everything(&self.subject, &self.key.server)
+    /// Whether no verdict on the subject depends on what it asks.
+    pub(super) fn permits_everything(&self, policies: &Loaded) -> bool {
+        policies.policies.permits_everything(&self.subject, &self.key.server)
     }
 
-    /// In place of facts that were guessed while nothing depended on them.
-    fn unread(&self) -> Facts {
-        let why = "it was prepared when policy permitted everything, and how the server read it was not asked";
-        analyse(&[], &Context { unreadable: Some(why), ..self.key.context(true) })
+    /// Whether verdicts depend on how texts are read, and that is not known.
+    fn is_guess(&self, policies: &Loaded) -> bool {
+        if !self.key.unasked {
+            return false;
+        }
+        let known = self.guess.get().filter(|(generation, _)| *generation == policies.generation);
+        let (_, is_guess) = known.unwrap_or_else(|| (policies.generation, !self.permits_everything(policies)));
+        self.guess.set(Some((policies.generation, is_guess)));
+        is_guess
+    }
+
+    /// In place of facts that would be guessed.
+    fn unread(&self, prepared: bool) -> Rc<Facts> {
+        let why = "how the server reads it was not asked, as policy permitted everything then";
+        Rc::new(analyse(&[], &Context { unreadable: Some(why), ..self.key.context(prepared) }))
     }
 
     fn question<'q>(&'q self, policies: &'q Loaded, sql: &'q [u8], prepared: bool) -> Question<'q> {
@@ -111,10 +146,17 @@ impl Verdicts {
         if let Some(scope) = scopes.get(&key) {
             return Rc::clone(scope);
         }
+        // Verdicts by an older catalogue are only kept where a session still has to catch up.
+        scopes.retain(|key, scope| Rc::strong_count(scope) > 1 || !key.catalogue.is_superseded());
         if scopes.len() >= SCOPES_MAX {
             scopes.retain(|_, scope| Rc::strong_count(scope) > 1);
         }
-        let scope = Rc::new(Scope { subject: key.subject(), key: key.clone(), remembered: RefCell::default() });
+        let scope = Rc::new(Scope {
+            subject: key.subject(),
+            key: key.clone(),
+            remembered: RefCell::default(),
+            guess: Cell::default(),
+        });
         if scopes.len() < SCOPES_MAX {
             scopes.insert(key, Rc::clone(&scope));
         }
