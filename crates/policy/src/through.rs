@@ -144,7 +144,7 @@ impl Reader<'_> {
         }
         let what = format!("the view {}", named(&key.0, &key.1));
         let Some(text) = &view.definition else {
-            let why = "is hidden from the account at the server (grant it SHOW VIEW)";
+            let why = "is hidden from the account at the server (it needs SELECT and SHOW VIEW)";
             return Err(Unread::new(format!("the definition of {what} {why}")));
         };
         // The servers read a view's text without the modes that change how text is read.

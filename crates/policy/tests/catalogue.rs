@@ -212,7 +212,7 @@ fn what_cannot_be_known_is_unparsed() {
     check(&[
         (
             "SELECT * FROM hidden",
-            "select shop.hidden, unparsed: the definition of the view `shop.hidden` is hidden from the account at the server (grant it SHOW VIEW)",
+            "select shop.hidden, unparsed: the definition of the view `shop.hidden` is hidden from the account at the server (it needs SELECT and SHOW VIEW)",
         ),
         (
             "SELECT * FROM a",
