@@ -10,10 +10,12 @@ use crate::builtins::is_known_charset;
 use crate::catalogue::{Known, Relation, Routine, RoutineKind, Security, View, is_system_schema};
 use crate::context::{Context, Names};
 use crate::facts::{Resource, escape};
+use crate::lexer::Lexer;
 use crate::limits::{
     DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX, STACK_BYTES,
 };
 use crate::reader::Reader;
+use crate::reading::Reading;
 use crate::token::{Token, Unread};
 
 /// Modes whose grammar is not the one that is read here.
@@ -241,7 +243,7 @@ impl Reader<'_> {
         let as_definer = self.through.as_definer;
         let read = self.through.enter(what, text.len()).and_then(|()| {
             self.through.as_definer |= security == Security::Definer;
-            let read = tokens(text, context).and_then(|tokens| {
+            let read = tokens(&mut Lexer::new(text, Reading::of(context))).and_then(|tokens| {
                 stacker::maybe_grow(DEFINITION_STACK_BYTES_MIN, STACK_BYTES, || read(self, &tokens))
             });
             self.through.path.pop();
@@ -293,14 +295,15 @@ fn definition_context<'s>(
     if let Some(mode) = FOREIGN_MODES.into_iter().find(|mode| has(mode)) {
         return Err(Unread::new(format!("it was made with the sql_mode `{mode}`")));
     }
-    if has("NO_BACKSLASH_ESCAPES") {
-        return Err(Unread::new("it was made with NO_BACKSLASH_ESCAPES, which changes where strings end"));
-    }
     Ok(Context {
         default_schema,
         prepared: false,
-        no_backslash_escapes: false,
+        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
         ansi_quotes: has("ANSI_QUOTES"),
+        pipes_as_concat: has("PIPES_AS_CONCAT"),
+        ignore_space: has("IGNORE_SPACE"),
+        high_not_precedence: has("HIGH_NOT_PRECEDENCE"),
+        utf8: true,
         unreadable: None,
         ..*outer
     })

@@ -70,6 +70,16 @@ enum FlavourName {
     Mariadb,
 }
 
+impl FlavourName {
+    /// A server of today: executable comments are read as it reads them.
+    const fn version(self) -> u32 {
+        match self {
+            Self::Mysql => 90_700,
+            Self::Mariadb => 101_100,
+        }
+    }
+}
+
 impl From<FlavourName> for Flavour {
     fn from(name: FlavourName) -> Self {
         match name {
@@ -159,8 +169,13 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
         default_schema: args.schema.as_deref(),
         flavour: args.flavour.into(),
         prepared: false,
+        version: args.flavour.version(),
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
         lower_case_table_names: 0,
         catalogue: Catalogue::EMPTY,

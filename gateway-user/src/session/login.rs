@@ -15,7 +15,7 @@ use portreeve_mysql::{
     outcome,
     packet::{self, Framed},
 };
-use portreeve_policy::Flavour as PolicyFlavour;
+use portreeve_policy::{Flavour as PolicyFlavour, Modes, version_number};
 use tokio::time::timeout;
 
 use super::{
@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{catalogue::Snapshot, gateway::Gateway, workloads::Workload};
 
-pub(super) use admission::{admit_collation, admit_schema, ask, may_stay};
+pub(super) use admission::{admit_collation, admit_schema, ask, ask_again, may_stay};
 use client::Client;
 pub(super) use client::{ClientLeg, take_login};
 pub(super) use compressed::Compressed;
@@ -117,17 +117,20 @@ pub(super) async fn log_in<'a>(
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
+    let flavour = match server.flavour {
+        Flavour::MariaDb => PolicyFlavour::MariaDb,
+        Flavour::MySql => PolicyFlavour::MySql,
+    };
     ScopeKey {
         spiffe_id: workload.spiffe_id.clone(),
         groups: workload.groups.clone(),
         server: route.server.name.clone(),
         schema: None,
-        flavour: match server.flavour {
-            Flavour::MariaDb => PolicyFlavour::MariaDb,
-            Flavour::MySql => PolicyFlavour::MySql,
-        },
-        no_backslash_escapes: false,
-        ansi_quotes: false,
+        flavour,
+        // What it says it is; `ask` has it prove that.
+        version: version_number(&String::from_utf8_lossy(&server.version), flavour).unwrap_or_default(),
+        modes: Modes::default(),
+        utf8: false,
         unreadable: None,
         catalogue: Snapshot::none(),
     }

@@ -158,7 +158,15 @@ impl<'a> Session<'a> {
             Action::Forward(forwarded) => {
                 let sent = Instant::now();
                 let _changing = forwarded.changes_definitions().then(|| self.commands.definitions.begin_change());
-                self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?;
+                match &forwarded.canonical {
+                    None => self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?,
+                    Some(text) => {
+                        let wire = anew(&packet, &command, text)?;
+                        client.consume(wire_len);
+                        self.upstream.begin_exchange(next_sequence_id);
+                        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+                    }
+                }
                 self.answer(gateway, forwarded, next_sequence_id, sent).await
             }
             Action::LookAgain => {
@@ -327,6 +335,32 @@ impl<'a> Session<'a> {
         let _ = self.tell(&refusal, sequence_id).await;
         ended
     }
+}
+
+/// The command with another text: its byte and its query attributes stay. It is cut into as many packets as the client's, so
+/// that the answer's sequence ids are those that the client waits for.
+///
+/// # Errors
+/// A longer text would need one packet more (16 MiB of query attributes before a short text).
+fn anew(packet: &Packet<'_>, command: &Command<'_>, text: &str) -> Result<Vec<u8>, Ended> {
+    let sql = match *command {
+        Command::Query { sql, .. } | Command::StmtPrepare { sql } => sql,
+        _ => return Err(Ended::Refused("a command without a text has another text".to_owned())),
+    };
+    let length = packet.payload.len();
+    let head = packet.payload.get(..length.saturating_sub(sql.len())).unwrap_or_default();
+    let mut payload = Vec::with_capacity(length);
+    payload.extend_from_slice(head);
+    payload.extend_from_slice(text.as_bytes());
+    if length >= PACKET_PAYLOAD_MAX && payload.len() < length {
+        payload.resize(length, b' ');
+    }
+    if payload.len() / PACKET_PAYLOAD_MAX != length / PACKET_PAYLOAD_MAX {
+        return Err(Ended::Refused("the canonical text does not fit where the client's was".to_owned()));
+    }
+    let mut wire = Vec::with_capacity(payload.len().saturating_add(HEADER_LEN));
+    packet::write_packet(&mut wire, &mut 0, &payload);
+    Ok(wire)
 }
 
 /// Whether a command with this byte runs or prepares a text: what its names mean must be known.

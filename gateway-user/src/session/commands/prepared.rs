@@ -12,7 +12,7 @@ use portreeve_mysql::{
 use portreeve_policy::{Facts, Flavour};
 use portreeve_recording::{Command as Recorded, Text};
 
-use super::{Action, Commands, Effect, Forwarded};
+use super::{Action, Commands, Effect, Forwarded, canonical};
 use crate::{
     gateway::Gateway,
     limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
@@ -87,7 +87,9 @@ impl Commands {
         if self.prepared.len() >= PREPARED_MAX || parameters >= PARAMETERS_MAX {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
+        let canonical = canonical(journal, number, &judgement, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            canonical,
             judgement: Some(Rc::clone(&judgement)),
             effect: Effect::Prepared { number, judgement: Rc::clone(&judgement), text: self.text_to_keep(sql) },
             ..Forwarded::plain(number, Expect::Prepare)
