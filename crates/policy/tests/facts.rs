@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Catalogue, Context, Facts, Flavour, Resource, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
 fn context() -> Context<'static> {
     Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) }

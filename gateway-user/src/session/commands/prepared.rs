@@ -89,8 +89,8 @@ impl Commands {
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
         let judgement = self.scope.judge(&self.policies, sql, true, facts);
-        if self.must_look_again(&judgement) {
-            return Ok(Action::LookAgain);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
         }
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
@@ -227,6 +227,10 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
+        let judgement = id.and_then(|id| self.prepared.get(&id)).map(|prepared| Rc::clone(&prepared.judgement));
+        if judgement.is_some_and(|judgement| self.must_look(&judgement.facts)) {
+            return Ok(Action::Look);
+        }
         if id.is_some_and(|id| !self.redefine(id)) {
             gateway.counters.statement(true);
             let why = "views or routines changed since it was prepared, and its text is too long to be kept";
