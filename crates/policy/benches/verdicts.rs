@@ -5,7 +5,7 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use portreeve_policy::{Catalogue, Context, Flavour, Policies, Question, Remembered, Source, Subject, analyse};
+use portreeve_policy::{Context, Flavour, Policies, Question, Remembered, Source, Subject, analyse};
 
 const POLICY: &str = include_str!("../../../policies/examples/reporting.cedar");
 const POINT_SELECT: &str = "SELECT c FROM sbtest1 WHERE id=";
@@ -35,22 +35,7 @@ struct Setting {
 
 impl Setting {
     fn new() -> Self {
-        let context = Context {
-            server: "orders",
-            default_schema: Some("shop"),
-            flavour: Flavour::MySql,
-            prepared: false,
-            version: 90_704,
-            no_backslash_escapes: false,
-            ansi_quotes: false,
-            pipes_as_concat: false,
-            ignore_space: false,
-            high_not_precedence: false,
-            utf8: true,
-            unreadable: None,
-            lower_case_table_names: 0,
-            catalogue: Catalogue::EMPTY,
-        };
+        let context = Context { default_schema: Some("shop"), ..Context::new("orders", Flavour::MySql) };
         Self {
             policies: Policies::load(&[Source { name: "reporting.cedar", text: POLICY }]).unwrap(),
             subject: Subject { spiffe_id: "spiffe://example.org/r".to_owned(), groups: vec!["reporting".to_owned()] },

@@ -69,8 +69,8 @@ impl Meaning {
 }
 
 /// Writes the normal form of `sql` in place of what `form` holds; false when it has none, and `form` then holds nothing of
-/// use. Two texts with one normal form have the same facts in the same context, but for
-/// [`canonical`](crate::Facts) text. Allocates nothing once `form` has grown, but for texts with comments.
+/// use. Two texts with one normal form have the same facts in the same context. A text that is written anew has none: its
+/// literals are in [`canonical`](crate::Facts::canonical). Allocates nothing once `form` has grown, but for texts with comments.
 pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bool {
     form.clear();
     if sql.len() > NORMAL_BYTES_MAX || context.unreadable.is_some() {
@@ -102,7 +102,6 @@ pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bo
         }
     }
     form.extend_from_slice(sql.get(copied..).unwrap_or_default());
-    // What has to be forwarded in other words is written anew from its own bytes.
     literals && !lexer.is_rewritten()
 }
 
@@ -242,25 +241,10 @@ fn is_plain(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::catalogue::Catalogue;
+
     use crate::context::Flavour;
 
-    const CONTEXT: Context<'static> = Context {
-        server: "orders",
-        default_schema: None,
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    };
+    const CONTEXT: Context<'static> = Context { version: 90_704, ..Context::new("orders", Flavour::MySql) };
 
     fn form(text: &str) -> Option<String> {
         let mut form = Vec::new();

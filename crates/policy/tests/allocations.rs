@@ -2,29 +2,14 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Catalogue, Context, Flavour, Policies, Question, Remembered, Source, Subject};
+use portreeve_policy::{Context, Flavour, Policies, Question, Remembered, Source, Subject};
 
 const POLICY: &str = include_str!("../../../policies/examples/reporting.cedar");
 
 fn check(text: &str, alike: &str) {
     let policies = Policies::load(&[Source { name: "reporting.cedar", text: POLICY }]).unwrap();
     let subject = Subject { spiffe_id: "spiffe://example.org/r".to_owned(), groups: vec!["reporting".to_owned()] };
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    };
+    let context = Context { default_schema: Some("shop"), ..Context::new("orders", Flavour::MySql) };
     let mut remembered = Remembered::default();
     let mut allocations = |sql: &str| {
         let question = Question {

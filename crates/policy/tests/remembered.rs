@@ -164,9 +164,7 @@ proptest! {
             (false, Flavour::MySql) => 90_704,
         };
         let context = Context {
-            server,
             default_schema,
-            flavour,
             prepared,
             version,
             no_backslash_escapes,
@@ -175,9 +173,8 @@ proptest! {
             ignore_space,
             high_not_precedence,
             utf8: !is_unknown,
-            unreadable: None,
-            lower_case_table_names: 0,
             catalogue: if has_views { &VIEWS } else { Catalogue::EMPTY },
+            ..Context::new(server, flavour)
         };
         let mut remembered = Remembered::default();
         // One memory through all policies, as it is when they are exchanged under it.
@@ -209,22 +206,7 @@ fn ask(remembered: &mut Remembered, policies: usize, sql: &str) -> Rc<Judgement>
         policies: POLICIES.get(policies).unwrap(),
         generation: policies as u64,
         subject: &subject,
-        context: Context {
-            server: "orders",
-            default_schema: Some("shop"),
-            flavour: Flavour::MySql,
-            prepared: false,
-            version: 90_704,
-            no_backslash_escapes: false,
-            ansi_quotes: false,
-            pipes_as_concat: false,
-            ignore_space: false,
-            high_not_precedence: false,
-            utf8: true,
-            unreadable: None,
-            lower_case_table_names: 0,
-            catalogue: Catalogue::EMPTY,
-        },
+        context: Context { default_schema: Some("shop"), ..Context::new("orders", Flavour::MySql) },
         sql: sql.as_bytes(),
         facts: None,
         is_marked: |_| false,

@@ -115,6 +115,7 @@ fn later_records() -> Vec<Record<'static>> {
             parameters: Cow::Borrowed(&[]),
         }),
         Record::Abandoned(Abandoned { number: 3, killed: true, detail: "the client left".into() }),
+        Record::Forwarded(Forwarded { number: 1, sql: Text::of_bytes(b"SELECT id FROM orders") }),
         Record::Verdict(Verdict {
             number: 3,
             decision: Decision::WouldDeny,
@@ -122,7 +123,6 @@ fn later_records() -> Vec<Record<'static>> {
             policies: Cow::Borrowed(&[]),
             reason: "no policy permits `shutdown` on `orders`".into(),
         }),
-        Record::Forwarded(Forwarded { number: 1, sql: Text::of_bytes(b"SELECT id FROM orders") }),
     ]
 }
 

@@ -6,7 +6,7 @@ use crate::{
     policies,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use portreeve_policy::{Catalogue, Context, Facts, Flavour, StatementFacts, Subject, Verdict, analyse};
+use portreeve_policy::{Context, Facts, Flavour, StatementFacts, Subject, Verdict, analyse};
 use serde::Serialize;
 use std::{
     io::{self, Write},
@@ -149,20 +149,9 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
     }
     let policies = policies::load(&config.policy_paths)?;
     let context = Context {
-        server: &args.server,
         default_schema: args.schema.as_deref(),
-        flavour: args.flavour.into(),
-        prepared: false,
         version: args.flavour.version(),
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
+        ..Context::new(&args.server, args.flavour.into())
     };
     let facts = analyse(args.sql.as_bytes(), &context);
     let verdict = policies.judge(&subject, &facts, &context);

@@ -50,8 +50,8 @@ pub(super) enum Action {
         /// As [`Forwarded::statement_id`].
         statement_id: Option<u32>,
     },
-    /// It names what the catalogue does not have: look once more, and decide then. Nothing is recorded yet.
-    LookAgain,
+    /// What is known of views and routines will not do: look at the server, and decide then. Nothing is recorded yet.
+    Look,
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
@@ -128,7 +128,7 @@ impl Forwarded {
     }
 
     fn facts(&self) -> Option<&Facts> {
-        self.judgement.as_ref().map(|judgement| judgement.facts.as_ref())
+        self.judgement.as_ref().map(|judgement| &*judgement.facts)
     }
 
     /// Whether the session begins anew when the server agrees.
@@ -160,6 +160,8 @@ pub(super) struct Commands {
     server: SocketAddr,
     /// The server's views and routines.
     pub(super) definitions: Definitions,
+    /// They were looked at for the command that is decided next.
+    looked: bool,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
     /// What commands are judged by: the newest there were when the command arrived.
@@ -188,9 +190,29 @@ impl Commands {
             scope,
             policies,
             reading_settled: None,
+            looked: false,
             prepared: HashMap::new(),
             last_prepared: LastPrepared::None,
         }
+    }
+
+    /// Goes on with that snapshot of the server's views and routines.
+    fn see(&mut self, catalogue: Arc<Snapshot>) {
+        if self.scope.key.catalogue != catalogue {
+            self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
+        }
+    }
+
+    /// The same, read after the command that is to be decided had come: it is not looked for once more.
+    pub(super) fn see_for_command(&mut self, catalogue: Arc<Snapshot>) {
+        self.see(catalogue);
+        self.looked = true;
+    }
+
+    /// Whether the server must be looked at before a command is judged so: what is known is too old for it, or there may be
+    /// more by now.
+    fn must_look(&mut self, facts: &Facts) -> bool {
+        !std::mem::take(&mut self.looked) && self.definitions.must_look(&self.scope.key.catalogue, facts)
     }
 
     /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
@@ -201,7 +223,7 @@ impl Commands {
             return false;
         }
         let everything = self.scope.permits_everything(&self.policies);
-        self.definitions.set_matter(!everything);
+        self.definitions.matter = !everything;
         let must_ask = self.scope.key.unasked && !everything;
         self.reading_settled = (!must_ask).then_some(self.policies.generation);
         must_ask
@@ -209,18 +231,6 @@ impl Commands {
 
     fn policies(&self) -> &Policies {
         &self.policies.policies
-    }
-
-    /// Goes on with that snapshot of the server's views and routines.
-    pub(super) fn see(&mut self, catalogue: Arc<Snapshot>) {
-        if self.scope.key.catalogue != catalogue {
-            self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
-        }
-    }
-
-    /// Whether the names in a text may have got a meaning since the last look.
-    fn must_look_again(&self, judgement: &Judgement) -> bool {
-        judgement.facts.has_unknown_names() && self.definitions.may_look_again()
     }
 
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
@@ -316,8 +326,8 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         let judgement = self.scope.judge(&self.policies, sql, false, facts);
-        if self.must_look_again(&judgement) {
-            return Ok(Action::LookAgain);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
         }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };

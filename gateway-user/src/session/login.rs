@@ -123,8 +123,8 @@ fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKe
         modes: Modes::default(),
         utf8: false,
         unreadable: None,
-        unasked: true,
         catalogue: Snapshot::none(),
+        unasked: true,
     }
 }
 

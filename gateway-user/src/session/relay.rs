@@ -121,9 +121,6 @@ impl<'a> Session<'a> {
     /// Judges, records and carries out the command at the front of what the client sent.
     async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
         let negotiated = self.negotiated();
-        if self.arrival.client.unread().get(HEADER_LEN).is_some_and(is_judged_by_names) {
-            self.catch_up(gateway).await;
-        }
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
             return Err(Ended::Client(LinkError::ClosedWithin));
@@ -167,8 +164,8 @@ impl<'a> Session<'a> {
                 }
                 self.answer(gateway, forwarded, next_sequence_id, sent).await
             }
-            Action::LookAgain => {
-                Box::pin(self.look_again(gateway)).await;
+            Action::Look => {
+                Box::pin(self.look(gateway)).await;
                 Box::pin(self.take_command(gateway, wire_len)).await
             }
             Action::ForwardUnanswered { statement_id } => {
@@ -359,11 +356,6 @@ fn anew(packet: &Packet<'_>, command: &Command<'_>, text: &str) -> Result<Vec<u8
     let mut wire = Vec::with_capacity(payload.len().saturating_add(HEADER_LEN));
     packet::write_packet(&mut wire, &mut 0, &payload);
     Ok(wire)
-}
-
-/// Whether a command with this byte runs or prepares a text: what its names mean must be known.
-const fn is_judged_by_names(byte: &u8) -> bool {
-    matches!(*byte, 0x03 | 0x16 | 0x17 | 0xFA)
 }
 
 fn read<'p>(packet: &'p Packet<'_>, negotiated: Negotiated) -> Result<Command<'p>, ProtocolError> {

@@ -34,10 +34,10 @@ pub(super) struct ScopeKey {
     pub(super) utf8: bool,
     /// Why no text of the session can be read.
     pub(super) unreadable: Option<String>,
-    /// The server was not asked how it reads texts, as no verdict depended on it: what is said of that here is a guess.
-    pub(super) unasked: bool,
     /// What the server's views and routines are made of.
     pub(super) catalogue: Arc<Snapshot>,
+    /// The server was not asked how it reads texts, as no verdict depended on it: all of the above but who and where is a guess.
+    pub(super) unasked: bool,
 }
 
 impl ScopeKey {
@@ -47,7 +47,7 @@ impl ScopeKey {
             default_schema: self.schema.as_deref(),
             flavour: self.flavour,
             prepared,
-            // Nothing is written anew for a session that was not asked: its texts are forwarded byte for byte.
+            // Nothing is written anew for who is permitted everything: those texts are forwarded byte for byte.
             version: if self.unasked { 0 } else { self.version },
             no_backslash_escapes: self.modes.no_backslash_escapes,
             ansi_quotes: self.modes.ansi_quotes,
@@ -72,7 +72,7 @@ pub(super) struct Scope {
     pub(super) key: ScopeKey,
     subject: Subject,
     remembered: RefCell<Remembered>,
-    /// What [`Scope::is_guess`] said last, and of which generation of policies.
+    /// What [`Scope::must_ask`] said last, and of which generation of policies.
     guess: Cell<Option<(u64, bool)>>,
 }
 
@@ -80,7 +80,7 @@ impl Scope {
     /// The judgement of a text, found or made; `facts` are its facts where they were found aside.
     pub(super) fn judge(&self, policies: &Loaded, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
         let question = self.question(policies, sql, prepared);
-        match self.is_guess(policies) {
+        match self.must_ask(policies) {
             true => question.judged(self.unread(prepared), conceal::is_mentioned(sql)),
             false => self.remembered.borrow_mut().judge(Question { facts, ..question }),
         }
@@ -89,7 +89,7 @@ impl Scope {
     /// The judgement of a statement prepared in this scope, as it is under these policies.
     pub(super) fn renewed(&self, policies: &Loaded, judgement: &Rc<Judgement>) -> Rc<Judgement> {
         let question = self.question(policies, &[], true);
-        match !judgement.holds(policies.generation) && self.is_guess(policies) {
+        match !judgement.holds(policies.generation) && self.must_ask(policies) {
             true => question.judged(self.unread(true), judgement.marked),
             false => question.renewed(judgement),
         }
@@ -101,7 +101,7 @@ impl Scope {
     }
 
     /// Whether verdicts depend on how texts are read, and that is not known.
-    fn is_guess(&self, policies: &Loaded) -> bool {
+    pub(super) fn must_ask(&self, policies: &Loaded) -> bool {
         if !self.key.unasked {
             return false;
         }

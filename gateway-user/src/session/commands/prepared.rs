@@ -89,8 +89,8 @@ impl Commands {
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
         let judgement = self.scope.judge(&self.policies, sql, true, facts);
-        if self.must_look_again(&judgement) {
-            return Ok(Action::LookAgain);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
         }
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
@@ -117,10 +117,11 @@ impl Commands {
 
     /// Judges a statement anew whose names may mean something else than when it was judged: servers prepare it anew themselves,
     /// without a word. False when its text was not kept.
-    fn renew(&mut self, id: u32) -> bool {
+    fn redefine(&mut self, id: u32) -> bool {
         let Some(prepared) = self.prepared.get_mut(&id) else { return true };
         let catalogue = &self.scope.key.catalogue;
-        if prepared.scope.key.catalogue == *catalogue {
+        // One whose reading was never asked is unread now, whatever its names mean.
+        if prepared.scope.key.catalogue == *catalogue || prepared.scope.must_ask(&self.policies) {
             return true;
         }
         let Some(text) = &prepared.text else { return false };
@@ -216,8 +217,8 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare, as the text cannot change since. Where definitions did, it is judged anew; under
-    /// other policies, from the same facts.
+    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew; under other
+    /// policies it is found anew from the same facts.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -226,7 +227,11 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
-        if id.is_some_and(|id| !self.renew(id)) {
+        let judgement = id.and_then(|id| self.prepared.get(&id)).map(|prepared| Rc::clone(&prepared.judgement));
+        if judgement.is_some_and(|judgement| self.must_look(&judgement.facts)) {
+            return Ok(Action::Look);
+        }
+        if id.is_some_and(|id| !self.redefine(id)) {
             gateway.counters.statement(true);
             let why = "views or routines changed since it was prepared, and its text is too long to be kept";
             journal.refused(self.arrived(run.command, Text::empty()), why)?;
