@@ -28,6 +28,7 @@ permit (
 forbid (principal, action, resource == Table::"shop-db/shop.customers");
 "#;
 const COM_STMT_PREPARE: u8 = 0x16;
+const COM_STMT_EXECUTE: u8 = 0x17;
 
 /// Both servers, each with a daemon before it and its general log on.
 fn scenes() -> [Scene; 2] {
@@ -147,6 +148,45 @@ fn modes_that_a_session_sets_are_followed() {
         // In one text, what comes after is read by nobody who knows.
         let denied = ask(&mut wire, &format!("SET sql_mode = 'NO_BACKSLASH_ESCAPES'; {trick}")).unwrap_err();
         assert!(denied.contains("unparsed"), "{denied}");
+    }
+}
+
+/// Prepares, and returns the statement's id.
+fn prepare(wire: &mut Wire, sql: &str) -> [u8; 4] {
+    wire.command(COM_STMT_PREPARE, sql.as_bytes()).unwrap();
+    let prepared = wire.packet().unwrap();
+    assert!(prepared.error_code().is_none(), "{prepared:?}");
+    // Definitions of the columns.
+    wire.until_eof().unwrap();
+    prepared.payload[1..5].try_into().unwrap()
+}
+
+/// Executes, and returns the error's code if there is one.
+fn execute(wire: &mut Wire, id: [u8; 4]) -> Option<u16> {
+    wire.command(COM_STMT_EXECUTE, &[&id[..], &[0, 1, 0, 0, 0]].concat()).unwrap();
+    let first = wire.packet().unwrap();
+    if first.error_code().is_none() {
+        wire.until_eof().unwrap();
+        wire.until_eof().unwrap();
+    }
+    first.error_code()
+}
+
+#[test]
+fn a_prepared_text_is_not_read_anew_in_another_mode() {
+    for scene in scenes() {
+        let mysql = scene.server.flavour() == Flavour::MySql;
+        let mut wire = login(&scene);
+        let trick = prepare(&mut wire, "SELECT 'a\\', (SELECT card FROM customers LIMIT 1) -- ', id FROM orders");
+        let plain = prepare(&mut wire, "SELECT item FROM orders WHERE id = 1");
+        assert_eq!(execute(&mut wire, trick), None);
+        wire.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'").unwrap();
+        scene.server.sql("ALTER TABLE shop.orders COMMENT = 'changed', ALGORITHM = COPY").unwrap();
+        // MySQL would prepare it again, as another statement.
+        assert_eq!(execute(&mut wire, trick), mysql.then_some(1615));
+        assert_eq!(execute(&mut wire, plain), None);
+        wire.query("SET sql_mode = DEFAULT").unwrap();
+        assert_eq!(execute(&mut wire, plain), None);
     }
 }
 

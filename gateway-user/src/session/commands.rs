@@ -89,6 +89,8 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        /// Whether the text could read otherwise in another mode or character set.
+        depends: bool,
     },
     /// Prepared statements and whatever was set are gone.
     Reset,
@@ -402,8 +404,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement } => {
-                self.settle_prepared(number, judgement, summary, plan);
+            Effect::Prepared { number, judgement, depends } => {
+                self.settle_prepared(number, judgement, depends, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {

@@ -9,7 +9,7 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour};
+use portreeve_policy::{Facts, Flavour, Modes};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{Action, Commands, Effect, Forwarded, canonical};
@@ -37,6 +37,8 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
+    /// How it was read, where another way could make another statement of it.
+    read_as: Option<(Modes, bool)>,
     parameters: u16,
     /// Bound by an earlier execution.
     types: Vec<ParameterType>,
@@ -63,6 +65,13 @@ struct Run<'r> {
     expect: Expect,
 }
 
+/// Whether a text holds what modes and character sets read otherwise: quotes, backslashes, characters outside ASCII, and
+/// white space before a parenthesis.
+fn depends_on_reading(sql: &[u8]) -> bool {
+    sql.iter().any(|byte| matches!(byte, b'"' | b'\\') || !byte.is_ascii())
+        || sql.windows(2).any(|two| matches!(two, [blank, b'('] if blank.is_ascii_whitespace()))
+}
+
 impl Commands {
     pub(super) fn prepare(
         &mut self,
@@ -83,7 +92,7 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
+            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement), depends: depends_on_reading(sql) },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
     }
@@ -93,13 +102,15 @@ impl Commands {
         &mut self,
         number: u64,
         judgement: Rc<Judgement>,
+        depends: bool,
         summary: &Summary,
         plan: Option<&Plan>,
     ) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
-        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
+        let read_as = depends.then_some((self.scope.key.modes, self.scope.key.utf8));
+        let statement = Prepared { number, judgement, read_as, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -172,6 +183,16 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
+    /// Whether MySQL could make another statement of what was prepared: after a change of a table it prepares the text anew,
+    /// and reads it by the modes of now (seen on 9.7; MariaDB remembers those of the prepare).
+    fn reads_otherwise(&self, gateway: &Gateway, id: Option<u32>) -> bool {
+        let key = &self.scope.key;
+        let read_as = id.and_then(|id| self.prepared.get(&id)).and_then(|prepared| prepared.read_as);
+        key.flavour == Flavour::MySql
+            && read_as.is_some_and(|read_as| read_as != (key.modes, key.utf8))
+            && !gateway.policies.permits_everything(self.scope.subject(), &key.server)
+    }
+
     /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
     fn run(
         &mut self,
@@ -181,6 +202,12 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
+        if self.reads_otherwise(gateway, id) {
+            gateway.counters.statement(true);
+            let why = "sql_mode or the character set has changed since it was prepared";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::prepare_again(&self.session)));
+        }
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
