@@ -14,7 +14,7 @@
 use portreeve_tests::{
     scene::{Scene, shop},
     servers::Flavour,
-    wire::Wire,
+    wire::{CAPABILITIES, COMPRESS, Hello, Wire, framed},
 };
 
 const POLICY: &str = r#"
@@ -27,6 +27,8 @@ permit (
 @id("no-customers")
 forbid (principal, action, resource == Table::"shop-db/shop.customers");
 "#;
+const QUERY_ATTRIBUTES: u32 = 1 << 27;
+const COM_QUERY: u8 = 0x03;
 const COM_STMT_PREPARE: u8 = 0x16;
 const COM_STMT_EXECUTE: u8 = 0x17;
 
@@ -118,6 +120,42 @@ fn a_text_that_was_written_anew_is_recorded_as_sent_and_as_forwarded() {
         assert_eq!(texts("forwarded"), ["SELECT 1   + 1  ", "SELECT ?   + 1  "]);
         let log = scene.server.general_log();
         assert!(log.contains("SELECT ?   + 1") && log.contains("SELECT 1 /* plain */"), "{log}");
+    }
+}
+
+/// Of MySQL, which reads attributes before a text; 16 MiB of them are more than one packet.
+#[test]
+fn query_attributes_go_with_the_text_that_was_written_anew() {
+    let server = shop(Flavour::MySql).unwrap();
+    server.sql("INSTALL COMPONENT 'file://component_query_attributes'").unwrap();
+    let functions = r#"@id("functions") permit (principal, action == Action::"execute", resource);"#;
+    let scene = Scene::with(server.into(), &format!("{POLICY}{functions}"), |_| ()).unwrap();
+    let hello = Hello { schema: "shop", capabilities: CAPABILITIES | QUERY_ATTRIBUTES, ..Hello::default() };
+    let mut wire = Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap();
+    let sql = "SELECT LENGTH(mysql_query_attribute_string('trace')) /*!40101 + 1 */";
+    // One parameter, one set, no NULL, types follow; a string by name, its length in eight bytes.
+    let head = [&[COM_QUERY, 1, 1, 0, 1, 0xFE, 0, 5][..], b"trace", &[0xFE]].concat();
+    let full = 0x00FF_FFFF - head.len() - 8 - sql.len();
+    for length in [4, full - 1, full, full + 3, 17_000_000] {
+        let size = (length as u64).to_le_bytes();
+        wire.send(&framed(0, &[&head[..], &size, &vec![b'x'; length], sql.as_bytes()].concat())).unwrap();
+        // The component keeps 1023 bytes of a value.
+        let sum = (length.min(1023) + 1).to_string();
+        assert_eq!(wire.result().unwrap(), [[Some(sum.into())]], "{length}");
+    }
+}
+
+#[test]
+fn a_text_written_anew_goes_compressed_where_the_leg_is() {
+    for flavour in [Flavour::MariaDb, Flavour::MySql] {
+        let scene = Scene::with(shop(flavour).unwrap().into(), POLICY, |_| ()).unwrap();
+        let hello = Hello { schema: "shop", capabilities: CAPABILITIES | COMPRESS, ..Hello::default() };
+        let mut wire = Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap();
+        for _ in 0..3 {
+            assert_eq!(ask(&mut wire, "SELECT 1 /*!40101 + 1 */").unwrap(), "2");
+            let long = format!("SELECT LENGTH('{}') /*!40101 + 1 */", "x".repeat(100_000));
+            assert_eq!(ask(&mut wire, &long).unwrap(), "100001");
+        }
     }
 }
 
