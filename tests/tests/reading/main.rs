@@ -11,6 +11,8 @@
     )
 )]
 
+mod random;
+
 use portreeve_tests::{
     scene::{Scene, shop},
     servers::Flavour,
