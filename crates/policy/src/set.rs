@@ -158,7 +158,7 @@ fn check_value(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
     if is_text_variable(name) {
         let nullable = name == "character_set_results";
         // A saved one decides nothing about reading, as little as one by name.
-        if !(nullable && cursor.word("NULL")) && !takes_elsewhere(&mut cursor) {
+        if !(takes_elsewhere(&mut cursor) || nullable && cursor.word("NULL")) {
             text_value(&mut cursor)?;
         }
         return cursor.end();
