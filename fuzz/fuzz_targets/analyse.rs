@@ -4,7 +4,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_policy::{Action, Context, Flavour, analyse};
+use portreeve_policy::{Action, Catalogue, Context, Flavour, analyse};
 
 fn check(data: &[u8], context: &Context<'_>) {
     let facts = analyse(data, context);
@@ -40,6 +40,8 @@ fuzz_target!(|data: &[u8]| {
             high_not_precedence: has(0x20),
             utf8: !has(0x40),
             unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
         };
         check(sql, &context);
     }

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::action::Action;
 use crate::bulk;
+use crate::catalogue::{Known, Relation, is_system_schema};
 use crate::context::{Context, Names};
 use crate::cursor::name_text;
 use crate::facts::{Facts, Resource, StatementFacts};
@@ -12,6 +13,7 @@ use crate::lexer::{Lexer, MASK};
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
 use crate::reading::Reading;
+use crate::through::{Settled, Through};
 use crate::token::{Kind, Token, Unread};
 
 /// Finds out what a text does, as the server that `context` describes would read it.
@@ -89,10 +91,32 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })
+    let mut facts = bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })?;
+    for request in &facts.requests {
+        let Resource::Table { schema, table } = &request.resource else { continue };
+        match context.catalogue.relation(schema, table) {
+            _ if is_system_schema(schema) => {}
+            Known::As(Relation::Table) => {}
+            Known::Nothing => facts.has_unknown_names = true,
+            // There is more to ask for, which the parser's way does.
+            Known::As(Relation::View(_)) | Known::Unknown(_) => return None,
+        }
+    }
+    Some(facts)
 }
 
-fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
+/// What a statement leaves of the catalogue for those after it in the same text, which are judged before it runs.
+fn settled_after(statement: &StatementFacts, makes_view: bool) -> Settled {
+    let changes = |action| statement.requests.iter().any(|request| request.action == action);
+    let calls = statement.class == Action::Call && statement.changes_definitions;
+    match [Action::Rename, Action::CreateRoutine, Action::Unparsed].into_iter().any(changes) || calls {
+        true => Settled::NamesChanged,
+        false if makes_view => Settled::ViewsMade,
+        false => Settled::Unchanged,
+    }
+}
+
+pub(crate) fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
     let mut tokens = Vec::with_capacity(64);
     while let Some(token) = lexer.token()? {
         tokens.push(token);
@@ -152,13 +176,14 @@ struct Read {
 fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unread> {
     let mut read = Read { facts: facts(Vec::new(), context), is_partial: false };
     let facts = &mut read.facts;
+    let mut settled = Settled::Unchanged;
     for part in tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty()) {
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
         // The server reads the rest of the text only when it has run what is before: where statements end may differ.
         read.is_partial |= facts.changes_reading;
-        statement(part, context, facts)?;
+        settled = settled.max(statement(part, context, settled, facts)?);
         if read.is_partial
             && let Some(last) = facts.statements.last_mut()
         {
@@ -175,10 +200,18 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unrea
     Ok(read)
 }
 
-fn statement(part: &[Token<'_>], context: &Context<'_>, facts: &mut Facts) -> Result<(), Unread> {
-    let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
+/// Adds the facts of one statement; gives what it leaves of the catalogue.
+fn statement(
+    part: &[Token<'_>],
+    context: &Context<'_>,
+    settled: Settled,
+    facts: &mut Facts,
+) -> Result<Settled, Unread> {
+    let names = Names { default_schema: facts.schema_after.as_deref() };
+    let mut reader = Reader::new(names, *context, Through::after(settled));
     reader.statement(part);
-    let Reader { facts: statement, schema_used, local_file, killed, reading_set, .. } = reader;
+    let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;
+    let settled = settled_after(&statement, makes_view);
     if schema_used.is_some() && context.prepared {
         // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
         return Err(Unread::new("`USE` in a prepared statement"));
@@ -191,7 +224,7 @@ fn statement(part: &[Token<'_>], context: &Context<'_>, facts: &mut Facts) -> Re
     if schema_used.is_some() {
         facts.schema_after = schema_used;
     }
-    Ok(())
+    Ok(settled)
 }
 
 /// `EXECUTE …` and `BEGIN NOT ATOMIC …` may hold a `SET`. Routines and triggers may, too, but servers restore modes and

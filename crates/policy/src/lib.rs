@@ -20,8 +20,10 @@
 
 mod action;
 mod analysis;
+mod body;
 mod builtins;
 mod bulk;
+mod catalogue;
 mod command;
 mod context;
 mod cursor;
@@ -44,6 +46,7 @@ mod session;
 mod set;
 mod show;
 mod source;
+mod through;
 mod token;
 mod unconditional;
 mod verdict;
@@ -51,6 +54,7 @@ mod verdict;
 pub use action::{Action, StatementClass};
 pub use analysis::analyse;
 pub use builtins::is_known_charset;
+pub use catalogue::{Catalogue, Relation, Routine, RoutineKind, Security, View, is_system_schema};
 pub use context::{Context, Flavour};
 pub use facts::{Facts, Request, Resource, StatementFacts};
 pub use judge::Subject;

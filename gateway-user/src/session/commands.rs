@@ -6,7 +6,7 @@ mod administrative;
 mod files;
 mod prepared;
 
-use std::{collections::HashMap, net::SocketAddr, rc::Rc};
+use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
@@ -21,12 +21,13 @@ use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
     Ended,
+    catalogue::Definitions,
     journal::{Arrived, Journal},
     parameters, reading,
     refusal::Refusal,
     verdicts::{Judgement, Scope, ScopeKey, Verdicts},
 };
-use crate::gateway::Gateway;
+use crate::{catalogue::Snapshot, gateway::Gateway};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
 
@@ -49,6 +50,8 @@ pub(super) enum Action {
         /// As [`Forwarded::statement_id`].
         statement_id: Option<u32>,
     },
+    /// It names what the catalogue does not have: look once more, and decide then. Nothing is recorded yet.
+    LookAgain,
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
@@ -77,6 +80,8 @@ pub(super) struct Forwarded {
     pub(super) canonical: Option<Rc<str>>,
     /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
     pub(super) statement_id: Option<u32>,
+    /// It may change what views and routines are made of.
+    changes_definitions: bool,
 }
 
 /// What a command changes in the session when the server accepts it.
@@ -91,6 +96,7 @@ enum Effect {
         judgement: Rc<Judgement>,
         /// Whether the text could read otherwise in another mode or character set.
         depends: bool,
+        text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
     Reset,
@@ -119,6 +125,7 @@ impl Forwarded {
             plan: None,
             canonical: None,
             statement_id: None,
+            changes_definitions: false,
         }
     }
 
@@ -129,6 +136,11 @@ impl Forwarded {
     /// Whether the session begins anew when the server agrees.
     pub(super) const fn begins_anew(&self) -> bool {
         matches!(self.effect, Effect::Reset)
+    }
+
+    /// Whether it may change what views and routines are made of.
+    pub(super) const fn changes_definitions(&self) -> bool {
+        self.changes_definitions
     }
 
     /// What is known of the columns that are concealed.
@@ -148,6 +160,8 @@ pub(super) struct Commands {
     session: String,
     /// Where the server is.
     server: SocketAddr,
+    /// The server's views and routines.
+    pub(super) definitions: Definitions,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
     prepared: HashMap<u32, Prepared>,
@@ -155,9 +169,27 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(session: String, server: SocketAddr, verdicts: &Rc<Verdicts>, scope: Rc<Scope>) -> Self {
+    pub(super) fn new(
+        session: String,
+        server: SocketAddr,
+        definitions: Definitions,
+        verdicts: &Rc<Verdicts>,
+        scope: Rc<Scope>,
+    ) -> Self {
         let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
-        Self { session, server, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+        Self { session, server, definitions, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+    }
+
+    /// Goes on with that snapshot of the server's views and routines.
+    pub(super) fn see(&mut self, catalogue: Arc<Snapshot>) {
+        if self.scope.key.catalogue != catalogue {
+            self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
+        }
+    }
+
+    /// Whether the names in a text may have got a meaning since the last look.
+    fn must_look_again(&self, judgement: &Judgement) -> bool {
+        judgement.facts.has_unknown_names() && self.definitions.may_look_again()
     }
 
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
@@ -252,6 +284,9 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
+        if self.must_look_again(&judgement) {
+            return Ok(Action::LookAgain);
+        }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
         // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
@@ -263,6 +298,7 @@ impl Commands {
             canonical,
             effect: Effect::of_query(&judgement.facts),
             text: files::text_to_hold(&judgement.facts, sql),
+            changes_definitions: judgement.facts.changes_definitions(),
             judgement: Some(Rc::clone(&judgement)),
             ..Forwarded::plain(number, Expect::Query)
         }))
@@ -404,8 +440,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement, depends } => {
-                self.settle_prepared(number, judgement, depends, summary, plan);
+            Effect::Prepared { number, judgement, depends, text } => {
+                self.settle_prepared((number, judgement), depends, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {

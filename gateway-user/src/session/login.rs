@@ -21,13 +21,14 @@ use tokio::time::timeout;
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
+    catalogue::Definitions,
     link::{Link, LinkError},
     refusal::Refusal,
     relay::Session,
     server_fault,
     verdicts::ScopeKey,
 };
-use crate::{gateway::Gateway, workloads::Workload};
+use crate::{catalogue::Snapshot, gateway::Gateway, workloads::Workload};
 
 pub(super) use admission::{admit_collation, admit_schema, ask, ask_again, may_stay};
 use client::Client;
@@ -81,7 +82,10 @@ pub(super) async fn log_in<'a>(
     let id = arrival.id.clone();
     let client = client::greet(&mut arrival.client, gateway, &id, &greeting, plugin, &host).await?;
     let server = Server::of(&greeting);
-    let key = admit(arrival, gateway, &client, &server, scope_key(workload, &route, &server)).await?;
+    let key = scope_key(workload, &route, &server);
+    let definitions = Definitions::new(gateway, &route, &key);
+    let key = ScopeKey { catalogue: definitions.newest(), ..key };
+    let key = admit(arrival, gateway, &client, &server, key).await?;
     let wanted = Wanted {
         capabilities: client.capabilities,
         collation: client.collation,
@@ -106,6 +110,7 @@ pub(super) async fn log_in<'a>(
         client.leg(),
         logged_in.leg,
         connection,
+        definitions,
         verdicts,
         verdicts.scope(key),
     ))
@@ -127,6 +132,7 @@ fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKe
         modes: Modes::default(),
         utf8: false,
         unreadable: None,
+        catalogue: Snapshot::none(),
     }
 }
 

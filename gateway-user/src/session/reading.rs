@@ -159,6 +159,7 @@ mod tests {
             modes: Modes { no_backslash_escapes: true, ..Modes::default() },
             utf8: true,
             unreadable: None,
+            catalogue: crate::catalogue::Snapshot::none(),
         };
         assert_eq!(follow(&key, &Tracked::default()), key);
         let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };

@@ -46,9 +46,8 @@ impl Refusal {
         Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to {asked}"))
     }
 
-    /// `ER_NEED_REPREPARE`: the text may read otherwise by now than when it was judged.
-    pub(super) fn prepare_again(session: &str) -> Self {
-        let why = "the session's sql_mode or character set has changed since";
+    /// `ER_NEED_REPREPARE`: the text may mean something else by now than when it was judged.
+    pub(super) fn prepare_again(why: &str, session: &str) -> Self {
         Self::new(1615, b"HY000", format!("Prepared statement needs to be re-prepared: {why} (session {session})"))
     }
 

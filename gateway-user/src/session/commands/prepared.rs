@@ -1,6 +1,6 @@
 //! Prepared statements: judged when they are prepared, followed by their id from then on.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     bulk::BulkExecute,
@@ -9,18 +9,19 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour, Modes};
+use portreeve_policy::{Facts, Flavour};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{Action, Commands, Effect, Forwarded, canonical};
 use crate::{
     gateway::Gateway,
+    limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
     session::{
         Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
-        verdicts::Judgement,
+        verdicts::{Judgement, Scope, ScopeKey},
     },
 };
 
@@ -37,8 +38,12 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
-    /// How it was read, where another way could make another statement of it.
-    read_as: Option<(Modes, bool)>,
+    /// Whether the text could read otherwise in another mode or character set.
+    depends: bool,
+    /// That it was prepared in: what its names mean, and how it was read.
+    scope: Rc<Scope>,
+    /// To judge it anew when definitions change; none when it is too long to keep.
+    text: Option<Box<[u8]>>,
     parameters: u16,
     /// Bound by an earlier execution.
     types: Vec<ParameterType>,
@@ -82,6 +87,9 @@ impl Commands {
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
         let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        if self.must_look_again(&judgement) {
+            return Ok(Action::LookAgain);
+        }
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
@@ -92,25 +100,53 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement), depends: depends_on_reading(sql) },
+            effect: Effect::Prepared {
+                number,
+                judgement: Rc::clone(&judgement),
+                depends: depends_on_reading(sql),
+                text: self.text_to_keep(sql),
+            },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
+    }
+
+    /// The text, to be judged by other definitions later.
+    fn text_to_keep(&self, sql: &[u8]) -> Option<Box<[u8]>> {
+        let kept: usize =
+            self.prepared.values().filter_map(|prepared| prepared.text.as_ref()).map(|text| text.len()).sum();
+        let fits = sql.len() <= PREPARED_TEXT_BYTES_MAX && kept.saturating_add(sql.len()) <= PREPARED_TEXTS_BYTES_MAX;
+        fits.then(|| sql.into())
+    }
+
+    /// Judges a statement anew whose names may mean something else than when it was judged: servers prepare it anew themselves,
+    /// without a word. False when its text was not kept.
+    fn renew(&mut self, gateway: &Gateway, id: u32) -> bool {
+        let Some(prepared) = self.prepared.get_mut(&id) else { return true };
+        let catalogue = &self.scope.key.catalogue;
+        if prepared.scope.key.catalogue == *catalogue {
+            return true;
+        }
+        let Some(text) = &prepared.text else { return false };
+        let key = ScopeKey { catalogue: Arc::clone(catalogue), ..prepared.scope.key.clone() };
+        prepared.scope = self.verdicts.scope(key);
+        prepared.judgement = prepared.scope.judge(&gateway.policies, text, true, None);
+        true
     }
 
     /// Remembers what the server prepared.
     pub(super) fn settle_prepared(
         &mut self,
-        number: u64,
-        judgement: Rc<Judgement>,
+        (number, judgement): (u64, Rc<Judgement>),
         depends: bool,
+        text: Option<Box<[u8]>>,
         summary: &Summary,
         plan: Option<&Plan>,
     ) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
-        let read_as = depends.then_some((self.scope.key.modes, self.scope.key.utf8));
-        let statement = Prepared { number, judgement, read_as, parameters, types, long_data, plan };
+        let scope = Rc::clone(&self.scope);
+        let statement = Prepared { number, judgement, depends, scope, text, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -187,13 +223,16 @@ impl Commands {
     /// and reads it by the modes of now (seen on 9.7; MariaDB remembers those of the prepare).
     fn reads_otherwise(&self, gateway: &Gateway, id: Option<u32>) -> bool {
         let key = &self.scope.key;
-        let read_as = id.and_then(|id| self.prepared.get(&id)).and_then(|prepared| prepared.read_as);
-        key.flavour == Flavour::MySql
-            && read_as.is_some_and(|read_as| read_as != (key.modes, key.utf8))
-            && !gateway.policies.permits_everything(self.scope.subject(), &key.server)
+        let depends = |prepared: &&Prepared| prepared.depends && key.flavour == Flavour::MySql;
+        let prepared = id.and_then(|id| self.prepared.get(&id)).filter(depends);
+        prepared.is_some_and(|prepared| {
+            let then = &prepared.scope.key;
+            (then.modes, then.utf8) != (key.modes, key.utf8)
+                && !gateway.policies.permits_everything(self.scope.subject(), &key.server)
+        })
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -206,7 +245,13 @@ impl Commands {
             gateway.counters.statement(true);
             let why = "sql_mode or the character set has changed since it was prepared";
             journal.refused(self.arrived(run.command, Text::empty()), why)?;
-            return Ok(Action::Answer(Refusal::prepare_again(&self.session)));
+            return Ok(Action::Answer(Refusal::prepare_again(why, &self.session)));
+        }
+        if id.is_some_and(|id| !self.renew(gateway, id)) {
+            gateway.counters.statement(true);
+            let why = "views or routines changed since it was prepared, and its text is too long to be kept";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::prepare_again("views or routines changed", &self.session)));
         }
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
@@ -229,6 +274,7 @@ impl Commands {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
+            changes_definitions: judgement.facts.changes_definitions(),
             ..Forwarded::plain(number, run.expect)
         }))
     }
