@@ -18,6 +18,7 @@ fn main() {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",

@@ -29,6 +29,9 @@ pub struct Context<'a> {
     /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
     /// Everything is `unparsed` then.
     pub unreadable: Option<&'a str>,
+    /// When the statement arrives, in milliseconds since 1970 UTC. Analysis does not look at it; a verdict that policies
+    /// make depend on it says so ([`Verdict::cacheable`](crate::Verdict::cacheable)).
+    pub now_unix_ms: i64,
 }
 
 /// Completes and normalises names.

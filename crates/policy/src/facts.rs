@@ -28,6 +28,16 @@ impl Facts {
         self.schema_after.as_deref()
     }
 
+    /// The facts of the text when it is run so many times at once, for different parameters.
+    #[must_use]
+    pub fn times(&self, runs: u64) -> Self {
+        let mut facts = self.clone();
+        for statement in &mut facts.statements {
+            statement.rows_changed_max = statement.rows_changed_max.and_then(|rows| rows.checked_mul(runs));
+        }
+        facts
+    }
+
     /// Whether any of the text was not read.
     pub fn has_unparsed(&self) -> bool {
         self.statements.iter().any(|statement| statement.unparsed.is_some())
@@ -54,6 +64,10 @@ pub struct StatementFacts {
     pub tables: usize,
     /// Why the statement was not read, if it was not. Its requests then hold `unparsed`, and whatever was found.
     pub unparsed: Option<String>,
+    /// How many rows the statement can change at most, as its text says: the rows of an `INSERT … VALUES`, the literal
+    /// `LIMIT` of an `UPDATE` or `DELETE` of one table. `None` when unknown. Rows that triggers and foreign keys change
+    /// besides are not counted.
+    pub rows_changed_max: Option<u64>,
 }
 
 impl StatementFacts {
@@ -69,7 +83,15 @@ impl StatementFacts {
             functions: BTreeSet::new(),
             tables: 0,
             unparsed: None,
+            rows_changed_max: None,
         }
+    }
+
+    /// [`rows_changed_max`](Self::rows_changed_max) as far as it can be relied on: what was not read, and functions that
+    /// may change rows themselves, could change more.
+    pub(crate) fn rows_at_most(&self) -> Option<u64> {
+        let certain = |request: &Request| !matches!(request.action, Action::Unparsed | Action::Execute | Action::Call);
+        self.rows_changed_max.filter(|_| self.unparsed.is_none() && self.requests.iter().all(certain))
     }
 
     /// A statement that asks for one thing.

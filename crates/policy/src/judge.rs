@@ -3,16 +3,17 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::{
-    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, EntityUid, Request as CedarRequest,
-    Response, RestrictedExpression,
+    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, EntityUid, PolicySet,
+    Request as CedarRequest, Response, RestrictedExpression,
 };
 
 use crate::action::Action;
 use crate::context::Context;
 use crate::entities::{Gathered, describe};
 use crate::facts::{Facts, Request, Resource, StatementFacts};
+use crate::moment;
 use crate::policies::Policies;
-use crate::verdict::{Answer, Decision, Verdict};
+use crate::verdict::{Answer, Approval, Decision, Verdict};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +30,9 @@ impl Policies {
         let mut answers = Vec::new();
         let mut schema = context.default_schema;
         for statement in &facts.statements {
-            let asked = Asked { statement, schema, multi: facts.statements.len() > 1, prepared: context.prepared };
+            let now_unix_ms = (!self.timed.is_empty()).then_some(context.now_unix_ms);
+            let (multi, prepared) = (facts.statements.len() > 1, context.prepared);
+            let asked = Asked { statement, schema, multi, prepared, now_unix_ms };
             answers.extend(self.answers(subject, context.server, &asked));
             if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
                 (statement.class, statement.requests.first())
@@ -104,7 +107,8 @@ impl Policies {
         });
         match prepared {
             Ok((entities, context)) => {
-                let ask = Asking { policies: self, subject, server, entities, context };
+                let statement = asked.statement;
+                let ask = Asking { policies: self, subject, server, statement, entities, context };
                 requests.iter().map(|request| ask.answer(request)).collect()
             }
             Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
@@ -128,6 +132,8 @@ struct Asked<'f> {
     schema: Option<&'f str>,
     multi: bool,
     prepared: bool,
+    /// `None` when no policy looks at it.
+    now_unix_ms: Option<i64>,
 }
 
 impl Asked<'_> {
@@ -150,6 +156,7 @@ impl Asked<'_> {
         if let Some(schema) = self.schema {
             pairs.push(("default_schema", text(schema)));
         }
+        pairs.extend(self.now_unix_ms.into_iter().flat_map(moment::pairs));
         let context = CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)));
         context.map_err(|error| format!("the statement cannot be put to the policies: {error}"))
     }
@@ -160,8 +167,23 @@ struct Asking<'p> {
     policies: &'p Policies,
     subject: &'p Subject,
     server: &'p str,
+    statement: &'p StatementFacts,
     entities: Entities,
     context: CedarContext,
+}
+
+/// What the policies say about one request on one resource.
+#[derive(Debug, Default)]
+struct Said {
+    /// Policies that could not be evaluated.
+    failed: BTreeSet<String>,
+    /// Permits; not looked for when a forbid stands that no approval lifts.
+    permits: BTreeSet<String>,
+    /// Forbids whose condition is not met, or that have none.
+    standing: BTreeSet<String>,
+    /// Forbids whose condition is met.
+    lifted: BTreeSet<String>,
+    depends_on_time: bool,
 }
 
 impl Asking<'_> {
@@ -169,38 +191,51 @@ impl Asking<'_> {
     fn answer(&self, request: &Request) -> Answer {
         let types = &self.policies.types;
         let resource = types.resource(&request.resource, self.server);
-        let answer = match self.ask(request, resource, &self.entities) {
-            Ok(response) => self.read(request, &response),
+        let mut answer = match self.ask(request, resource, &self.entities) {
+            Ok(said) => self.read(request, said),
             Err(reason) => denied(request.clone(), reason),
         };
-        if !answer.allowed {
-            return answer;
+        if answer.allowed || answer.needs_approval() {
+            self.other_cases(request, &mut answer);
         }
-        self.forbidden_in_another_case(request).unwrap_or(answer)
+        answer
     }
 
-    fn forbidden_in_another_case(&self, request: &Request) -> Option<Answer> {
+    /// Takes over what forbids say about the resource in another case. No permit for that is no reason to deny.
+    fn other_cases(&self, request: &Request, answer: &mut Answer) {
         let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
         let others = gathered.other_cases(&request.resource, &self.policies.named);
         if others.is_empty() {
-            return None;
+            return;
         }
         gathered.action(request.action, &self.policies.actions);
         let entities = match gathered.finish() {
             Ok(entities) => entities,
-            Err(error) => return Some(denied(request.clone(), error)),
+            Err(error) => return *answer = denied(request.clone(), error),
         };
-        others.into_iter().find_map(|resource| match self.ask(request, resource, &entities) {
-            Ok(response) => {
-                let answer = self.read(request, &response);
-                // No permit for another case is no reason to deny.
-                (!answer.allowed && !answer.policies.is_empty()).then_some(answer)
+        for resource in others {
+            let said = match self.ask(request, resource, &entities) {
+                Ok(said) => said,
+                Err(reason) => return *answer = denied(request.clone(), reason),
+            };
+            answer.depends_on_time |= said.depends_on_time;
+            answer.lifted = names(answer.lifted.iter().chain(&said.lifted).cloned().collect());
+            if said.failed.is_empty() && said.standing.is_empty() {
+                continue;
             }
-            Err(reason) => Some(denied(request.clone(), reason)),
-        })
+            let other = self.read(request, Said { permits: answer.policies.iter().cloned().collect(), ..said });
+            // Nothing that an approval lifts outweighs what it does not.
+            if answer.allowed || !other.needs_approval() {
+                let (lifted, timed) = (std::mem::take(&mut answer.lifted), answer.depends_on_time);
+                *answer = Answer { lifted, depends_on_time: timed, ..other };
+            }
+            if !answer.needs_approval() {
+                return;
+            }
+        }
     }
 
-    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Response, String> {
+    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Said, String> {
         let types = &self.policies.types;
         let principal = types.workload(self.subject);
         let action = types.action(request.action);
@@ -208,29 +243,104 @@ impl Asking<'_> {
         // error, which denies.
         let asked = CedarRequest::new(principal, action, resource, self.context.clone(), None);
         let asked = asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))?;
-        Ok(Authorizer::new().is_authorized(&asked, &self.policies.set, entities))
+        let timed = &self.policies.timed;
+        let mut said = Said {
+            depends_on_time: !timed.is_empty() && reasons(&authorize(&asked, timed, entities)).next().is_some(),
+            ..Said::default()
+        };
+        let response = authorize(&asked, &self.policies.set, entities);
+        said.failed = failed(&response);
+        if response.decision() == CedarDecision::Allow {
+            said.permits = reasons(&response).collect();
+            return Ok(said);
+        }
+        for id in reasons(&response) {
+            let met = self.policies.conditions.get(&id).is_some_and(|condition| condition.is_met(self.statement));
+            if met {
+                said.lifted.insert(id)
+            } else {
+                said.standing.insert(id)
+            };
+        }
+        let any = !said.lifted.is_empty() || !said.standing.is_empty();
+        if any && said.standing.iter().all(|id| self.approval(id).is_some()) {
+            // Every forbid that applies has a condition: what is left of the set without those says who permits. A forbid
+            // that has none applied above as well, and stands.
+            let without = authorize(&asked, &self.policies.unconditioned, entities);
+            said.failed.extend(failed(&without));
+            match without.decision() {
+                CedarDecision::Allow => said.permits = reasons(&without).collect(),
+                CedarDecision::Deny => said.standing.extend(reasons(&without)),
+            }
+        }
+        Ok(said)
+    }
+
+    fn approval(&self, id: &str) -> Option<Approval> {
+        let group = self.policies.conditions.get(id)?.approval.clone()?;
+        Some(Approval { group, policy: id.to_owned() })
     }
 
     /// Cedar skips a policy that fails to evaluate: here it denies, as it may have been the forbid.
-    fn read(&self, request: &Request, response: &Response) -> Answer {
+    fn read(&self, request: &Request, said: Said) -> Answer {
         let about = describe(request, self.server);
-        let failed = response.diagnostics().errors().map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
-        });
-        let failed: BTreeSet<String> = failed.collect();
-        if let Some(first) = failed.first() {
-            let reason = format!("policy `{first}` could not be evaluated for {about}");
-            return Answer { request: request.clone(), allowed: false, policies: names(failed), reason: Some(reason) };
-        }
-        let policies: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-        let allowed = response.decision() == CedarDecision::Allow;
-        let reason = match (allowed, policies.first()) {
-            (true, _) => None,
-            (false, Some(_)) => Some(format!("{about} is forbidden")),
-            (false, None) => Some(format!("no policy permits {about}")),
+        let (lifted, depends_on_time) = (names(said.lifted), said.depends_on_time);
+        let answer = |allowed, policies, reason| Answer {
+            request: request.clone(),
+            allowed,
+            policies: names(policies),
+            reason,
+            lifted,
+            approvals: Vec::new(),
+            depends_on_time,
         };
-        Answer { request: request.clone(), allowed, policies: names(policies), reason }
+        if let Some(first) = said.failed.first() {
+            let reason = format!("policy `{first}` could not be evaluated for {about}");
+            return answer(false, said.failed, Some(reason));
+        }
+        let approvals: Vec<Approval> = said.standing.iter().filter_map(|id| self.approval(id)).collect();
+        let plain: BTreeSet<String> = said.standing.iter().filter(|id| self.approval(id).is_none()).cloned().collect();
+        if !plain.is_empty() {
+            let reason = format!("{about} is forbidden{}", self.unless(&plain));
+            return answer(false, plain, Some(reason));
+        }
+        if said.permits.is_empty() {
+            return answer(false, BTreeSet::new(), Some(format!("no policy permits {about}")));
+        }
+        if approvals.is_empty() {
+            return answer(true, said.permits, None);
+        }
+        let reason = format!("{about} {}", needs(&approvals));
+        Answer { approvals, ..answer(false, said.standing, Some(reason)) }
     }
+
+    /// What would have lifted the only forbid there is.
+    fn unless(&self, standing: &BTreeSet<String>) -> String {
+        let only = standing.first().filter(|_| standing.len() == 1);
+        let max = only.and_then(|id| self.policies.conditions.get(id)).and_then(|condition| condition.rows_changed_max);
+        max.map_or_else(String::new, |max| format!(" unless at most {max} rows change (`LIMIT {max}`)"))
+    }
+}
+
+fn authorize(request: &CedarRequest, set: &PolicySet, entities: &Entities) -> Response {
+    Authorizer::new().is_authorized(request, set, entities)
+}
+
+fn reasons(response: &Response) -> impl Iterator<Item = String> {
+    response.diagnostics().reason().map(ToString::to_string)
+}
+
+fn failed(response: &Response) -> BTreeSet<String> {
+    let failed = response.diagnostics().errors().map(|error| match error {
+        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+    });
+    failed.collect()
+}
+
+/// `needs approval of `dba` (policy no-ddl)`
+fn needs(approvals: &[Approval]) -> String {
+    let each: Vec<_> = approvals.iter().map(|one| format!("`{}` (policy {})", one.group, one.policy)).collect();
+    format!("needs approval of {}", each.join(" and "))
 }
 
 fn names(policies: BTreeSet<String>) -> Vec<String> {
@@ -238,14 +348,23 @@ fn names(policies: BTreeSet<String>) -> Vec<String> {
 }
 
 fn denied(request: Request, reason: String) -> Answer {
-    Answer { request, allowed: false, policies: Vec::new(), reason: Some(reason) }
+    Answer {
+        request,
+        allowed: false,
+        policies: Vec::new(),
+        reason: Some(reason),
+        lifted: Vec::new(),
+        approvals: Vec::new(),
+        depends_on_time: false,
+    }
 }
 
-/// Denied when any answer is, by a forbid before a missing permit.
+/// Denied when any answer is: by a forbid before a missing permit, by that before a missing approval.
 fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
     let refused = |answer: &&Answer| !answer.allowed;
-    let by_policy = answers.iter().filter(refused).find(|answer| !answer.policies.is_empty());
-    let first = by_policy.or_else(|| answers.iter().find(refused));
+    let final_no = |answer: &&Answer| !answer.allowed && !answer.needs_approval();
+    let by_policy = answers.iter().filter(final_no).find(|answer| !answer.policies.is_empty());
+    let first = by_policy.or_else(|| answers.iter().find(final_no)).or_else(|| answers.iter().find(refused));
     let unread = facts.statements.iter().find_map(|statement| statement.unparsed.as_deref());
     let (decision, reason, deciding) = match first {
         None if !answers.is_empty() => (Decision::Allow, allowed_reason(&answers, server), answers.iter().collect()),
@@ -260,7 +379,13 @@ fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
         }
     };
     let policies: BTreeSet<String> = deciding.into_iter().flat_map(|answer| answer.policies.iter().cloned()).collect();
-    Verdict { decision, policies: names(policies), reason, answers }
+    let lifted: BTreeSet<String> = answers.iter().flat_map(|answer| answer.lifted.iter().cloned()).collect();
+    let only_approvals = !answers.iter().any(|answer| final_no(&answer));
+    let approvals: BTreeSet<Approval> =
+        answers.iter().filter(|_| only_approvals).flat_map(|answer| answer.approvals.iter().cloned()).collect();
+    let (approvals, lifted) = (approvals.into_iter().collect(), names(lifted));
+    let depends_on_time = answers.iter().any(|answer| answer.depends_on_time);
+    Verdict { decision, policies: names(policies), reason, answers, lifted, approvals, depends_on_time }
 }
 
 fn allowed_reason(answers: &[Answer], server: &str) -> String {

@@ -47,6 +47,9 @@ pub const REQUESTS_MAX: usize = 1_000;
 /// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Longest name of a group in an `@approval`, in bytes: as in the configuration.
+pub const GROUP_BYTES_MAX: usize = 128;
+
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);

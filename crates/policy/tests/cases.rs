@@ -37,6 +37,7 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     };
     let policies = load(root, &strings(setting(case, file, "policies")));
     let verdict = policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context);

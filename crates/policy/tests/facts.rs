@@ -13,6 +13,7 @@ fn context() -> Context<'static> {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     }
 }
 

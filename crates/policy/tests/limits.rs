@@ -19,6 +19,7 @@ fn facts(sql: &str) -> Facts {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     };
     analyse(sql.as_bytes(), &context)
 }

@@ -30,6 +30,7 @@ fn no_arrangement_of_words_panics_or_asks_for_nothing() {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     };
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..rounds() {

@@ -18,6 +18,7 @@ fn context() -> Context<'static> {
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     }
 }
 
@@ -73,6 +74,8 @@ fn a_workload_is_permitted_everything_by_one_policy_without_a_condition_and_no_f
         "permit (principal, action, resource in Schema::\"orders/shop\");",
         "permit (principal, action, resource is Table);",
         "permit (principal, action, resource);\n@id(\"b\") forbid (principal in Group::\"h\", action, resource);",
+        "permit (principal, action, resource);\n@id(\"b\") @rows_changed_max(\"9\") forbid (principal, action, resource);",
+        "permit (principal, action, resource) when { context.weekday > 0 };",
     ] {
         assert!(!everything(&format!("@id(\"a\") {text}")), "{text}");
     }
@@ -233,6 +236,8 @@ fn actions_and_context_are_those_of_the_schema() {
             pairs.push(("statement_class", RestrictedExpression::new_string("x".to_owned())));
             pairs.push(("functions", RestrictedExpression::new_set([])));
             pairs.push(("table_count", RestrictedExpression::new_long(1)));
+            pairs.push(("now", RestrictedExpression::new_datetime("1970-01-01T00:00:00.000Z")));
+            pairs.push(("weekday", RestrictedExpression::new_long(4)));
             let context =
                 CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value))).unwrap();
             let principal = "Workload::\"w\"".parse().unwrap();

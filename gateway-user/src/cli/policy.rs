@@ -162,6 +162,7 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
         no_backslash_escapes: false,
         ansi_quotes: false,
         unreadable: None,
+        now_unix_ms: 0,
     };
     let facts = analyse(args.sql.as_bytes(), &context);
     let verdict = policies.judge(&subject, &facts, &context);

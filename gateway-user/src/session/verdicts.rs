@@ -3,7 +3,12 @@
 //! Per runtime thread, so that there is no lock. A verdict depends on who asks, where, in which schema, and how the
 //! server reads text: those choose the [`Scope`], the text chooses within.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{
+    cell::RefCell,
+    collections::HashMap,
+    rc::Rc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use portreeve_mysql::conceal;
 use portreeve_policy::{Context, Facts, Flavour, Policies, Subject, Verdict, analyse};
@@ -50,6 +55,7 @@ impl ScopeKey {
             no_backslash_escapes: self.no_backslash_escapes,
             ansi_quotes: self.ansi_quotes,
             unreadable: self.unreadable.as_deref(),
+            now_unix_ms: now_unix_ms(),
         }
     }
 
@@ -81,7 +87,7 @@ impl Scope {
         let class = class_of(&facts);
         let conceals = conceal::is_mentioned(sql);
         let judgement = Rc::new(Judgement { facts, verdict, class, conceals });
-        if sql.len() <= STATEMENT_BYTES_MAX {
+        if sql.len() <= STATEMENT_BYTES_MAX && judgement.verdict.cacheable() {
             let mut known = known.borrow_mut();
             if known.len() >= STATEMENTS_MAX {
                 // Statements with their values written in fill this quickly; starting anew is simple and bounded.
@@ -95,6 +101,12 @@ impl Scope {
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
+}
+
+/// For policies that look at the time. A clock before 1970 is 1970: what a policy then says is as wrong as the clock.
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn class_of(facts: &Facts) -> &'static str {

@@ -9,7 +9,7 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour};
+use portreeve_policy::{Facts, Flavour, Verdict};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{Action, Commands, Effect, Forwarded};
@@ -61,6 +61,8 @@ struct Run<'r> {
     /// Types that it bound.
     bound: Option<Vec<ParameterType>>,
     expect: Expect,
+    /// Executions that it is.
+    times: u64,
 }
 
 impl Commands {
@@ -142,6 +144,7 @@ impl Commands {
             parameters: &texts,
             bound: parameters.bound,
             expect: Expect::Execute { cursor: execute.cursor() },
+            times: 1,
         };
         self.run(gateway, journal, execute.statement, run)
     }
@@ -157,7 +160,7 @@ impl Commands {
         };
         let rows = execute.rows(prepared.parameters, &prepared.types);
         let read = rows.and_then(|mut rows| Ok((parameters::of_rows(&mut rows)?, rows)));
-        let (texts, rows) = match read {
+        let ((texts, times), rows) = match read {
             Ok(read) => read,
             Err(error) => return self.malformed(gateway, journal, COM_STMT_BULK_EXECUTE, &error),
         };
@@ -166,11 +169,21 @@ impl Commands {
             parameters: &texts,
             bound: rows.bound().map(<[_]>::to_vec),
             expect: Expect::BulkExecute,
+            times,
         };
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    /// The verdict on an execution where that of the prepare does not count: policies looked at the time, or at how many
+    /// rows change, and this is several executions at once.
+    fn judge_anew(&self, gateway: &Gateway, judgement: &Judgement, times: u64) -> Option<Verdict> {
+        let kept = judgement.verdict.cacheable() && (times == 1 || judgement.verdict.lifted.is_empty());
+        let context = self.scope.key.context(true);
+        (!kept).then(|| gateway.policies.judge(self.scope.subject(), &judgement.facts.times(times), &context))
+    }
+
+    /// The verdict is that of the prepare, as the text cannot change since, nor what its names meant; but see
+    /// [`judge_anew`](Self::judge_anew).
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -179,10 +192,13 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
+        let known = id.and_then(|id| self.prepared.get(&id)).map(|prepared| Rc::clone(&prepared.judgement));
+        let anew = known.as_ref().and_then(|judgement| self.judge_anew(gateway, judgement, run.times));
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
         let judgement = Rc::clone(&prepared.judgement);
+        let verdict = anew.as_ref().unwrap_or(&judgement.verdict);
         let arrived = Arrived {
             command: run.command,
             prepared: Some(prepared.number),
@@ -190,13 +206,13 @@ impl Commands {
             schema: self.scope.key.schema.as_deref(),
             parameters: run.parameters,
         };
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+        let number = journal.judged(arrived, judgement.class, verdict)?;
         if let Some(bound) = run.bound {
             prepared.types = bound;
         }
         prepared.long_data.clear();
         let plan = prepared.plan.clone();
-        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+        Ok(self.by_verdict(gateway, verdict, || Forwarded {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
