@@ -1,11 +1,11 @@
 //! What was decided, and why.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::facts::Request;
 
 /// Yes or no. There is no default: it is always somebody's decision.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     Allow,
