@@ -95,7 +95,8 @@ impl Case {
     }
 
     fn read(case: &Settings, file: &Settings, text: &str) -> Result<Self, (String, &'static str)> {
-        let missing = |key: &str| (format!("`{key}` is missing"), "write it in the case, or above the first for all of them");
+        let missing =
+            |key: &str| (format!("`{key}` is missing"), "write it in the case, or above the first for all of them");
         let either = |of: fn(&Settings) -> Option<&String>| of(case).or_else(|| of(file)).cloned();
         let sql = case.sql.as_ref().ok_or_else(|| missing("sql"))?;
         let decision = case.expect.ok_or_else(|| missing("expect"))?;

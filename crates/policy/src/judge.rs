@@ -27,20 +27,26 @@ impl Policies {
     /// Decides about a text: every request of every statement must be allowed. Pure: the same arguments give the same
     /// verdict.
     pub fn judge(&self, subject: &Subject, facts: &Facts, context: &Context<'_>) -> Verdict {
-        let mut answers = Vec::new();
+        let asked = self.asked(facts, context);
+        let answers = asked.iter().flat_map(|asked| self.answers(subject, context.server, asked)).collect();
+        verdict(answers, facts, context.server)
+    }
+
+    /// The statements of a text with what each finds when it is reached.
+    pub(crate) fn asked<'f>(&self, facts: &'f Facts, context: &Context<'f>) -> Vec<Asked<'f>> {
         let mut schema = context.default_schema;
-        for statement in &facts.statements {
-            let now_unix_ms = (!self.timed.is_empty()).then_some(context.now_unix_ms);
-            let (multi, prepared) = (facts.statements.len() > 1, context.prepared);
+        let (multi, prepared) = (facts.statements.len() > 1, context.prepared);
+        let now_unix_ms = (!self.timed.is_empty()).then_some(context.now_unix_ms);
+        let each = facts.statements.iter().map(|statement| {
             let asked = Asked { statement, schema, multi, prepared, now_unix_ms };
-            answers.extend(self.answers(subject, context.server, &asked));
             if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
                 (statement.class, statement.requests.first())
             {
                 schema = Some(used);
             }
-        }
-        verdict(answers, facts, context.server)
+            asked
+        });
+        each.collect()
     }
 
     /// Decides about `COM_INIT_DB`, and the schema that a login selects: `use` on the schema.
@@ -94,25 +100,28 @@ impl Policies {
         self.judge(subject, &facts, context)
     }
 
-    fn answers(&self, subject: &Subject, server: &str, asked: &Asked<'_>) -> Vec<Answer> {
+    fn answers<'p>(&'p self, subject: &'p Subject, server: &'p str, asked: &Asked<'p>) -> Vec<Answer> {
         let requests = &asked.statement.requests;
         if requests.is_empty() {
             // No statement asks for nothing; if one ever did, it must not pass.
             let request = Request { action: Action::Unparsed, resource: Resource::Server };
             return vec![denied(request, "the statement asks for nothing".to_owned())];
         }
-        let prepared = self.entities(subject, server, requests).and_then(|entities| {
-            let context = asked.context()?;
-            Ok((entities, context))
-        });
-        match prepared {
-            Ok((entities, context)) => {
-                let statement = asked.statement;
-                let ask = Asking { policies: self, subject, server, statement, entities, context };
-                requests.iter().map(|request| ask.answer(request)).collect()
-            }
+        match self.asking(subject, server, asked) {
+            Ok(asking) => requests.iter().map(|request| asking.answer(request)).collect(),
             Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
         }
+    }
+
+    pub(crate) fn asking<'p>(
+        &'p self,
+        subject: &'p Subject,
+        server: &'p str,
+        asked: &Asked<'p>,
+    ) -> Result<Asking<'p>, String> {
+        let statement = asked.statement;
+        let entities = self.entities(subject, server, &statement.requests)?;
+        Ok(Asking { policies: self, subject, server, statement, entities, context: asked.context()? })
     }
 
     fn entities(&self, subject: &Subject, server: &str, requests: &[Request]) -> Result<Entities, String> {
@@ -127,8 +136,8 @@ impl Policies {
 
 /// A statement in its text.
 #[derive(Debug)]
-struct Asked<'f> {
-    statement: &'f StatementFacts,
+pub(crate) struct Asked<'f> {
+    pub(crate) statement: &'f StatementFacts,
     schema: Option<&'f str>,
     multi: bool,
     prepared: bool,
@@ -163,7 +172,7 @@ impl Asked<'_> {
 }
 
 /// All that the requests of one statement share.
-struct Asking<'p> {
+pub(crate) struct Asking<'p> {
     policies: &'p Policies,
     subject: &'p Subject,
     server: &'p str,
@@ -188,7 +197,7 @@ struct Said {
 
 impl Asking<'_> {
     /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies.
-    fn answer(&self, request: &Request) -> Answer {
+    pub(crate) fn answer(&self, request: &Request) -> Answer {
         let types = &self.policies.types;
         let resource = types.resource(&request.resource, self.server);
         let mut answer = match self.ask(request, resource, &self.entities) {
@@ -235,14 +244,25 @@ impl Asking<'_> {
         }
     }
 
-    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Said, String> {
+    /// The ids of the permits of another set, which has no forbids, that hold for a request.
+    pub(crate) fn holding(&self, request: &Request, permits: &PolicySet) -> Result<BTreeSet<String>, String> {
+        let resource = self.policies.types.resource(&request.resource, self.server);
+        let response = authorize(&self.cedar(request, resource)?, permits, &self.entities);
+        Ok(reasons(&response).collect())
+    }
+
+    fn cedar(&self, request: &Request, resource: EntityUid) -> Result<CedarRequest, String> {
         let types = &self.policies.types;
         let principal = types.workload(self.subject);
         let action = types.action(request.action);
         // Unvalidated: what is built here fits the schema (a test holds it to that), and a mistake would be an evaluation
         // error, which denies.
         let asked = CedarRequest::new(principal, action, resource, self.context.clone(), None);
-        let asked = asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))?;
+        asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))
+    }
+
+    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Said, String> {
+        let asked = self.cedar(request, resource)?;
         let timed = &self.policies.timed;
         let mut said = Said {
             depends_on_time: !timed.is_empty() && reasons(&authorize(&asked, timed, entities)).next().is_some(),

@@ -50,6 +50,12 @@ pub const NAME_BYTES_MAX: usize = 256;
 /// Longest name of a group in an `@approval`, in bytes: as in the configuration.
 pub const GROUP_BYTES_MAX: usize = 128;
 
+/// Most texts that a suggestion keeps because it does not cover them.
+pub const LEFT_OUT_MAX: usize = 1_000;
+
+/// Most of them that its comments list.
+pub const LEFT_OUT_SHOWN_MAX: usize = 50;
+
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);

@@ -51,7 +51,8 @@ fn what_is_wrong_in_a_file_of_cases_is_told_with_its_place() {
 
 #[test]
 fn a_case_that_does_not_hold_says_what_was_expected_and_what_was_found() {
-    let text = "workload = \"w\"\nserver = \"s\"\nschema = \"a\"\n\n[[case]]\nsql = \"SELECT * FROM t\"\nexpect = \"allow\"\n";
+    let text =
+        "workload = \"w\"\nserver = \"s\"\nschema = \"a\"\n\n[[case]]\nsql = \"SELECT * FROM t\"\nexpect = \"allow\"\n";
     let cases = Case::read_all("a.toml", text).unwrap();
     let failure = cases[0].check(&Policies::load(&[]).unwrap()).unwrap_err();
     assert_eq!((failure.line, failure.sql.as_str()), (6, "SELECT * FROM t"));
