@@ -56,6 +56,9 @@ pub const LEFT_OUT_MAX: usize = 1_000;
 /// Most of them that its comments list.
 pub const LEFT_OUT_SHOWN_MAX: usize = 50;
 
+/// Most policies that one import makes.
+pub const GUARDRAIL_RULES_MAX: usize = 1_000;
+
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);

@@ -178,10 +178,7 @@ impl Suggestion {
 
     /// Resources with the same actions of one group go into one permit.
     fn gathered(&self) -> BTreeMap<Group, Found> {
-        let mut by_resource: BTreeMap<
-            (String, Kind, String, String),
-            BTreeMap<(String, bool), (BTreeSet<Action>, Count)>,
-        > = BTreeMap::new();
+        let mut by_resource: BTreeMap<Place, Groups> = BTreeMap::new();
         for (wanted, count) in &self.wanted {
             let Wanted { server, kind, schema, table, action } = wanted.clone();
             let group = if action.group().is_empty() { action.as_str() } else { action.group() };
@@ -268,6 +265,11 @@ impl Suggestion {
 
 /// Characters of a text in a comment.
 const LEFT_OUT_CHARS: usize = 200;
+
+/// Server, kind, schema and table of a resource.
+type Place = (String, Kind, String, String);
+/// What was done with a resource: by group of actions, apart what was always filtered.
+type Groups = BTreeMap<(String, bool), (BTreeSet<Action>, Count)>;
 
 /// What makes one permit.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
