@@ -383,6 +383,7 @@ fn denied(request: Request, reason: String) -> Answer {
 fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
     let refused = |answer: &&Answer| !answer.allowed;
     let final_no = |answer: &&Answer| !answer.allowed && !answer.needs_approval();
+    let only_approvals = !answers.iter().any(|answer| final_no(&answer));
     let by_policy = answers.iter().filter(final_no).find(|answer| !answer.policies.is_empty());
     let first = by_policy.or_else(|| answers.iter().find(final_no)).or_else(|| answers.iter().find(refused));
     let unread = facts.statements.iter().find_map(|statement| statement.unparsed.as_deref());
@@ -391,21 +392,46 @@ fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
         None => (Decision::Deny, "nothing was asked".to_owned(), Vec::new()),
         Some(answer) => {
             let reason = answer.reason.clone().unwrap_or_else(|| describe(&answer.request, server));
-            let reason = match (answer.request.action, unread) {
-                (Action::Unparsed, Some(unread)) => format!("{reason}: {unread}"),
-                _ => reason,
-            };
-            (Decision::Deny, reason, answers.iter().filter(refused).collect::<Vec<_>>())
+            let (more, unparsed) = nor(&answers, answer, server);
+            let why = unread.filter(|_| unparsed).map(|unread| format!(": {unread}")).unwrap_or_default();
+            // Nobody's approval is what is missing when more than that is.
+            let decides = |answer: &&Answer| refused(answer) && (only_approvals || final_no(answer));
+            (Decision::Deny, format!("{reason}{more}{why}"), answers.iter().filter(decides).collect::<Vec<_>>())
         }
     };
     let policies: BTreeSet<String> = deciding.into_iter().flat_map(|answer| answer.policies.iter().cloned()).collect();
     let lifted: BTreeSet<String> = answers.iter().flat_map(|answer| answer.lifted.iter().cloned()).collect();
-    let only_approvals = !answers.iter().any(|answer| final_no(&answer));
     let approvals: BTreeSet<Approval> =
         answers.iter().filter(|_| only_approvals).flat_map(|answer| answer.approvals.iter().cloned()).collect();
     let (approvals, lifted) = (approvals.into_iter().collect(), names(lifted));
     let depends_on_time = answers.iter().any(|answer| answer.depends_on_time);
     Verdict { decision, policies: names(policies), reason, answers, lifted, approvals, depends_on_time }
+}
+
+/// Requests that a reason names beside the first.
+const NAMED_MAX: usize = 2;
+
+/// What else no policy permits, when that is what is wrong with the first; and whether `unparsed` is named at all.
+fn nor(answers: &[Answer], first: &Answer, server: &str) -> (String, bool) {
+    let lacks = |answer: &&Answer| !answer.allowed && answer.policies.is_empty();
+    if !lacks(&first) {
+        return (String::new(), false);
+    }
+    let mut requests: Vec<&Request> = Vec::new();
+    for answer in answers.iter().filter(lacks).filter(|answer| answer.request != first.request) {
+        if !requests.contains(&&answer.request) {
+            requests.push(&answer.request);
+        }
+    }
+    // Why a text was not read is what its writer wants to know.
+    requests.sort_by_key(|request| request.action != Action::Unparsed);
+    let mut text: String =
+        requests.iter().take(NAMED_MAX).map(|request| format!(", nor {}", describe(request, server))).collect();
+    if requests.len() > NAMED_MAX {
+        text.push_str(&format!(", nor {} more", requests.len() - NAMED_MAX));
+    }
+    let unparsed = std::iter::once(&&first.request).chain(&requests).any(|request| request.action == Action::Unparsed);
+    (text, unparsed)
 }
 
 fn allowed_reason(answers: &[Answer], server: &str) -> String {

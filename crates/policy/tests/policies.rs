@@ -172,6 +172,26 @@ fn no_name_can_forge_another_resource() {
 }
 
 #[test]
+fn a_denial_names_every_action_and_table_that_policy_lacks_up_to_a_few() {
+    let policies = load("@id(\"p\") permit (principal, action, resource == Table::\"orders/shop.a\");");
+    let check = |sql: &str, reason: &str| assert_eq!(judge(&policies, sql).reason, reason, "{sql}");
+    check("DELETE FROM b", "no policy permits `delete` on `orders/shop.b`");
+    check(
+        "INSERT INTO b SELECT * FROM c JOIN a",
+        "no policy permits `insert` on `orders/shop.b`, nor `select` on `orders/shop.c`",
+    );
+    check("SELECT * FROM b; SELECT * FROM b", "no policy permits `select` on `orders/shop.b`");
+    check(
+        "SELECT * FROM b, c, d, e, f",
+        "no policy permits `select` on `orders/shop.b`, nor `select` on `orders/shop.c`, nor `select` on `orders/shop.d`, nor 2 more",
+    );
+    check(
+        "SELECT * FROM b, c, d; nonsense",
+        "no policy permits `select` on `orders/shop.b`, nor `unparsed` on `orders`, nor `select` on `orders/shop.c`, nor 1 more: `NONSENSE` is not read",
+    );
+}
+
+#[test]
 fn an_evaluation_error_denies() {
     let policies = load(
         "@id(\"all\") permit (principal, action, resource);
