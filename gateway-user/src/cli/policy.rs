@@ -49,7 +49,7 @@ what was seen, whether that was right or not.")]
     #[command(
         subcommand,
         after_help = "Examples:
-  portreeve policy import hoop guardrails.json > imported.cedar"
+  portreeve policy import hoop guardrails.json | tee imported.cedar"
     )]
     Import(import::ImportCommand),
 }

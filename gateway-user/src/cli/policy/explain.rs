@@ -8,7 +8,9 @@ use crate::{
 };
 use anyhow::Context as _;
 use clap::Args;
-use portreeve_policy::{Answer, Context, Facts, Lacking, Policies, StatementFacts, Subject, Verdict, analyse};
+use portreeve_policy::{
+    Answer, Context, Facts, Failing, Lacking, Part, Policies, StatementFacts, Subject, Verdict, analyse,
+};
 use serde::Serialize;
 use std::{
     fs::File,
@@ -218,14 +220,16 @@ fn print_lacking(lacking: &[Lacking], server: &str, out: &mut impl Write) -> io:
             for failing in &nearest.fails {
                 writeln!(out, "             its {}: {}", failing.part.as_str(), shown(&failing.text))?;
             }
-            continue;
         }
-        match add {
-            Some(text) => {
-                writeln!(out, "nearest    for {about}: no permit comes near; the smallest to add is")?;
+        // A permit for other actions, or for others, is seldom the one to widen.
+        let widen = |failing: &Failing| matches!(failing.part, Part::Resource | Part::Condition);
+        match (nearest, add) {
+            (Some(nearest), _) if nearest.fails.iter().all(widen) => {}
+            (_, Some(text)) => {
+                writeln!(out, "add        for {about}, the smallest policy:")?;
                 text.lines().try_for_each(|line| writeln!(out, "             {}", shown(line)))?;
             }
-            None => writeln!(out, "nearest    for {about}: write the statement so that it can be read")?,
+            (_, None) => writeln!(out, "nearest    for {about}: write the statement so that it can be read")?,
         }
     }
     Ok(())

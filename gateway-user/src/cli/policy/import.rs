@@ -16,7 +16,7 @@ use std::{
 pub(in crate::cli) enum ImportCommand {
     /// Guardrails of hoop.dev: `deny_words_list` and `pattern_match` rules, as its API gives them
     #[command(after_help = "Examples:
-  portreeve policy import hoop guardrails.json > imported.cedar
+  portreeve policy import hoop guardrails.json | tee imported.cedar
   portreeve policy import hoop guardrails.json --group analysts --server orders --schema shop
   portreeve policy import hoop guardrails.json --json | jq '.notes'
 
