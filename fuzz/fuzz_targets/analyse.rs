@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_policy::{Action, Context, Flavour, analyse};
+use portreeve_policy::{Action, Catalogue, Context, Flavour, analyse};
 
 fuzz_target!(|data: &[u8]| {
     for flavour in [Flavour::MySql, Flavour::MariaDb] {
@@ -12,9 +12,17 @@ fuzz_target!(|data: &[u8]| {
             default_schema: Some("shop"),
             flavour,
             prepared: false,
+            version: match flavour { Flavour::MySql => 90_704, Flavour::MariaDb => 101_114 },
             no_backslash_escapes: false,
             ansi_quotes: false,
+            pipes_as_concat: false,
+            ignore_space: false,
+            high_not_precedence: false,
+            utf8: true,
             unreadable: None,
+            now_unix_ms: 0,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
         };
         let facts = analyse(data, &context);
         assert!(!facts.statements.is_empty());

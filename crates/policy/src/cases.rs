@@ -4,10 +4,12 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::analysis::analyse;
+use crate::catalogue::Catalogue;
 use crate::context::{Context, Flavour};
 use crate::judge::Subject;
 use crate::policies::Policies;
 use crate::problem::PolicyProblem;
+use crate::reading::{Modes, version_number};
 use crate::verdict::{Decision, Verdict};
 
 /// What a file may say once for all of its cases, and each case for itself.
@@ -20,6 +22,8 @@ struct Settings {
     server: Option<String>,
     schema: Option<String>,
     flavour: Option<FlavourName>,
+    version: Option<String>,
+    sql_mode: Option<String>,
     prepared: Option<bool>,
     now: Option<toml::value::Datetime>,
     sql: Option<Spanned<String>>,
@@ -50,6 +54,9 @@ pub struct Case {
     server: String,
     schema: Option<String>,
     flavour: Flavour,
+    /// As in executable comments.
+    version: u32,
+    modes: Modes,
     prepared: bool,
     now_unix_ms: i64,
     expected: Outcome,
@@ -106,6 +113,11 @@ impl Case {
             Ok(now) => Ok(now.as_millisecond()),
             Err(_) => Err((format!("`{now}` is no moment"), "write date, time and offset: `2026-11-24T03:00:00Z`")),
         })?;
+        let flavour = match case.flavour.or(file.flavour) {
+            Some(FlavourName::Mariadb) => Flavour::MariaDb,
+            Some(FlavourName::Mysql) | None => Flavour::MySql,
+        };
+        let (version, modes) = Self::reading(flavour, case, file)?;
         if !case.case.is_empty() {
             return Err(("a case in a case".to_owned(), "write `[[case]]`"));
         }
@@ -120,10 +132,9 @@ impl Case {
             server: either(|settings| settings.server.as_ref()).ok_or_else(|| missing("server"))?,
             // The only way to have none in one case when the file has one.
             schema: either(|settings| settings.schema.as_ref()).filter(|schema| !schema.is_empty()),
-            flavour: match case.flavour.or(file.flavour) {
-                Some(FlavourName::Mariadb) => Flavour::MariaDb,
-                Some(FlavourName::Mysql) | None => Flavour::MySql,
-            },
+            flavour,
+            version,
+            modes,
             prepared: case.prepared.or(file.prepared).unwrap_or(false),
             now_unix_ms: now,
             expected: Outcome {
@@ -135,15 +146,36 @@ impl Case {
         })
     }
 
+    /// The server's version, one of today where none is given, and the session's modes.
+    fn reading(flavour: Flavour, case: &Settings, file: &Settings) -> Result<(u32, Modes), (String, &'static str)> {
+        let version = match case.version.as_ref().or(file.version.as_ref()) {
+            None => flavour.version_of_today(),
+            Some(version) => version_number(version, flavour)
+                .ok_or_else(|| (format!("`{version}` is no version"), "write three numbers: `10.11.14` or `9.7.0`"))?,
+        };
+        let sql_mode = case.sql_mode.as_ref().or(file.sql_mode.as_ref()).map_or("", String::as_str);
+        let modes = Modes::parse(sql_mode).map_err(|mode| {
+            (format!("the sql_mode `{mode}` is not read"), "leave it out: every text is `unparsed` in it")
+        })?;
+        Ok((version, modes))
+    }
+
     fn context(&self) -> Context<'_> {
         Context {
             server: &self.server,
             default_schema: self.schema.as_deref(),
             flavour: self.flavour,
             prepared: self.prepared,
-            no_backslash_escapes: false,
-            ansi_quotes: false,
+            version: self.version,
+            no_backslash_escapes: self.modes.no_backslash_escapes,
+            ansi_quotes: self.modes.ansi_quotes,
+            pipes_as_concat: self.modes.pipes_as_concat,
+            ignore_space: self.modes.ignore_space,
+            high_not_precedence: self.modes.high_not_precedence,
+            utf8: true,
             unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
             now_unix_ms: self.now_unix_ms,
         }
     }

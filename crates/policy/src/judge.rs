@@ -12,6 +12,7 @@ use crate::context::Context;
 use crate::entities::{Gathered, describe};
 use crate::facts::{Facts, Request, Resource, StatementFacts};
 use crate::moment;
+use crate::names::NamedResources;
 use crate::policies::Policies;
 use crate::verdict::{Answer, Approval, Decision, Verdict};
 
@@ -38,7 +39,8 @@ impl Policies {
         let (multi, prepared) = (facts.statements.len() > 1, context.prepared);
         let now_unix_ms = (!self.timed.is_empty()).then_some(context.now_unix_ms);
         let each = facts.statements.iter().map(|statement| {
-            let asked = Asked { statement, schema, multi, prepared, now_unix_ms };
+            let folds = context.lower_case_table_names != 0;
+            let asked = Asked { statement, schema, multi, prepared, now_unix_ms, folds };
             if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
                 (statement.class, statement.requests.first())
             {
@@ -96,7 +98,14 @@ impl Policies {
             Err(reason) => StatementFacts::unread(reason),
         };
         let schema_after = context.default_schema.map(str::to_owned);
-        let facts = Facts { statements: vec![statement], schema_after, local_files: Vec::new(), kills: None };
+        let facts = Facts {
+            statements: vec![statement],
+            schema_after,
+            local_files: Vec::new(),
+            kills: None,
+            canonical: None,
+            changes_reading: false,
+        };
         self.judge(subject, &facts, context)
     }
 
@@ -121,7 +130,8 @@ impl Policies {
     ) -> Result<Asking<'p>, String> {
         let statement = asked.statement;
         let entities = self.entities(subject, server, &statement.requests)?;
-        Ok(Asking { policies: self, subject, server, statement, entities, context: asked.context()? })
+        let (context, folds) = (asked.context()?, asked.folds);
+        Ok(Asking { policies: self, subject, server, statement, entities, context, folds })
     }
 
     fn entities(&self, subject: &Subject, server: &str, requests: &[Request]) -> Result<Entities, String> {
@@ -143,6 +153,7 @@ pub(crate) struct Asked<'f> {
     prepared: bool,
     /// `None` when no policy looks at it.
     now_unix_ms: Option<i64>,
+    folds: bool,
 }
 
 impl Asked<'_> {
@@ -179,6 +190,8 @@ pub(crate) struct Asking<'p> {
     statement: &'p StatementFacts,
     entities: Entities,
     context: CedarContext,
+    /// The server takes names of schemas and tables in whatever case.
+    folds: bool,
 }
 
 /// What the policies say about one request on one resource.
@@ -195,53 +208,64 @@ struct Said {
     depends_on_time: bool,
 }
 
+impl Said {
+    /// Adds what is said about another form of the name; its permits only where the server takes it for the same name.
+    fn take(&mut self, other: Self, is_same: bool) {
+        self.failed.extend(other.failed);
+        self.standing.extend(other.standing);
+        self.lifted.extend(other.lifted);
+        self.depends_on_time |= other.depends_on_time;
+        if is_same && self.permits.is_empty() {
+            self.permits = other.permits;
+        }
+    }
+}
+
 impl Asking<'_> {
-    /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies.
+    /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies. Where the
+    /// server itself takes another case for the same name, a permit for that counts as well.
     pub(crate) fn answer(&self, request: &Request) -> Answer {
-        let types = &self.policies.types;
-        let resource = types.resource(&request.resource, self.server);
-        let mut answer = match self.ask(request, resource, &self.entities) {
+        match self.said(request) {
             Ok(said) => self.read(request, said),
             Err(reason) => denied(request.clone(), reason),
-        };
-        if answer.allowed || answer.needs_approval() {
-            self.other_cases(request, &mut answer);
         }
-        answer
     }
 
-    /// Takes over what forbids say about the resource in another case. No permit for that is no reason to deny.
-    fn other_cases(&self, request: &Request, answer: &mut Answer) {
+    fn said(&self, request: &Request) -> Result<Said, String> {
+        let resource = self.policies.types.resource(&request.resource, self.server);
+        let mut said = self.ask(request, resource, &self.entities)?;
+        if !said.failed.is_empty() || said.standing.iter().any(|id| self.approval(id).is_none()) {
+            // Nothing outweighs it.
+            return Ok(said);
+        }
+        // No permit for another case is no reason to deny.
+        for other in self.in_other_cases(request, |gathered, resource, named| gathered.other_cases(resource, named))? {
+            said.take(other, self.folds);
+        }
+        if said.permits.is_empty() && !self.folds {
+            for same in
+                self.in_other_cases(request, |gathered, resource, named| gathered.other_names(resource, named))?
+            {
+                said.take(same, true);
+            }
+        }
+        Ok(said)
+    }
+
+    /// What is said about each form that `forms` gives; nothing when there is one form only.
+    fn in_other_cases(
+        &self,
+        request: &Request,
+        forms: impl Fn(&mut Gathered<'_>, &Resource, &NamedResources) -> Vec<EntityUid>,
+    ) -> Result<Vec<Said>, String> {
         let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
-        let others = gathered.other_cases(&request.resource, &self.policies.named);
-        if others.is_empty() {
-            return;
+        let forms = forms(&mut gathered, &request.resource, &self.policies.named);
+        if forms.is_empty() {
+            return Ok(Vec::new());
         }
         gathered.action(request.action, &self.policies.actions);
-        let entities = match gathered.finish() {
-            Ok(entities) => entities,
-            Err(error) => return *answer = denied(request.clone(), error),
-        };
-        for resource in others {
-            let said = match self.ask(request, resource, &entities) {
-                Ok(said) => said,
-                Err(reason) => return *answer = denied(request.clone(), reason),
-            };
-            answer.depends_on_time |= said.depends_on_time;
-            answer.lifted = names(answer.lifted.iter().chain(&said.lifted).cloned().collect());
-            if said.failed.is_empty() && said.standing.is_empty() {
-                continue;
-            }
-            let other = self.read(request, Said { permits: answer.policies.iter().cloned().collect(), ..said });
-            // Nothing that an approval lifts outweighs what it does not.
-            if answer.allowed || !other.needs_approval() {
-                let (lifted, timed) = (std::mem::take(&mut answer.lifted), answer.depends_on_time);
-                *answer = Answer { lifted, depends_on_time: timed, ..other };
-            }
-            if !answer.needs_approval() {
-                return;
-            }
-        }
+        let entities = gathered.finish()?;
+        forms.into_iter().map(|resource| self.ask(request, resource, &entities)).collect()
     }
 
     /// The ids of the permits of another set, which has no forbids, that hold for a request.

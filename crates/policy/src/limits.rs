@@ -59,6 +59,20 @@ pub const LEFT_OUT_SHOWN_MAX: usize = 50;
 /// Most policies that one import makes.
 pub const GUARDRAIL_RULES_MAX: usize = 1_000;
 
+/// Most views and routines read for one statement. Servers allow 61 tables in a join; what is behind each counts here.
+pub const DEFINITIONS_MAX: usize = 256;
+
+/// Deepest chain of views and routines that is followed: a view over a view over a view …
+pub const DEFINITIONS_DEPTH_MAX: usize = 32;
+
+/// Text of views and routines read for one statement, in bytes.
+pub const DEFINITIONS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where less stack is left than this, the next definition is read on a stack of its own, in bytes.
+pub const DEFINITION_STACK_BYTES_MIN: usize = 1024 * 1024;
+
+const _: () = assert!(DEFINITIONS_DEPTH_MAX < DEFINITIONS_MAX);
+const _: () = assert!(DEFINITION_STACK_BYTES_MIN < STACK_BYTES);
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);

@@ -18,7 +18,7 @@ pub(crate) struct Permit {
     pub(crate) principal: String,
     pub(crate) actions: BTreeSet<Action>,
     pub(crate) server: String,
-    /// All of one kind, and tables all of one schema; never empty.
+    /// All of one kind, and tables and routines all of one schema; never empty.
     pub(crate) resources: Vec<Resource>,
     /// Only statements with a WHERE that says something.
     pub(crate) filtered: bool,
@@ -59,7 +59,7 @@ impl Permit {
             return (format!("resource == {only}"), None);
         }
         let above = match self.resources.first() {
-            Some(Resource::Table { schema, .. }) => Resource::Schema(schema.clone()),
+            Some(Resource::Table { schema, .. } | Resource::Routine { schema, .. }) => Resource::Schema(schema.clone()),
             Some(Resource::Schema(_) | Resource::Server) | None => Resource::Server,
         };
         let list = format!("resource in [\n    {}\n  ]", named.join(",\n    "));
@@ -75,6 +75,7 @@ pub(crate) fn entity(resource: &Resource, server: &str) -> String {
         Resource::Server => "Server",
         Resource::Schema(_) => "Schema",
         Resource::Table { .. } => "Table",
+        Resource::Routine { .. } => "Routine",
     };
     named(kind, &resource.id(server))
 }

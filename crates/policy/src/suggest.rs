@@ -27,7 +27,8 @@ struct Wanted {
     server: String,
     kind: Kind,
     schema: String,
-    table: String,
+    /// Of a table or routine.
+    name: String,
     action: Action,
 }
 
@@ -37,6 +38,7 @@ enum Kind {
     Server,
     Schema,
     Table,
+    Routine,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -139,13 +141,14 @@ impl Suggestion {
     }
 
     fn want(&mut self, server: &str, request: &Request, count: Count) {
-        let (kind, schema, table) = match &request.resource {
+        let (kind, schema, name) = match &request.resource {
             Resource::Server => (Kind::Server, "", ""),
             Resource::Schema(schema) => (Kind::Schema, schema.as_str(), ""),
             Resource::Table { schema, table } => (Kind::Table, schema.as_str(), table.as_str()),
+            Resource::Routine { schema, name } => (Kind::Routine, schema.as_str(), name.as_str()),
         };
-        let (server, schema, table) = (server.to_owned(), schema.to_owned(), table.to_owned());
-        let wanted = Wanted { server, kind, schema, table, action: request.action };
+        let (server, schema, name) = (server.to_owned(), schema.to_owned(), name.to_owned());
+        let wanted = Wanted { server, kind, schema, name, action: request.action };
         self.wanted.entry(wanted).or_default().add(count);
     }
 
@@ -180,20 +183,21 @@ impl Suggestion {
     fn gathered(&self) -> BTreeMap<Group, Found> {
         let mut by_resource: BTreeMap<Place, Groups> = BTreeMap::new();
         for (wanted, count) in &self.wanted {
-            let Wanted { server, kind, schema, table, action } = wanted.clone();
+            let Wanted { server, kind, schema, name, action } = wanted.clone();
             let group = if action.group().is_empty() { action.as_str() } else { action.group() };
-            let of_resource = by_resource.entry((server, kind, schema, table)).or_default();
+            let of_resource = by_resource.entry((server, kind, schema, name)).or_default();
             let found = of_resource.entry((group.to_owned(), count.unfiltered == 0)).or_default();
             found.0.insert(action);
             found.1.add(*count);
         }
         let mut gathered: BTreeMap<Group, Found> = BTreeMap::new();
-        for ((server, kind, schema, table), groups) in by_resource {
+        for ((server, kind, schema, name), groups) in by_resource {
             for ((group, filtered), (actions, count)) in groups {
                 let (resource, above) = match kind {
                     Kind::Server => (Resource::Server, String::new()),
                     Kind::Schema => (Resource::Schema(schema.clone()), String::new()),
-                    Kind::Table => (Resource::Table { schema: schema.clone(), table: table.clone() }, schema.clone()),
+                    Kind::Table => (Resource::Table { schema: schema.clone(), table: name.clone() }, schema.clone()),
+                    Kind::Routine => (Resource::Routine { schema: schema.clone(), name: name.clone() }, schema.clone()),
                 };
                 let server = server.clone();
                 let found =
@@ -215,7 +219,9 @@ impl Suggestion {
         };
         let place = match resources.as_slice() {
             [only] => only.id(&server),
-            [Resource::Table { schema, .. }, ..] => Resource::Schema(schema.clone()).id(&server),
+            [Resource::Table { schema, .. } | Resource::Routine { schema, .. }, ..] => {
+                Resource::Schema(schema.clone()).id(&server)
+            }
             _ => server.clone(),
         };
         let id = permit::unused(permit::id(&[name, what, &place]), taken);
@@ -266,7 +272,7 @@ impl Suggestion {
 /// Characters of a text in a comment.
 const LEFT_OUT_CHARS: usize = 200;
 
-/// Server, kind, schema and table of a resource.
+/// Server, kind, schema and name of a resource.
 type Place = (String, Kind, String, String);
 /// What was done with a resource: by group of actions, apart what was always filtered.
 type Groups = BTreeMap<(String, bool), (BTreeSet<Action>, Count)>;

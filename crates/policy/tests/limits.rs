@@ -8,7 +8,7 @@ use portreeve_policy::limits::{
     JOINS_MAX, OPERATORS_MAX, PARENTHESES_DEPTH_MAX, PARSED_BYTES_MAX, REQUESTS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
     TOKENS_MAX,
 };
-use portreeve_policy::{Context, Facts, Flavour, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, analyse};
 
 fn facts(sql: &str) -> Facts {
     let context = Context {
@@ -16,10 +16,17 @@ fn facts(sql: &str) -> Facts {
         default_schema: Some("shop"),
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90_704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
         now_unix_ms: 0,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     analyse(sql.as_bytes(), &context)
 }

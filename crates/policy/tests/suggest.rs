@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{
-    Action, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion, analyse,
+    Action, Catalogue, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion,
+    analyse,
 };
 
 fn context(server: &'static str) -> Context<'static> {
@@ -12,9 +13,16 @@ fn context(server: &'static str) -> Context<'static> {
         default_schema: Some("shop"),
         flavour: Flavour::MariaDb,
         prepared: false,
+        version: 101_114,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
         now_unix_ms: 0,
     }
 }
@@ -89,7 +97,7 @@ fn what_was_seen_is_permitted_by_what_is_suggested_and_no_more() {
         "USE mysql",
         "KILL 5",
         "SELECT benchmark(1, 2)",
-        "/*! SELECT 1 */",
+        "FROBNICATE",
     ] {
         assert!(!judged(sql).is_allowed(), "{sql}\n{}", suggested.cedar);
     }
@@ -105,14 +113,14 @@ fn what_was_seen_is_permitted_by_what_is_suggested_and_no_more() {
 fn what_was_not_read_is_a_comment() {
     let suggested = suggest(&[
         "SELECT 1",
-        "/*! DROP TABLE a */",
+        "DROP TABLE a FROBNICATE",
         "nonsense\npermit (principal, action, resource);\r\u{2028}x",
         "KILL 7",
     ]);
     let policies = load(&suggested.cedar);
     assert_eq!(policies.ids().collect::<Vec<_>>(), ["team-etl-inspect-orders"]);
     assert_eq!((suggested.covered, suggested.not_covered.len()), (3, 3), "{suggested:?}");
-    assert!(suggested.cedar.contains("// 3 times: /*! DROP TABLE a */"), "{}", suggested.cedar);
+    assert!(suggested.cedar.contains("// 3 times: DROP TABLE a FROBNICATE"), "{}", suggested.cedar);
     assert!(suggested.cedar.contains("// 3 times: nonsense\\npermit"), "{}", suggested.cedar);
     let nothing = suggest(&[]);
     assert_eq!(load(&nothing.cedar).ids().count(), 0);
@@ -164,7 +172,7 @@ fn a_denial_names_the_permit_that_comes_nearest_and_what_fails() {
     check("UPDATE a SET b = 1", "parts", &[(Part::Condition, "when { context.has_limit }")]);
     let lacking = |sql: &str| policies.lacking(&subject(), &facts(sql), &context("orders"));
     assert!(lacking("SELECT * FROM a").is_empty());
-    let unread = lacking("SELECT /*! 1 */");
+    let unread = lacking("FROBNICATE");
     assert!(unread[0].add.is_none(), "{unread:?}");
     assert_eq!(lacking("DELETE FROM a; DELETE FROM a; DELETE FROM b").len(), 2);
     assert!(

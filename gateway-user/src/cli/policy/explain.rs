@@ -9,7 +9,8 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use portreeve_policy::{
-    Answer, Context, Facts, Failing, Lacking, Part, Policies, StatementFacts, Subject, Verdict, analyse,
+    Answer, Catalogue, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts, Subject,
+    Verdict, analyse, version_number,
 };
 use serde::Serialize;
 use std::{
@@ -37,7 +38,13 @@ pub(in crate::cli) struct ExplainArgs {
     /// Whose SQL it is
     #[arg(long, value_enum, default_value = "mysql")]
     flavour: FlavourName,
-    /// The session's sql_mode, where it changes how text is read: ANSI_QUOTES, NO_BACKSLASH_ESCAPES
+    /// The server's version, which decides about executable comments; by default one of today
+    #[arg(long = "version", value_name = "VERSION")]
+    server_version: Option<String>,
+    /// The server's lower_case_table_names
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
+    lower_case_table_names: u8,
+    /// The session's sql_mode, where it changes how text is read: ANSI_QUOTES, NO_BACKSLASH_ESCAPES and the like
     #[arg(long, value_name = "MODES", default_value = "")]
     sql_mode: String,
     /// As a statement prepared by the protocol
@@ -123,19 +130,14 @@ fn text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
 }
 
 fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
-    let (mut ansi_quotes, mut no_backslash_escapes, mut unreadable) = (false, false, None);
-    for mode in args.sql_mode.split(',').map(str::trim).filter(|mode| !mode.is_empty()) {
-        match mode.to_ascii_uppercase().as_str() {
-            "ANSI_QUOTES" => ansi_quotes = true,
-            "NO_BACKSLASH_ESCAPES" => no_backslash_escapes = true,
-            // As the daemon takes them (`session/reading.rs`).
-            "ANSI" | "ORACLE" | "MSSQL" | "DB2" | "MAXDB" | "POSTGRESQL" => {
-                unreadable = Some("the session's sql_mode has a grammar that portreeve does not read");
-            }
-            other if other.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') => {}
-            _ => return Err(Usage(format!("`{mode}` is no sql_mode: give names with `,` between them")).into()),
-        }
-    }
+    let flavour = Flavour::from(args.flavour);
+    let modes = Modes::parse(&args.sql_mode)
+        .map_err(|mode| Usage(format!("the sql_mode `{mode}` is not read: every statement is `unparsed` in it")))?;
+    let version = match &args.server_version {
+        Some(version) => version_number(version, flavour)
+            .ok_or_else(|| Usage(format!("`{version}` is no version: write three numbers, such as 10.11.14")))?,
+        None => flavour.version_of_today(),
+    };
     let now_unix_ms = match &args.at {
         Some(at) => {
             let at: jiff::Timestamp =
@@ -150,11 +152,18 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
     Ok(Context {
         server: &args.server,
         default_schema: args.schema.as_deref(),
-        flavour: args.flavour.into(),
+        flavour,
         prepared: args.prepared,
-        no_backslash_escapes,
-        ansi_quotes,
-        unreadable,
+        version,
+        no_backslash_escapes: modes.no_backslash_escapes,
+        ansi_quotes: modes.ansi_quotes,
+        pipes_as_concat: modes.pipes_as_concat,
+        ignore_space: modes.ignore_space,
+        high_not_precedence: modes.high_not_precedence,
+        utf8: true,
+        unreadable: None,
+        lower_case_table_names: args.lower_case_table_names,
+        catalogue: Catalogue::EMPTY,
         now_unix_ms,
     })
 }

@@ -2,7 +2,9 @@
 
 use super::Wanted;
 use crate::limits::FACTS_KEPT_MAX;
-use portreeve_policy::{Action, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse};
+use portreeve_policy::{
+    Action, Catalogue, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse, version_number,
+};
 use portreeve_recording::{Command, Decision, End, Entry, Record, Statement, Stream, Text, Verdict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -25,7 +27,8 @@ struct Asked {
     sql: Vec<u8>,
     schema: Option<String>,
     server: String,
-    is_mariadb: bool,
+    flavour: Flavour,
+    version: u32,
     prepared: bool,
 }
 
@@ -34,7 +37,9 @@ struct Asked {
 struct Session {
     workload: Option<String>,
     server: Option<String>,
-    is_mariadb: bool,
+    flavour: Option<Flavour>,
+    /// As in executable comments; 0 when it is not known.
+    version: u32,
     /// Statements whose verdict did not come yet, by their number.
     pending: HashMap<u64, Statement<'static>>,
     /// Statements that were prepared, by the number of the preparing.
@@ -78,7 +83,10 @@ impl Seen {
                 session.server.as_deref().filter(|_| wanted.is_workload(workload)).map(drop)
             }
             Record::Login(login) => {
-                session.is_mariadb = login.server_version.to_ascii_lowercase().contains("mariadb");
+                let is_mariadb = login.server_version.to_ascii_lowercase().contains("mariadb");
+                let flavour = if is_mariadb { Flavour::MariaDb } else { Flavour::MySql };
+                session.version = version_number(&login.server_version, flavour).unwrap_or_default();
+                session.flavour = Some(flavour);
                 if let Some(schema) = login.schema.filter(|_| entry.at_unix_ns >= wanted.since_unix_ns) {
                     let denied = u64::from(!login.accepted);
                     if denied == 0 || !wanted.forwarded {
@@ -110,7 +118,7 @@ impl Seen {
                 session.pending.remove(&response.number);
                 Some(())
             }
-            Record::Closed(_) | Record::Transport(_) | Record::Abandoned(_) => Some(()),
+            Record::Closed(_) | Record::Transport(_) | Record::Abandoned(_) | Record::Forwarded(_) => Some(()),
         }
     }
 
@@ -191,6 +199,9 @@ impl Seen {
     ) {
         let (Some(workload), Some(server)) = (&session.workload, &session.server) else { return };
         let shown = String::from_utf8_lossy(sql.kept());
+        let Some(flavour) = session.flavour else {
+            return self.of(workload).leave_out(&shown, "which server it was for is not recorded", 1);
+        };
         if sql.truncated {
             return self.of(workload).leave_out(&shown, "only its beginning is recorded", 1);
         }
@@ -202,7 +213,8 @@ impl Seen {
             sql: sql.kept().to_vec(),
             schema: schema.map(str::to_owned),
             server: server.clone(),
-            is_mariadb: session.is_mariadb,
+            flavour,
+            version: session.version,
             prepared,
         };
         let facts = self.facts(asked);
@@ -231,11 +243,18 @@ impl Asked {
         Context {
             server: &self.server,
             default_schema: self.schema.as_deref(),
-            flavour: if self.is_mariadb { Flavour::MariaDb } else { Flavour::MySql },
+            flavour: self.flavour,
             prepared: self.prepared,
+            version: self.version,
             no_backslash_escapes: false,
             ansi_quotes: false,
+            pipes_as_concat: false,
+            ignore_space: false,
+            high_not_precedence: false,
+            utf8: true,
             unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
             // Nothing is judged here.
             now_unix_ms: 0,
         }
