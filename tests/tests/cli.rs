@@ -300,7 +300,7 @@ fn explain_says_what_comes_nearest_and_what_to_add() {
     assert!(near.contains("mcp-read, but for\n             its condition: when { resource in ["), "{near}");
     let far = said(&["CREATE USER me"]);
     assert!(far.contains("action == Action::\"users\""), "{far}");
-    assert!(said(&["--sql-mode", "NO_BACKSLASH_ESCAPES", "SELECT 1"]).contains("write the statement so"));
+    assert!(said(&["--sql-mode", "ANSI_QUOTES", "FROBNICATE"]).contains("write the statement so"));
     fs::write(gateway.dir().join("statement.sql"), "DELETE FROM stock\n").unwrap();
     let file = gateway.dir().join("statement.sql");
     let json = check_json(
