@@ -112,11 +112,13 @@ impl StatementFacts {
         }
     }
 
-    /// [`rows_changed_max`](Self::rows_changed_max) as far as it can be relied on: what was not read, and functions that
-    /// may change rows themselves, could change more.
+    /// [`rows_changed_max`](Self::rows_changed_max) as far as it can be relied on. What was not read, and functions that may
+    /// change rows themselves, could change more; a statement that holds others is of another class.
     pub(crate) fn rows_at_most(&self) -> Option<u64> {
+        let changes = matches!(self.class, Action::Insert | Action::Update | Action::Delete);
         let certain = |request: &Request| !matches!(request.action, Action::Unparsed | Action::Execute | Action::Call);
-        self.rows_changed_max.filter(|_| self.unparsed.is_none() && self.requests.iter().all(certain))
+        let whole = changes && self.unparsed.is_none() && self.requests.iter().all(certain);
+        self.rows_changed_max.filter(|_| whole)
     }
 
     /// A statement that asks for one thing.
