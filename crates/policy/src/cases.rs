@@ -4,7 +4,6 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::analysis::analyse;
-use crate::catalogue::Catalogue;
 use crate::context::{Context, Flavour};
 use crate::judge::Subject;
 use crate::policies::Policies;
@@ -162,9 +161,7 @@ impl Case {
 
     fn context(&self) -> Context<'_> {
         Context {
-            server: &self.server,
             default_schema: self.schema.as_deref(),
-            flavour: self.flavour,
             prepared: self.prepared,
             version: self.version,
             no_backslash_escapes: self.modes.no_backslash_escapes,
@@ -172,11 +169,8 @@ impl Case {
             pipes_as_concat: self.modes.pipes_as_concat,
             ignore_space: self.modes.ignore_space,
             high_not_precedence: self.modes.high_not_precedence,
-            utf8: true,
-            unreadable: None,
-            lower_case_table_names: 0,
-            catalogue: Catalogue::EMPTY,
             now_unix_ms: self.now_unix_ms,
+            ..Context::new(&self.server, self.flavour)
         }
     }
 

@@ -76,6 +76,11 @@ impl Policies {
         Ok(Self { set, conditions, unconditioned, timed, actions, types, named, ids })
     }
 
+    /// Whether any policy looks at the time: if none does, [`Context::now_unix_ms`](crate::Context::now_unix_ms) may be any.
+    pub fn look_at_time(&self) -> bool {
+        !self.timed.is_empty()
+    }
+
     /// The `@id`s of all policies, sorted.
     pub fn ids(&self) -> impl Iterator<Item = &str> {
         self.ids.iter().map(String::as_str)

@@ -85,6 +85,7 @@ impl Reader<'_> {
         if is_system_schema(schema) {
             return Ok(vec![resource.clone()]);
         }
+        self.facts.asks_catalogue = true;
         self.check_settled(action)?;
         let catalogue = self.context.catalogue;
         match catalogue.relation(schema, table) {
@@ -146,7 +147,7 @@ impl Reader<'_> {
         }
         let what = format!("the view {}", named(&key.0, &key.1));
         let Some(text) = &view.definition else {
-            let why = "is hidden from the account at the server (grant it SHOW VIEW)";
+            let why = "is hidden from the account at the server (it needs SELECT and SHOW VIEW)";
             return Err(Unread::new(format!("the definition of {what} {why}")));
         };
         // The servers read a view's text without the modes that change how text is read.
@@ -175,6 +176,7 @@ impl Reader<'_> {
         if let (Some(package), Some(default)) = (&schema, self.names.default_schema)
             && catalogue.has_package(default, package)
         {
+            self.facts.asks_catalogue = true;
             return Err(Unread::new("a routine of a package"));
         }
         let resource = self.names.routine(schema, name)?;
@@ -186,6 +188,7 @@ impl Reader<'_> {
             self.facts.changes_definitions |= may_define;
             return Ok(());
         }
+        self.facts.asks_catalogue = true;
         if self.through.settled == Settled::NamesChanged {
             self.check_settled(action)?;
         }
@@ -200,7 +203,8 @@ impl Reader<'_> {
     }
 
     /// Whether the default schema has a stored function of that name.
-    pub(crate) fn has_function(&self, name: &str) -> bool {
+    pub(crate) fn has_function(&mut self, name: &str) -> bool {
+        self.facts.asks_catalogue |= self.names.default_schema.is_some();
         self.names.default_schema.is_some_and(|schema| {
             matches!(self.context.catalogue.routine(RoutineKind::Function, schema, name), Known::As(_))
         })
@@ -276,6 +280,7 @@ impl Reader<'_> {
         self.facts.functions.extend(facts.functions);
         self.facts.locks_rows |= facts.locks_rows;
         self.facts.changes_definitions |= facts.changes_definitions;
+        self.facts.asks_catalogue |= facts.asks_catalogue;
         self.facts.has_unknown_names |= facts.has_unknown_names;
         match (facts.unparsed, schema_used) {
             (Some(why), _) => Err(Unread(why)),

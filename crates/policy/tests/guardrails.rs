@@ -3,7 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{
-    Catalogue, Context, Flavour, ImportScope, Imported, Policies, Source, Subject, analyse, import_guardrails,
+    Context, Flavour, ImportScope, Imported, Policies, Source, Subject, analyse, import_guardrails,
 };
 
 fn import(text: &str) -> (Imported, Policies) {
@@ -25,23 +25,7 @@ fn rule(kind: &str, words: &[&str], pattern: &str) -> String {
 }
 
 fn allows(policies: &Policies, sql: &str) -> bool {
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-        now_unix_ms: 0,
-    };
+    let context = Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) };
     let subject = Subject { spiffe_id: "spiffe://example.org/a".to_owned(), groups: vec!["analysts".to_owned()] };
     policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context).is_allowed()
 }

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use portreeve_policy::{
-    Approval, Catalogue, Context, Flavour, Policies, PolicyProblem, Source, Subject, Verdict, analyse,
+    Approval, Context, Flavour, Policies, PolicyProblem, Question, Remembered, Source, Subject, Verdict, analyse,
 };
 
 /// 2026-11-24, a Tuesday, 03:00 UTC.
@@ -13,23 +13,7 @@ const TUESDAY_AT_3: i64 = 1_795_489_200_000;
 const HOUR_MS: i64 = 3_600_000;
 
 fn context(now_unix_ms: i64) -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        version: 101_114,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-        now_unix_ms,
-    }
+    Context { default_schema: Some("shop"), version: 101_114, now_unix_ms, ..Context::new("orders", Flavour::MariaDb) }
 }
 
 fn load(text: &str) -> Policies {
@@ -262,4 +246,37 @@ fn verdicts_that_time_changes_are_not_to_be_kept_and_others_are() {
         assert!(early.is_allowed() && !early.cacheable(), "{sql}: {early:?}");
         assert!(!late.is_allowed() && !late.cacheable(), "{sql}: {late:?}");
     }
+}
+
+#[test]
+fn what_is_remembered_is_judged_anew_when_policies_look_at_the_time() {
+    let policies = load(
+        "@id(\"all\") permit (principal, action, resource);
+         @id(\"day\") forbid (principal, action in Action::\"write\", resource) unless { context.now.toTime() < duration(\"4h\") };",
+    );
+    let subject = Subject { spiffe_id: "spiffe://example.org/a".to_owned(), groups: Vec::new() };
+    let mut remembered = Remembered::default();
+    let mut allowed = |sql: &str, now: i64| {
+        let (policies, subject, context) = (&policies, &subject, context(now));
+        let question = Question {
+            policies,
+            generation: 1,
+            subject,
+            context,
+            sql: sql.as_bytes(),
+            facts: None,
+            is_marked: |_| false,
+        };
+        remembered.judge(question).verdict.is_allowed()
+    };
+    // By the text itself, and by its normal form.
+    for (sql, late) in [
+        ("DELETE FROM a WHERE b = 1", "DELETE FROM a WHERE b = 1"),
+        ("DELETE FROM c WHERE b = 1", "DELETE FROM c WHERE b = 2"),
+    ] {
+        assert!(allowed(sql, TUESDAY_AT_3) && allowed(sql, TUESDAY_AT_3));
+        assert!(!allowed(late, TUESDAY_AT_3 + HOUR_MS));
+        assert!(allowed(late, TUESDAY_AT_3));
+    }
+    assert!(allowed("SELECT * FROM a", TUESDAY_AT_3 + HOUR_MS));
 }

@@ -3,28 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{
-    Action, Catalogue, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion,
-    analyse,
+    Action, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion, analyse,
 };
 
 fn context(server: &'static str) -> Context<'static> {
-    Context {
-        server,
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        version: 101_114,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-        now_unix_ms: 0,
-    }
+    Context { default_schema: Some("shop"), version: 101_114, ..Context::new(server, Flavour::MariaDb) }
 }
 
 fn subject() -> Subject {

@@ -6,17 +6,10 @@ mod import;
 mod suggest;
 
 use super::{NO, Usage, print_json};
-use crate::{
-    config::{Config, Problem},
-    policies::PolicyError,
-};
+use crate::config::Config;
 use clap::{Subcommand, ValueEnum};
-use portreeve_policy::{Flavour, PolicyProblem};
-use std::{
-    io::Write,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use portreeve_policy::Flavour;
+use std::{io::Write, path::Path, process::ExitCode};
 
 #[derive(Debug, Subcommand)]
 pub(super) enum PolicyCommand {
@@ -52,6 +45,11 @@ what was seen, whether that was right or not.")]
   portreeve policy import hoop guardrails.json | tee imported.cedar"
     )]
     Import(import::ImportCommand),
+    /// Have the running daemon read its policies anew; exit code 2 and every problem when they are not valid
+    #[command(after_help = "Examples:
+  portreeve policy reload                       as SIGHUP does, and as a changed file does by itself
+  portreeve policy reload --json | jq .problems")]
+    Reload(super::reload::ReloadArgs),
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -75,28 +73,7 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, out: &mut impl Write) 
         PolicyCommand::Explain(args) => explain::run(args, &Config::read(config)?, out),
         PolicyCommand::Suggest(args) => suggest::run(args, config, out),
         PolicyCommand::Import(command) => import::run(command, out),
-    }
-}
-
-/// Problems of policies in the shape of those of the configuration.
-pub(super) fn problems(error: PolicyError) -> Vec<Problem> {
-    match error {
-        PolicyError::Unreadable(file, error) => {
-            let message = format!("cannot read the policies: {error}; create them or correct the path");
-            vec![Problem { file, line: None, column: None, key: String::new(), message }]
-        }
-        PolicyError::Invalid(problems) => problems.into_iter().map(invalid).collect(),
-    }
-}
-
-fn invalid(found: PolicyProblem) -> Problem {
-    let help = found.help.map(|help| format!("; {help}")).unwrap_or_default();
-    Problem {
-        file: PathBuf::from(found.file),
-        line: found.line,
-        column: found.column,
-        key: String::new(),
-        message: format!("{}{help}", found.message),
+        PolicyCommand::Reload(args) => super::reload::run(args, config, out),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `portreeve policy check`
 
-use super::{NO, list, print_json, problems, shown};
+use super::{NO, list, print_json, shown};
 use crate::{
     cli::USAGE,
     config::{Config, Problem},
@@ -57,7 +57,7 @@ pub(super) fn run(args: &CheckArgs, config: &Path, out: &mut impl Write) -> anyh
     let (checked, code) = match checked {
         Ok(checked) if checked.ok => (checked, ExitCode::SUCCESS),
         Ok(checked) => (checked, ExitCode::from(NO)),
-        Err(error) => (Checked { problems: problems(error), ..Checked::default() }, ExitCode::from(USAGE)),
+        Err(error) => (Checked { problems: error.problems(), ..Checked::default() }, ExitCode::from(USAGE)),
     };
     print_json(out, &checked)?;
     Ok(code)

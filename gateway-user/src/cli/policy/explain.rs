@@ -9,8 +9,8 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use portreeve_policy::{
-    Answer, Catalogue, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts, Subject,
-    Verdict, analyse, version_number,
+    Answer, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts, Subject, Verdict,
+    analyse, version_number,
 };
 use serde::Serialize;
 use std::{
@@ -150,9 +150,7 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
         }
     };
     Ok(Context {
-        server: &args.server,
         default_schema: args.schema.as_deref(),
-        flavour,
         prepared: args.prepared,
         version,
         no_backslash_escapes: modes.no_backslash_escapes,
@@ -160,11 +158,9 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
         pipes_as_concat: modes.pipes_as_concat,
         ignore_space: modes.ignore_space,
         high_not_precedence: modes.high_not_precedence,
-        utf8: true,
-        unreadable: None,
         lower_case_table_names: args.lower_case_table_names,
-        catalogue: Catalogue::EMPTY,
         now_unix_ms,
+        ..Context::new(&args.server, flavour)
     })
 }
 

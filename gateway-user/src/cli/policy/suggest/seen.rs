@@ -2,9 +2,7 @@
 
 use super::Wanted;
 use crate::limits::FACTS_KEPT_MAX;
-use portreeve_policy::{
-    Action, Catalogue, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse, version_number,
-};
+use portreeve_policy::{Action, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse, version_number};
 use portreeve_recording::{Command, Decision, End, Entry, Record, Statement, Stream, Text, Verdict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -241,29 +239,17 @@ impl Seen {
 impl Asked {
     fn context(&self) -> Context<'_> {
         Context {
-            server: &self.server,
             default_schema: self.schema.as_deref(),
-            flavour: self.flavour,
             prepared: self.prepared,
             version: self.version,
-            no_backslash_escapes: false,
-            ansi_quotes: false,
-            pipes_as_concat: false,
-            ignore_space: false,
-            high_not_precedence: false,
-            utf8: true,
-            unreadable: None,
-            lower_case_table_names: 0,
-            catalogue: Catalogue::EMPTY,
-            // Nothing is judged here.
-            now_unix_ms: 0,
+            ..Context::new(&self.server, self.flavour)
         }
     }
 }
 
 fn is_denied(verdict: &Verdict<'_>) -> bool {
     match verdict.decision {
-        Decision::Allow => false,
+        Decision::Allow | Decision::WouldDeny => false,
         Decision::Deny => true,
     }
 }
