@@ -94,6 +94,8 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        /// Whether the text could read otherwise in another mode or character set.
+        depends: bool,
         text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
@@ -497,8 +499,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement, text } => {
-                self.settle_prepared(number, judgement, text, summary, plan);
+            Effect::Prepared { number, judgement, depends, text } => {
+                self.settle_prepared((number, judgement), depends, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {
