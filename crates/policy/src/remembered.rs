@@ -34,7 +34,7 @@ impl Judgement {
     /// Whether it still is what the policies of that generation say. A verdict that depends on more than text, context and
     /// policies does not outlast the moment: that is to be said here.
     pub fn holds(&self, generation: u64) -> bool {
-        self.generation == generation
+        self.generation == generation && self.verdict.cacheable()
     }
 }
 
@@ -61,7 +61,8 @@ impl Question<'_> {
         Rc::new(Judgement { facts, verdict, class, marked, generation: self.generation })
     }
 
-    /// The same judgement, or one anew from its facts where the policies are others. The question's text does not count.
+    /// The same judgement, or one anew from its facts where the policies are others, or look at the time. The question's text
+    /// does not count.
     pub fn renewed(&self, found: &Rc<Judgement>) -> Rc<Judgement> {
         match found.holds(self.generation) {
             true => Rc::clone(found),
@@ -94,7 +95,7 @@ impl Remembered {
     /// The judgement of a text, found or made. Allocates nothing for a text that was judged before under the same policies,
     /// nor for one whose normal form was.
     ///
-    /// The context must be the same in each call, but for `prepared`, and so must the subject.
+    /// The context must be the same in each call, but for `prepared` and the time, and so must the subject.
     pub fn judge(&mut self, question: Question<'_>) -> Rc<Judgement> {
         let sql = question.sql;
         if sql.len() > REMEMBERED_BYTES_MAX {

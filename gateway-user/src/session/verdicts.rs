@@ -8,10 +8,11 @@ use std::{
     collections::HashMap,
     rc::Rc,
     sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
 };
 
 use portreeve_mysql::conceal;
-use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, Verdict, analyse};
 
 use crate::{catalogue::Snapshot, policies::Loaded};
 
@@ -42,6 +43,10 @@ pub(super) struct ScopeKey {
 
 impl ScopeKey {
     pub(super) fn context(&self, prepared: bool) -> Context<'_> {
+        self.context_at(prepared, now_unix_ms())
+    }
+
+    fn context_at(&self, prepared: bool, now_unix_ms: i64) -> Context<'_> {
         Context {
             server: &self.server,
             default_schema: self.schema.as_deref(),
@@ -56,6 +61,7 @@ impl ScopeKey {
             high_not_precedence: self.modes.high_not_precedence,
             utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
+            now_unix_ms,
             lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
             catalogue: &self.catalogue.catalogue,
         }
@@ -118,20 +124,36 @@ impl Scope {
     }
 
     fn question<'q>(&'q self, policies: &'q Loaded, sql: &'q [u8], prepared: bool) -> Question<'q> {
+        // Not asked for on the way of every statement.
+        let now_unix_ms = if policies.policies.look_at_time() { now_unix_ms() } else { 0 };
         Question {
             policies: &policies.policies,
             generation: policies.generation,
             subject: &self.subject,
-            context: self.key.context(prepared),
+            context: self.key.context_at(prepared, now_unix_ms),
             sql,
             facts: None,
             is_marked: conceal::is_mentioned,
         }
     }
 
+    /// The verdict on so many executions at once of a statement prepared here, where policies looked at how many rows it
+    /// changes.
+    pub(super) fn judge_times(&self, policies: &Loaded, judgement: &Judgement, times: u64) -> Option<Verdict> {
+        let counts = times > 1 && !judgement.verdict.lifted.is_empty();
+        let facts = counts.then(|| judgement.facts.times(times))?;
+        Some(policies.policies.judge(&self.subject, &facts, &self.key.context(true)))
+    }
+
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
+}
+
+/// For policies that look at the time. A clock before 1970 is 1970: what a policy then says is as wrong as the clock.
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The scopes of one runtime thread. A scope lives as long as a session uses it, or room is left.
