@@ -8,20 +8,11 @@ use portreeve_policy::{
 
 fn context(catalogue: &Catalogue) -> Context<'_> {
     Context {
-        server: "orders",
         default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
         version: 90704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
         lower_case_table_names: catalogue.lower_case_table_names(),
         catalogue,
+        ..Context::new("orders", Flavour::MySql)
     }
 }
 

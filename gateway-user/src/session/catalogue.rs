@@ -46,7 +46,7 @@ pub(super) struct Definitions {
     changes: Arc<Changes>,
     shelf: Arc<Shelf>,
     /// False where policy permits everything: nothing is read then.
-    matter: bool,
+    pub(super) matter: bool,
 }
 
 impl Definitions {
@@ -55,7 +55,7 @@ impl Definitions {
         Self {
             changes: gateway.catalogues.changes(name),
             shelf: gateway.catalogues.shelf(name, route.destination, &route.credential.user),
-            matter: !gateway.policies.permits_everything(&key.subject(), &key.server),
+            matter: !gateway.policies.current().policies.permits_everything(&key.subject(), &key.server),
         }
     }
 

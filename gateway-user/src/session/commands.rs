@@ -16,7 +16,7 @@ use portreeve_mysql::{
     outcome::Tracked,
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, Flavour, Modes, StatementClass, Verdict, analyse};
+use portreeve_policy::{Decision, Facts, Flavour, Judgement, Modes, Policies, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
@@ -25,9 +25,9 @@ use super::{
     journal::{Arrived, Journal},
     parameters, reading,
     refusal::Refusal,
-    verdicts::{Judgement, Scope, ScopeKey, Verdicts},
+    verdicts::{Scope, ScopeKey, Verdicts},
 };
-use crate::{catalogue::Snapshot, gateway::Gateway};
+use crate::{catalogue::Snapshot, gateway::Gateway, policies::Loaded};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
 
@@ -128,7 +128,7 @@ impl Forwarded {
     }
 
     fn facts(&self) -> Option<&Facts> {
-        self.judgement.as_ref().map(|judgement| &judgement.facts)
+        self.judgement.as_ref().map(|judgement| &*judgement.facts)
     }
 
     /// Whether the session begins anew when the server agrees.
@@ -146,9 +146,9 @@ impl Forwarded {
         self.plan.clone()
     }
 
-    /// Whether the text names what a server may tell of ways round the gateway.
+    /// Whether the text names what a server may tell of ways round the gateway: that is what judgements are marked by.
     pub(super) fn conceals(&self) -> bool {
-        self.judgement.as_ref().is_some_and(|judgement| judgement.conceals)
+        self.judgement.as_ref().is_some_and(|judgement| judgement.marked)
     }
 }
 
@@ -164,6 +164,10 @@ pub(super) struct Commands {
     looked: bool,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
+    /// What commands are judged by: the newest there were when the command arrived.
+    policies: Arc<Loaded>,
+    /// The generation of policies under which verdicts are known not to depend on how texts are read, or the server was asked.
+    reading_settled: Option<u64>,
     prepared: HashMap<u32, Prepared>,
     last_prepared: LastPrepared,
 }
@@ -173,10 +177,12 @@ impl Commands {
         session: String,
         server: SocketAddr,
         definitions: Definitions,
+        policies: Arc<Loaded>,
         verdicts: &Rc<Verdicts>,
-        scope: Rc<Scope>,
+        key: ScopeKey,
     ) -> Self {
         let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
+        let scope = verdicts.scope(key);
         Self {
             session,
             server,
@@ -184,6 +190,8 @@ impl Commands {
             looked: false,
             verdicts: Rc::clone(verdicts),
             scope,
+            policies,
+            reading_settled: None,
             prepared,
             last_prepared,
         }
@@ -208,10 +216,34 @@ impl Commands {
         !std::mem::take(&mut self.looked) && self.definitions.must_look(&self.scope.key.catalogue, facts)
     }
 
+    /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
+    /// reads texts: verdicts depend on it now, and did not when the session began.
+    pub(super) fn renew(&mut self, gateway: &Gateway) -> bool {
+        gateway.policies.renew(&mut self.policies);
+        if self.reading_settled == Some(self.policies.generation) {
+            return false;
+        }
+        let (subject, server) = (self.scope.subject(), &self.scope.key.server);
+        self.definitions.matter = !self.policies.policies.permits_everything(subject, server);
+        let must_ask = self.scope.must_ask(&self.policies);
+        self.reading_settled = (!must_ask).then_some(self.policies.generation);
+        must_ask
+    }
+
+    /// Goes on with what the server said of how it reads texts; what was prepared stays.
+    pub(super) fn go_on(&mut self, key: ScopeKey) {
+        self.scope = self.verdicts.scope(key);
+    }
+
+    fn policies(&self) -> &Policies {
+        &self.policies.policies
+    }
+
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
     pub(super) fn begin_anew(&mut self, key: ScopeKey) {
         self.prepared.clear();
         self.last_prepared = LastPrepared::None;
+        self.reading_settled = None;
         self.scope = self.verdicts.scope(key);
     }
 
@@ -299,7 +331,7 @@ impl Commands {
         attributes: Attributes<'_>,
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
+        let judgement = self.scope.judge(&self.policies, sql, false, facts);
         if self.must_look(&judgement.facts) {
             return Ok(Action::Look);
         }
@@ -326,7 +358,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::InitDb, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_use_schema(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_use_schema(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::InitDb, Text::of_bytes(schema)), "use", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
             effect: Effect::Schema(name.to_owned()),
@@ -340,7 +372,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::FieldList, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_field_list(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_field_list(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::FieldList, Text::of_bytes(table)), "show", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::FieldList)))
     }
@@ -412,10 +444,19 @@ impl Commands {
         Ok(Action::Answer(Refusal::unsupported(what, &self.session)))
     }
 
+    /// What policy denies is forwarded by a daemon that only observes; that is in its recording then.
     fn by_verdict(&self, gateway: &Gateway, verdict: &Verdict, forwarded: impl FnOnce() -> Forwarded) -> Action {
         match verdict.decision {
             Decision::Allow => {
                 gateway.counters.statement(false);
+                Action::Forward(forwarded())
+            }
+            Decision::Deny if gateway.config.observe => {
+                gateway.counters.would_deny();
+                tracing::info!(
+                    session = %self.session, workload = %self.scope.key.spiffe_id, server = %self.scope.key.server,
+                    policies = %verdict.policies.join(","), "would deny: {}", verdict.reason
+                );
                 Action::Forward(forwarded())
             }
             Decision::Deny => {

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -18,16 +17,14 @@ use portreeve_mysql::{
 use tokio::time::timeout;
 
 use super::{
-    Ended, Verdicts,
+    Ended,
     arrival::{Arrival, Route},
-    catalogue::Definitions,
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
-    login::ClientLeg,
+    login::{self, ClientLeg},
     refusal::Refusal,
     server_fault,
-    verdicts::Scope,
 };
 use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 
@@ -72,11 +69,8 @@ impl<'a> Session<'a> {
         client: ClientLeg,
         leg: ServerLeg,
         connection: Connection<'a>,
-        definitions: Definitions,
-        verdicts: &Rc<Verdicts>,
-        scope: Rc<Scope>,
+        commands: Commands,
     ) -> Self {
-        let commands = Commands::new(arrival.id.clone(), route.destination, definitions, verdicts, scope);
         Self { arrival, upstream, route, workload, client, leg, connection, commands, running: None, looked_for: None }
     }
 
@@ -117,7 +111,18 @@ impl<'a> Session<'a> {
             }
             Err(ended) => return Err(ended),
         };
+        if self.commands.renew(gateway) {
+            Box::pin(self.ask_late(gateway)).await?;
+        }
         self.take_command(gateway, wire_len).await
+    }
+
+    /// Asks the server how it reads texts, in a session that began when no verdict depended on it.
+    async fn ask_late(&mut self, gateway: &Gateway) -> Result<(), Ended> {
+        let key = self.commands.key().clone();
+        let key = login::ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
+        self.commands.go_on(key);
+        Ok(())
     }
 
     /// Judges, records and carries out the command at the front of what the client sent.

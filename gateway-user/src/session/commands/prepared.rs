@@ -9,19 +9,20 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour};
+use portreeve_policy::{Facts, Flavour, Judgement};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{Action, Commands, Effect, Forwarded, canonical};
 use crate::{
     gateway::Gateway,
     limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
+    policies::Loaded,
     session::{
         Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
-        verdicts::{Judgement, Scope, ScopeKey},
+        verdicts::{Scope, ScopeKey},
     },
 };
 
@@ -51,6 +52,16 @@ pub(super) struct Prepared {
     plan: Option<Plan>,
 }
 
+impl Prepared {
+    /// The verdict on it by these policies, kept for the next time.
+    fn renewed(&mut self, policies: &Loaded) -> Rc<Judgement> {
+        if self.judgement.generation != policies.generation {
+            self.judgement = self.scope.renewed(policies, &self.judgement);
+        }
+        Rc::clone(&self.judgement)
+    }
+}
+
 /// What MariaDB's id for the statement prepared last means now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum LastPrepared {
@@ -77,7 +88,7 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
-        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        let judgement = self.scope.judge(&self.policies, sql, true, facts);
         if self.must_look(&judgement.facts) {
             return Ok(Action::Look);
         }
@@ -106,16 +117,17 @@ impl Commands {
 
     /// Judges a statement anew whose names may mean something else than when it was judged: servers prepare it anew themselves,
     /// without a word. False when its text was not kept.
-    fn renew(&mut self, gateway: &Gateway, id: u32) -> bool {
+    fn redefine(&mut self, id: u32) -> bool {
         let Some(prepared) = self.prepared.get_mut(&id) else { return true };
         let catalogue = &self.scope.key.catalogue;
-        if prepared.scope.key.catalogue == *catalogue {
+        // One whose reading was never asked is unread now, whatever its names mean.
+        if prepared.scope.key.catalogue == *catalogue || prepared.scope.must_ask(&self.policies) {
             return true;
         }
         let Some(text) = &prepared.text else { return false };
         let key = ScopeKey { catalogue: Arc::clone(catalogue), ..prepared.scope.key.clone() };
         prepared.scope = self.verdicts.scope(key);
-        prepared.judgement = prepared.scope.judge(&gateway.policies, text, true, None);
+        prepared.judgement = prepared.scope.judge(&self.policies, text, true, None);
         true
     }
 
@@ -205,7 +217,8 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew.
+    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew; under other
+    /// policies it is found anew from the same facts.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -218,7 +231,7 @@ impl Commands {
         if judgement.is_some_and(|judgement| self.must_look(&judgement.facts)) {
             return Ok(Action::Look);
         }
-        if id.is_some_and(|id| !self.renew(gateway, id)) {
+        if id.is_some_and(|id| !self.redefine(id)) {
             gateway.counters.statement(true);
             let why = "views or routines changed since it was prepared, and its text is too long to be kept";
             journal.refused(self.arrived(run.command, Text::empty()), why)?;
@@ -227,7 +240,7 @@ impl Commands {
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
-        let judgement = Rc::clone(&prepared.judgement);
+        let judgement = prepared.renewed(&self.policies);
         let arrived = Arrived {
             command: run.command,
             prepared: Some(prepared.number),
@@ -250,13 +263,25 @@ impl Commands {
         }))
     }
 
-    /// Rows of a cursor that an execution opened: what they are was judged then.
+    /// Rows of a cursor that an execution opened: what they are was judged then, and is again under other policies.
     pub(super) fn fetch(
         &mut self,
         gateway: &Gateway,
         journal: &mut Journal,
         statement: StatementId,
     ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        if let Some(prepared) = id.and_then(|id| self.prepared.get_mut(&id))
+            && prepared.judgement.generation != self.policies.generation
+        {
+            let (judgement, number) = (prepared.renewed(&self.policies), prepared.number);
+            if !judgement.verdict.is_allowed() && !gateway.config.observe {
+                let arrived = Arrived { prepared: Some(number), ..self.arrived(Recorded::Fetch, Text::empty()) };
+                let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+                let forwarded = || Forwarded::plain(number, Expect::Fetch);
+                return Ok(self.by_verdict(gateway, &judgement.verdict, forwarded));
+            }
+        }
         self.about(gateway, journal, Recorded::Fetch, statement, Expect::Fetch)
     }
 
