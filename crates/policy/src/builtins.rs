@@ -56,6 +56,18 @@ pub(crate) fn is_introducer(word: &str) -> bool {
     word.strip_prefix('_').is_some_and(|name| is_known_charset(&name.to_ascii_lowercase()))
 }
 
+/// Whether `name` is a character set of either server.
+pub(crate) fn is_charset(name: &str) -> bool {
+    CHARSETS.iter().any(|charset| charset.eq_ignore_ascii_case(name))
+}
+
+const CHARSETS: [&str; 43] = [
+    "armscii8", "ascii", "big5", "binary", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "cp932",
+    "dec8", "eucjpms", "euckr", "filename", "gb18030", "gb2312", "gbk", "geostd8", "greek", "hebrew", "hp8", "keybcs2",
+    "koi8r", "koi8u", "latin1", "latin2", "latin5", "latin7", "macce", "macroman", "sjis", "swe7", "tis620", "ucs2",
+    "ujis", "utf16", "utf16le", "utf32", "utf8", "utf8mb3", "utf8mb4",
+];
+
 /// Modes that do not change how text is read.
 pub(crate) fn is_safe_sql_mode(mode: &str) -> bool {
     SAFE_SQL_MODES.iter().any(|safe| safe.eq_ignore_ascii_case(mode))

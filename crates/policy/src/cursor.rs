@@ -65,6 +65,61 @@ impl<'t, 'a> Cursor<'t, 'a> {
         self.next_if(|token| token.is_symbol(symbol)).is_some()
     }
 
+    /// The token `ahead` of the next.
+    pub(crate) fn peek_at(&self, ahead: usize) -> Option<&'t Token<'a>> {
+        self.tokens.get(ahead)
+    }
+
+    /// Whether `word` comes next; it is not taken.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        self.is_word_at(0, word)
+    }
+
+    /// Whether `word` stands `ahead` of the next token.
+    pub(crate) fn is_word_at(&self, ahead: usize, word: &str) -> bool {
+        self.peek_at(ahead).is_some_and(|token| token.is_word(word))
+    }
+
+    /// Whether one of `words` stands `ahead` of the next token.
+    pub(crate) fn is_one_of_at(&self, ahead: usize, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word_at(ahead, word))
+    }
+
+    /// Whether all of `words` come next, in order.
+    pub(crate) fn are_words(&self, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(ahead, word)| self.is_word_at(ahead, word))
+    }
+
+    /// Whether `symbol` stands `ahead` of the next token.
+    pub(crate) fn is_symbol_at(&self, ahead: usize, symbol: &str) -> bool {
+        self.peek_at(ahead).is_some_and(|token| token.is_symbol(symbol))
+    }
+
+    /// Takes `word`, which must come next.
+    pub(crate) fn need_word(&mut self, word: &str) -> Result<(), Unread> {
+        if self.word(word) { Ok(()) } else { Err(self.unexpected(&format!("`{word}`"))) }
+    }
+
+    /// Takes `symbol`, which must come next.
+    pub(crate) fn need(&mut self, symbol: &str) -> Result<(), Unread> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
+    }
+
+    /// Takes the next token, which must be of one of `kinds`.
+    pub(crate) fn need_kind(&mut self, kinds: &[Kind], wanted: &str) -> Result<&'t Token<'a>, Unread> {
+        self.next_if(|token| kinds.contains(&token.kind)).ok_or_else(|| self.unexpected(wanted))
+    }
+
+    /// Takes a string literal, whatever is in it.
+    pub(crate) fn any_string(&mut self) -> Result<&'t Token<'a>, Unread> {
+        self.need_kind(&[Kind::String, Kind::DoubleString, Kind::Hex], "a string")
+    }
+
+    /// The tokens from `self` up to `later`, a copy of it that was moved on.
+    pub(crate) fn up_to(&self, later: &Self) -> &'t [Token<'a>] {
+        self.tokens.get(..self.tokens.len().saturating_sub(later.tokens.len())).unwrap_or_default()
+    }
+
     /// Takes a string literal; gives its raw inside. Strings with escapes are not read: no keyword-like value needs one.
     pub(crate) fn string(&mut self) -> Result<&'a str, Unread> {
         let token = self.next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString));

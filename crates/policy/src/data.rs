@@ -6,17 +6,45 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
+use crate::cursor::Cursor;
 use crate::expression::is_constant;
 use crate::facts::Resource;
-use crate::parse::Prepared;
+use crate::parse::{self, Prepared};
 use crate::query::{absent, foreign};
 use crate::reader::Reader;
 use crate::source::{Target, table_name, targets};
 use crate::token::{Token, Unread};
+use crate::walk::Walk;
 
 impl Reader<'_> {
-    /// Reads a statement by the parser, and holds what was walked against the words of the text.
+    /// Reads a query or a change of rows, and holds what was walked against the words of the text.
     pub(crate) fn parsed(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        if tokens.first().is_some_and(|token| token.is_word("CALL")) || std::env::var_os("SQLPARSER").is_some() {
+            return self.by_parser(tokens);
+        }
+        let mut cursor = Cursor::new(tokens);
+        self.counted(tokens, |walk| walk.data(&mut cursor))?;
+        cursor.end()?;
+        self.without_tables();
+        Ok(())
+    }
+
+    /// Walks all of `tokens`; no `SELECT` or `TABLE` among them may be passed by.
+    pub(crate) fn counted<T>(
+        &mut self,
+        tokens: &[Token<'_>],
+        walk: impl FnOnce(&mut Walk<'_, '_>) -> Result<T, Unread>,
+    ) -> Result<T, Unread> {
+        let before = (self.selects_walked, self.tables_walked);
+        let walked = walk(&mut Walk::new(self))?;
+        let counted = (parse::count(tokens, "SELECT"), parse::count(tokens, "TABLE"));
+        match (self.selects_walked - before.0, self.tables_walked - before.1) == counted {
+            true => Ok(walked),
+            false => Err(Unread::new("a subquery was lost on the way")),
+        }
+    }
+
+    pub(crate) fn by_parser(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let prepared = Prepared::new(tokens)?;
         let statement = prepared.statement()?;
         self.data(&statement)?;

@@ -46,6 +46,8 @@ mod source;
 mod token;
 mod unconditional;
 mod verdict;
+mod walk;
+mod words;
 
 pub use action::{Action, StatementClass};
 pub use analysis::analyse;

@@ -21,6 +21,8 @@ pub(crate) struct Reader<'n> {
     /// `SELECT`s and `TABLE`s walked: held against the words in the text, so that none can be lost on the way.
     pub(crate) selects_walked: usize,
     pub(crate) tables_walked: usize,
+    /// In the body of a stored routine, where names may be variables.
+    pub(crate) in_routine: bool,
     /// What `USE` changed the default schema to.
     pub(crate) schema_used: Option<String>,
     /// The file that `LOAD DATA LOCAL` names.
@@ -38,6 +40,7 @@ impl<'n> Reader<'n> {
             scope: Vec::new(),
             selects_walked: 0,
             tables_walked: 0,
+            in_routine: false,
             schema_used: None,
             local_file: None,
             killed: None,

@@ -255,7 +255,7 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("SELECT x INTO DUMPFILE '/tmp/x' FROM a", "select: dumpfile, select shop.a"),
         ("SELECT x FROM a INTO @x, @y", "select: select shop.a"),
         ("SELECT @@global.datadir", "inspect: inspect, show"),
-        ("SELECT @@global.c.key_buffer_size", "unparsed"),
+        ("SELECT @@global.c.key_buffer_size", "inspect: inspect, show"),
         ("SELECT @x := 1", "inspect: inspect"),
         ("SET GLOBAL max_connections = 1", "set_global: set_global"),
         ("SET @@global.x = 1", "set_global: set_global"),

@@ -10,9 +10,8 @@ use portreeve_tests::{
 use std::{
     collections::BTreeSet,
     fmt::Write as _,
-    fs::{self, File},
+    fs,
     path::{Path, PathBuf},
-    process::Stdio,
     time::Duration,
 };
 
@@ -21,6 +20,9 @@ const PREPARE_MAX: Duration = Duration::from_secs(1_200);
 
 /// Longest statement that is asked about, in bytes.
 const STATEMENT_BYTES_MAX: usize = 256 * 1024;
+
+/// The errors of a client whose server has ended.
+const GONE: [&str; 2] = ["ERROR 2013 ", "ERROR 2006 "];
 
 /// The error of a client whose text is no syntax of the server's, and of one that is no text.
 const REFUSED: [&str; 2] = ["ERROR 1064 ", "ERROR 1300 "];
@@ -76,8 +78,24 @@ fn tests(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// Which of them a MariaDB calls a syntax error. One statement a line, so that the client's errors tell which.
+/// Which of them a MariaDB calls a syntax error. One on which the server ends is none that it takes: it is asked about the
+/// rest anew.
 fn refused(statements: &[Vec<u8>]) -> Result<BTreeSet<usize>> {
+    let mut refused = BTreeSet::new();
+    let mut from = 0;
+    while let Some(rest) = statements.get(from..).filter(|rest| !rest.is_empty()) {
+        let (errors, gone) = ask(rest)?;
+        refused.extend(errors.into_iter().map(|at| from + at));
+        let Some(gone) = gone else { break };
+        refused.insert(from + gone);
+        from += gone + 1;
+    }
+    Ok(refused)
+}
+
+/// The places of the syntax errors, and where the server ended, if it did. One statement a line, so that the client's errors
+/// tell which.
+fn ask(statements: &[Vec<u8>]) -> Result<(Vec<usize>, Option<usize>)> {
     let server = Server::mariadb()?;
     server.sql("CREATE DATABASE IF NOT EXISTS test")?;
     let mut script = String::new();
@@ -91,17 +109,17 @@ fn refused(statements: &[Vec<u8>]) -> Result<BTreeSet<usize>> {
     let mut command = Flavour::MariaDb.client()?;
     command
         .arg(format!("--socket={}", server.socket().display()))
-        .args(["--user=root", "--batch", "--force", "--default-character-set=utf8mb4", "test"])
-        .stdin(Stdio::from(File::open(&path)?));
+        .args(["--user=root", "--batch", "--force", "--skip-reconnect", "--default-character-set=utf8mb4", "test"])
+        .arg(format!("--execute=source {}", path.display()));
     let output = process::output(command, PREPARE_MAX)?;
     fs::remove_file(&path).context("cannot remove the script of the corpus")?;
     let errors = String::from_utf8_lossy(&output.stderr).into_owned();
-    if errors.contains("ERROR 2006") || errors.contains("ERROR 2013") {
-        bail!("the server went away on one of the statements");
-    }
+    let place =
+        |line: &str| line.split_once(" at line ")?.1.split([' ', ':']).next()?.parse::<usize>().ok()?.checked_sub(1);
+    let gone = errors.lines().find(|line| GONE.iter().any(|code| line.starts_with(code))).and_then(place);
     let lines = errors.lines().filter(|line| REFUSED.iter().any(|code| line.starts_with(code)));
-    let number = |line: &str| line.split_once(" at line ")?.1.split(':').next()?.parse::<usize>().ok();
-    lines.map(|line| number(line).and_then(|line| line.checked_sub(1)).context("an error without a line")).collect()
+    let places: Option<Vec<_>> = lines.map(place).collect();
+    Ok((places.context("an error without a line")?, gone))
 }
 
 fn escape(statement: &[u8]) -> Vec<u8> {
