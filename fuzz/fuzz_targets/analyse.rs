@@ -12,8 +12,13 @@ fuzz_target!(|data: &[u8]| {
             default_schema: Some("shop"),
             flavour,
             prepared: false,
+            version: match flavour { Flavour::MySql => 90_704, Flavour::MariaDb => 101_114 },
             no_backslash_escapes: false,
             ansi_quotes: false,
+            pipes_as_concat: false,
+            ignore_space: false,
+            high_not_precedence: false,
+            utf8: true,
             unreadable: None,
         };
         let facts = analyse(data, &context);

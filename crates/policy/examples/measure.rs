@@ -15,8 +15,13 @@ fn main() {
         default_schema: Some("shop"),
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90_704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
     };
     for sql in [

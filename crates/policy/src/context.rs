@@ -21,11 +21,21 @@ pub struct Context<'a> {
     pub flavour: Flavour,
     /// The text is prepared by the protocol (`COM_STMT_PREPARE`).
     pub prepared: bool,
-    /// The server's status flag `SERVER_STATUS_NO_BACKSLASH_ESCAPES` is set: no statement is read then, as strings
-    /// would end elsewhere.
+    /// The server's version as executable comments write it: 101114 for MariaDB 10.11.14, 90704 for MySQL 9.7.4. 0 when it is
+    /// not known: what depends on it is not read then.
+    pub version: u32,
+    /// `NO_BACKSLASH_ESCAPES` is in the session's `sql_mode`: a backslash in a string is data.
     pub no_backslash_escapes: bool,
-    /// `ANSI_QUOTES` is in the session's `sql_mode`: statements with double quotes are not read then.
+    /// `ANSI_QUOTES` is in the session's `sql_mode`: what is in double quotes is a name.
     pub ansi_quotes: bool,
+    /// `PIPES_AS_CONCAT` is in the session's `sql_mode`.
+    pub pipes_as_concat: bool,
+    /// `IGNORE_SPACE` is in the session's `sql_mode`: `COUNT (*)` calls the function, else it is a name.
+    pub ignore_space: bool,
+    /// `HIGH_NOT_PRECEDENCE` is in the session's `sql_mode`.
+    pub high_not_precedence: bool,
+    /// The session's `character_set_client` is `utf8mb4` or `utf8mb3`: letters outside ASCII may stand in names without quotes.
+    pub utf8: bool,
     /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
     /// Everything is `unparsed` then.
     pub unreadable: Option<&'a str>,

@@ -8,7 +8,9 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, takes_a_table};
+use crate::builtins::{
+    SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, needs_parenthesis, takes_a_table,
+};
 use crate::facts::Resource;
 use crate::parse;
 use crate::query::{absent, foreign};
@@ -164,7 +166,13 @@ impl Reader<'_> {
         absent(!uses_odbc_syntax && matches!(parameters, FunctionArguments::None), "a function with parameters")?;
         absent(within_group.is_empty() && filter.is_none(), "WITHIN GROUP or FILTER")?;
         match name.0.as_slice() {
-            [ObjectNamePart::Identifier(name)] => self.called(&name.value)?,
+            [ObjectNamePart::Identifier(name)] => {
+                // In backticks or before white space these are names of stored functions.
+                if name.quote_style.is_some() && needs_parenthesis(&name.value, self.flavour) {
+                    self.facts.request(Action::Execute, Resource::Server);
+                }
+                self.called(&name.value)?;
+            }
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
                 // A name with a schema is always a stored function's.
                 self.facts.functions.insert(format!("{}.{}", schema.value, name.value).to_ascii_lowercase());

@@ -20,6 +20,13 @@ pub struct Facts {
     /// The connection id of a text that is one `KILL`: whose session that is, only the gateway knows
     /// ([`Policies::judge_kill`](crate::Policies::judge_kill)).
     pub kills: Option<u64>,
+    /// The text to forward in place of the client's own bytes: these tokens and no others, without comments and without what
+    /// depends on the server's version or the session's modes. `None` when the client's bytes hold nothing whose reading
+    /// could differ.
+    pub canonical: Option<String>,
+    /// The text may change how the server reads later ones (`SET sql_mode`, `CALL`, what was not read): whoever goes on
+    /// must find out how.
+    pub changes_reading: bool,
 }
 
 impl Facts {
@@ -84,6 +91,13 @@ impl StatementFacts {
         let mut facts = Self::of(Action::Unparsed, Action::Unparsed, Resource::Server);
         facts.unparsed = Some(reason.into());
         facts
+    }
+
+    /// Not read after all: what was found is kept.
+    pub(crate) fn unread_for(&mut self, reason: impl Into<String>) {
+        self.class = Action::Unparsed;
+        self.request(Action::Unparsed, Resource::Server);
+        self.unparsed = Some(reason.into());
     }
 
     /// Asks for one thing more.

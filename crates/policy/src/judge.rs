@@ -87,7 +87,14 @@ impl Policies {
             Err(reason) => StatementFacts::unread(reason),
         };
         let schema_after = context.default_schema.map(str::to_owned);
-        let facts = Facts { statements: vec![statement], schema_after, local_files: Vec::new(), kills: None };
+        let facts = Facts {
+            statements: vec![statement],
+            schema_after,
+            local_files: Vec::new(),
+            kills: None,
+            canonical: None,
+            changes_reading: false,
+        };
         self.judge(subject, &facts, context)
     }
 

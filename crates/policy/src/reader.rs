@@ -8,6 +8,7 @@ use crate::facts::{Resource, StatementFacts};
 use crate::limits::{
     JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_DEPTH_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, STACK_BYTES,
 };
+use crate::reading::ReadingSet;
 use crate::token::{Kind, Token, Unread};
 
 /// A statement being read.
@@ -29,6 +30,8 @@ pub(crate) struct Reader<'n> {
     pub(crate) local_file: Option<String>,
     /// The connection that `KILL` names.
     pub(crate) killed: Option<u64>,
+    /// What `SET` says of how later texts are read.
+    pub(crate) reading_set: ReadingSet,
 }
 
 impl<'n> Reader<'n> {
@@ -44,6 +47,7 @@ impl<'n> Reader<'n> {
             schema_used: None,
             local_file: None,
             killed: None,
+            reading_set: ReadingSet::Same,
         }
     }
 
@@ -56,10 +60,8 @@ impl<'n> Reader<'n> {
         });
         let read = read.and_then(|()| self.check_requests());
         if let Err(Unread(reason)) = read {
-            self.facts.class = Action::Unparsed;
             self.facts.requests.truncate(REQUESTS_MAX);
-            self.facts.request(Action::Unparsed, Resource::Server);
-            self.facts.unparsed = Some(reason);
+            self.facts.unread_for(reason);
         }
     }
 

@@ -3,11 +3,10 @@
 //! A session variable that is not listed is not read, even with a literal: new versions add ones that change parsing.
 
 use crate::action::Action;
-use crate::builtins::{
-    SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_safe_sql_mode, is_session_variable, is_text_variable,
-};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_session_variable, is_text_variable};
 use crate::cursor::{Cursor, plain_string};
 use crate::reader::Reader;
+use crate::reading::{Modes, ReadingSet};
 use crate::token::{Kind, Token, Unread};
 
 impl Reader<'_> {
@@ -64,7 +63,15 @@ impl Reader<'_> {
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
         }
-        check_value(&name, cursor)?;
+        let set = match name.as_str() {
+            "sql_mode" => sql_mode(cursor)?,
+            "character_set_client" => character_set(cursor)?,
+            _ => {
+                check_value(&name, cursor)?;
+                ReadingSet::Same
+            }
+        };
+        self.reading_set = self.reading_set.then(set);
         self.session()
     }
 
@@ -144,9 +151,6 @@ fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
 }
 
 fn check_value(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-    if name == "sql_mode" {
-        return sql_mode(cursor);
-    }
     if is_text_variable(name) {
         let nullable = name == "character_set_results";
         if !(nullable && cursor.word("NULL")) {
@@ -186,22 +190,49 @@ fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery.
-fn sql_mode(cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+/// A character set by its name, or one that only the server knows (`@saved`, `DEFAULT`).
+fn character_set(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
+    if takes_elsewhere(&mut cursor) {
+        return Ok(ReadingSet::Unknown);
+    }
+    charset(&mut cursor)?;
+    cursor.end()?;
+    Ok(ReadingSet::Same)
+}
+
+/// Whether the value is all that is left, and none that the text spells: what it is, the server is asked afterwards.
+fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
+    let mut rest = *cursor;
+    let taken = rest.word("DEFAULT")
+        || rest.next_if(|token| token.kind == Kind::UserVariable).is_some()
+        || variable(&mut rest).is_ok_and(|(_, name)| matches!(name.as_str(), "sql_mode" | "character_set_client"));
+    taken && rest.is_at_end()
+}
+
+/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery; a value that
+/// only the server knows.
+fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
+    if takes_elsewhere(&mut cursor) {
+        return Ok(ReadingSet::Unknown);
+    }
     let mut inner = cursor;
     let subquery = inner.symbol("(") && inner.word("SELECT");
     let mut cursor = if subquery { inner } else { cursor };
-    if cursor.word("CONCAT") {
-        concatenated_modes(&mut cursor)?;
-    } else {
-        safe_modes(&word_or_string(&mut cursor)?)?;
-    }
+    let set = match cursor.word("CONCAT") {
+        true => {
+            concatenated_modes(&mut cursor)?;
+            ReadingSet::Unknown
+        }
+        false => ReadingSet::Modes(known_modes(&word_or_string(&mut cursor)?)?),
+    };
     if subquery && !cursor.symbol(")") {
         return Err(cursor.unexpected("`)`"));
     }
-    cursor.end()
+    cursor.end()?;
+    Ok(set)
 }
 
+/// What comes of it, the server knows.
 fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     if !cursor.symbol("(") {
         return Err(cursor.unexpected("`(`"));
@@ -213,7 +244,7 @@ fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
                 return Err(Unread::new("a `sql_mode` made from another variable"));
             }
         } else {
-            safe_modes(&word_or_string(cursor)?)?;
+            known_modes(&word_or_string(cursor)?)?;
         }
         if !cursor.symbol(",") {
             break;
@@ -225,11 +256,8 @@ fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-fn safe_modes(list: &str) -> Result<(), Unread> {
-    match list.split(',').find(|mode| !mode.is_empty() && !is_safe_sql_mode(mode)) {
-        None => Ok(()),
-        Some(mode) => Err(Unread::new(format!("the sql_mode `{}` may change how text is read", clip(mode)))),
-    }
+fn known_modes(list: &str) -> Result<Modes, Unread> {
+    Modes::parse(list).map_err(|mode| Unread::new(format!("the sql_mode `{}` may change how text is read", clip(mode))))
 }
 
 fn charset(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {

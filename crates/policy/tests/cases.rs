@@ -34,8 +34,13 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
         default_schema: text("schema"),
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90_704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
     };
     let policies = load(root, &strings(setting(case, file, "policies")));

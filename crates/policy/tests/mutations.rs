@@ -27,8 +27,13 @@ fn no_arrangement_of_words_panics_or_asks_for_nothing() {
         default_schema: Some("shop"),
         flavour: Flavour::MariaDb,
         prepared: false,
+        version: 101_114,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
     };
     let mut state = 0x9e37_79b9_7f4a_7c15;

@@ -15,8 +15,13 @@ fn context() -> Context<'static> {
         default_schema: Some("shop"),
         flavour: Flavour::MariaDb,
         prepared: false,
+        version: 101_114,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
     }
 }

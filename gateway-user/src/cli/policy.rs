@@ -159,8 +159,13 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
         default_schema: args.schema.as_deref(),
         flavour: args.flavour.into(),
         prepared: false,
+        version: args.flavour.version(),
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
     };
     let facts = analyse(args.sql.as_bytes(), &context);

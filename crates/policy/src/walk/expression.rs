@@ -2,7 +2,7 @@
 
 use super::Walk;
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_charset, is_harmless_variable, is_introducer};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_harmless_variable, is_introducer};
 use crate::cursor::Cursor;
 use crate::facts::Resource;
 use crate::token::{Kind, Unread};
@@ -231,7 +231,7 @@ impl Walk<'_, '_> {
         let next = cursor.peek_at(1).map(|next| next.kind);
         let before_string = matches!(next, Some(Kind::String | Kind::DoubleString));
         if token.text.starts_with('_') && (before_string || next == Some(Kind::Hex)) {
-            return introduced(cursor, next == Some(Kind::Hex));
+            return introduced(cursor);
         }
         if before_string && cursor.one_of(&["DATE", "TIME", "TIMESTAMP"]).is_some() {
             cursor.next();
@@ -375,11 +375,10 @@ fn strings(cursor: &mut Cursor<'_, '_>) {
     while cursor.next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString)).is_some() {}
 }
 
-/// `_utf8mb4'text'`, `_ucs2 x'0041'`: where a text in quotes ends is certain for some character sets only.
-fn introduced(cursor: &mut Cursor<'_, '_>, hex: bool) -> Result<(), Unread> {
+/// `_utf8mb4'text'`, `_ucs2 x'0041'`
+fn introduced(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     let Some(word) = cursor.next() else { return Err(cursor.unexpected("a character set")) };
-    let known = is_introducer(word.text) || (hex && word.text.strip_prefix('_').is_some_and(is_charset));
-    if !known {
+    if !is_introducer(word.text) {
         return Err(Unread::new("an unknown character set before a string"));
     }
     cursor.next();
