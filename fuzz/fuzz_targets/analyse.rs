@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_policy::{Action, Context, Flavour, analyse};
+use portreeve_policy::{Action, Catalogue, Context, Flavour, analyse};
 
 fuzz_target!(|data: &[u8]| {
     for flavour in [Flavour::MySql, Flavour::MariaDb] {
@@ -20,6 +20,8 @@ fuzz_target!(|data: &[u8]| {
             high_not_precedence: false,
             utf8: true,
             unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
         };
         let facts = analyse(data, &context);
         assert!(!facts.statements.is_empty());

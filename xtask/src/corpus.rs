@@ -4,7 +4,7 @@ mod accepted;
 mod split;
 
 use anyhow::{Result, bail};
-use portreeve_policy::{Context, Facts, Flavour, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, Request, analyse, second_reading};
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -22,9 +22,9 @@ pub(crate) struct Args {
     /// How many to print.
     #[arg(long, default_value_t = 50)]
     most: usize,
-    /// Print the requests of every statement, one a line.
+    /// Print statements that sqlparser, as a second reader, reads otherwise.
     #[arg(long)]
-    requests: bool,
+    second: bool,
     /// Print the report as JSON.
     #[arg(long)]
     json: bool,
@@ -50,13 +50,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let statements = accepted::statements(args.fresh)?;
     let mut verbs: BTreeMap<String, Verb> = BTreeMap::new();
     let mut shown = 0;
+    let mut second = 0;
     for statement in &statements {
         let facts = facts(statement);
         let name = verb(statement);
         let verb = verbs.entry(name.clone()).or_default();
         verb.total += 1;
-        if args.requests {
-            println!("{}", line(statement, &facts));
+        if args.second {
+            second += usize::from(differs(statement, &facts));
         }
         let Some(reason) = unread(&facts) else { continue };
         if shown < args.most
@@ -68,20 +69,34 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         verb.unparsed += 1;
         *verb.reasons.entry(reason.to_owned()).or_default() += 1;
     }
+    if args.second {
+        println!("{second} statements are read otherwise by the second reader");
+    }
     report(args, &verbs)
 }
 
 fn facts(statement: &[u8]) -> Facts {
-    let context = Context {
+    let catalogue = Catalogue::default();
+    analyse(statement, &context(&catalogue))
+}
+
+fn context(catalogue: &Catalogue) -> Context<'_> {
+    Context {
         server: "corpus",
         default_schema: Some("test"),
         flavour: Flavour::MariaDb,
+        version: 101_114,
+        lower_case_table_names: 0,
         prepared: false,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
-    };
-    analyse(statement, &context)
+        catalogue,
+    }
 }
 
 fn unread(facts: &Facts) -> Option<&str> {
@@ -98,12 +113,26 @@ fn verb(statement: &[u8]) -> String {
     rest.chars().take_while(|character| character.is_alphanumeric()).collect::<String>().to_uppercase()
 }
 
-fn line(statement: &[u8], facts: &Facts) -> String {
-    let requests = facts.statements.iter().flat_map(|statement| &statement.requests);
+/// Whether the second reader finds other requests; both are printed then.
+fn differs(statement: &[u8], facts: &Facts) -> bool {
+    let catalogue = Catalogue::default();
+    let Ok(text) = std::str::from_utf8(statement) else { return false };
+    let ([ours], Some(theirs)) = (facts.statements.as_slice(), second_reading(text, &context(&catalogue))) else {
+        return false;
+    };
+    let (ours, theirs) = (requests(&ours.requests), requests(&theirs.requests));
+    if unread(facts).is_some() || ours == theirs {
+        return false;
+    }
+    println!("-- {ours}\n-- second: {theirs}\n{text}\n");
+    true
+}
+
+fn requests(requests: &[Request]) -> String {
     let mut requests: Vec<_> =
-        requests.map(|request| format!("{} {}", request.action, request.resource.id(""))).collect();
+        requests.iter().map(|request| format!("{} {}", request.action, request.resource.id(""))).collect();
     requests.sort();
-    format!("{}\t{}", requests.join(", "), String::from_utf8_lossy(statement).replace('\n', "\\n"))
+    requests.join(", ")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
@@ -117,7 +146,7 @@ fn report(args: &Args, verbs: &BTreeMap<String, Verb>) -> Result<()> {
     let read = share(total - unparsed, total);
     if args.json {
         println!("{}", serde_json::json!({ "total": total, "unparsed": unparsed, "verbs": verbs }));
-    } else if args.show.is_none() && !args.requests {
+    } else if args.show.is_none() {
         table(verbs);
         println!("{total} statements, {unparsed} of them unparsed: {read:.2} % read");
     }

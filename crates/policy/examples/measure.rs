@@ -4,7 +4,7 @@
 
 use std::time::Instant;
 
-use portreeve_policy::{Context, Flavour, Policies, Source, Subject, analyse};
+use portreeve_policy::{Catalogue, Context, Flavour, Policies, Source, Subject, analyse};
 
 fn main() {
     let text = include_str!("../../../policies/examples/reporting.cedar");
@@ -23,6 +23,8 @@ fn main() {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",

@@ -5,6 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::action::Action;
 use crate::bulk;
+use crate::catalogue::{Known, Relation, is_system_schema};
 use crate::context::{Context, Names};
 use crate::cursor::name_text;
 use crate::facts::{Facts, Resource, StatementFacts};
@@ -12,6 +13,7 @@ use crate::lexer::{Lexer, MASK};
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
 use crate::reading::{Modes, Reading};
+use crate::through::{Settled, Through};
 use crate::token::{Kind, Token, Unread};
 
 /// Finds out what a text does, as the server that `context` describes would read it.
@@ -89,7 +91,34 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })
+    let mut facts = bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })?;
+    for request in &facts.requests {
+        let Resource::Table { schema, table } = &request.resource else { continue };
+        match context.catalogue.relation(schema, table) {
+            _ if is_system_schema(schema) => {}
+            Known::As(Relation::Table) => {}
+            Known::Nothing => facts.has_unknown_names = true,
+            // There is more to ask for, which the parser's way does.
+            Known::As(Relation::View(_)) | Known::Unknown(_) => return None,
+        }
+    }
+    Some(facts)
+}
+
+/// What a statement leaves of the catalogue for those after it in the same text, which are judged before it runs.
+fn settled_after(statement: &StatementFacts, makes_view: bool) -> Settled {
+    let changes = |action| statement.requests.iter().any(|request| request.action == action);
+    let calls = statement.class == Action::Call && statement.changes_definitions;
+    match [Action::Rename, Action::CreateRoutine, Action::Unparsed].into_iter().any(changes) || calls {
+        true => Settled::NamesChanged,
+        false if makes_view => Settled::ViewsMade,
+        false => Settled::Unchanged,
+    }
+}
+
+/// The tokens of a text that is one of the server's own: a definition, a string that is prepared.
+pub(crate) fn tokens_of<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
+    tokens(&mut Lexer::new(text, Reading::of(context)))
 }
 
 fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
@@ -152,13 +181,19 @@ struct Read {
 fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unread> {
     let mut read = Read { facts: facts(Vec::new(), context), is_partial: false };
     let facts = &mut read.facts;
-    for part in tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty()) {
+    let mut rest = tokens;
+    let mut settled = Settled::Unchanged;
+    while let Some(first) = rest.first() {
+        if first.kind == Kind::Semicolon {
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        }
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
         // The server reads the rest of the text only when it has run what is before: where statements end may differ.
         read.is_partial |= facts.changes_reading;
-        statement(part, context, facts)?;
+        rest = statement(rest, context, facts, &mut settled)?;
         if read.is_partial
             && let Some(last) = facts.statements.last_mut()
         {
@@ -175,15 +210,23 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unrea
     Ok(read)
 }
 
-fn statement(part: &[Token<'_>], context: &Context<'_>, facts: &mut Facts) -> Result<(), Unread> {
-    let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
-    reader.statement(part);
-    let Reader { facts: statement, schema_used, local_file, killed, reading_set, .. } = reader;
+/// The first statement of `tokens`; gives what follows it.
+fn statement<'t, 'a>(
+    tokens: &'t [Token<'a>],
+    context: &Context<'_>,
+    facts: &mut Facts,
+    settled: &mut Settled,
+) -> Result<&'t [Token<'a>], Unread> {
+    let names = Names { default_schema: facts.schema_after.as_deref() };
+    let mut reader = Reader::new(names, *context, Through::after(*settled));
+    let rest = reader.first(tokens);
+    let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;
+    *settled = (*settled).max(settled_after(&statement, makes_view));
     if schema_used.is_some() && context.prepared {
         // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
         return Err(Unread::new("`USE` in a prepared statement"));
     }
-    let changes = reading_set.changes(&Modes::of(context)) || statement.unparsed.is_some() || runs_a_text(part);
+    let changes = reading_set.changes(&Modes::of(context)) || statement.unparsed.is_some() || runs_a_text(tokens);
     facts.changes_reading |= changes;
     facts.statements.push(statement);
     facts.local_files.extend(local_file);
@@ -191,7 +234,7 @@ fn statement(part: &[Token<'_>], context: &Context<'_>, facts: &mut Facts) -> Re
     if schema_used.is_some() {
         facts.schema_after = schema_used;
     }
-    Ok(())
+    Ok(rest)
 }
 
 /// `EXECUTE …` and `BEGIN NOT ATOMIC …` may hold a `SET`. Routines and triggers may, too, but servers restore modes and

@@ -24,11 +24,6 @@ pub(crate) fn function_action(name: &str) -> Option<Action> {
     }
 }
 
-/// Whether a function's argument names a table (MariaDB sequences), which this version does not read.
-pub(crate) fn takes_a_table(name: &str) -> bool {
-    matches!(name, "nextval" | "lastval" | "setval" | "previous_value" | "next_value")
-}
-
 /// Whether reading the variable needs no more than `inspect`. `name` in lower case, without scope.
 pub(crate) fn is_harmless_variable(name: &str) -> bool {
     HARMLESS_VARIABLES.contains(&name)

@@ -1,5 +1,6 @@
 //! What is known of the session when a statement arrives.
 
+use crate::catalogue::Catalogue;
 use crate::cursor::check_name;
 use crate::facts::Resource;
 use crate::token::Unread;
@@ -39,6 +40,11 @@ pub struct Context<'a> {
     /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
     /// Everything is `unparsed` then.
     pub unreadable: Option<&'a str>,
+    /// The server's variable: 0 where the case of schemas' and tables' names counts, or where it is not known; 1 and 2 where it
+    /// does not.
+    pub lower_case_table_names: u8,
+    /// What the server's views and routines are made of.
+    pub catalogue: &'a Catalogue,
 }
 
 /// Completes and normalises names.
@@ -67,6 +73,16 @@ impl Names<'_> {
     /// The schema that a name in a statement means; the default schema for `None`.
     pub(crate) fn schema(&self, schema: Option<String>) -> Result<Resource, Unread> {
         Ok(Resource::Schema(self.schema_name(schema)?))
+    }
+
+    /// The routine that a name in a statement means; the servers compare these names without case.
+    ///
+    /// # Errors
+    /// As [`Names::table`].
+    pub(crate) fn routine(&self, schema: Option<String>, name: &str) -> Result<Resource, Unread> {
+        let schema = self.schema_name(schema)?;
+        check_name(name)?;
+        Ok(Resource::Routine { schema, name: name.to_ascii_lowercase() })
     }
 
     fn schema_name(&self, schema: Option<String>) -> Result<String, Unread> {

@@ -35,6 +35,16 @@ impl Facts {
         self.schema_after.as_deref()
     }
 
+    /// Whether running it may change what views and routines are made of, or what names mean.
+    pub fn changes_definitions(&self) -> bool {
+        self.statements.iter().any(|statement| statement.changes_definitions)
+    }
+
+    /// Whether it names a table or routine that the catalogue does not have.
+    pub fn has_unknown_names(&self) -> bool {
+        self.statements.iter().any(|statement| statement.has_unknown_names)
+    }
+
     /// Whether any of the text was not read.
     pub fn has_unparsed(&self) -> bool {
         self.statements.iter().any(|statement| statement.unparsed.is_some())
@@ -59,6 +69,12 @@ pub struct StatementFacts {
     pub functions: BTreeSet<String>,
     /// Number of different tables.
     pub tables: usize,
+    /// Whether it may change what views and routines are made of, or what names mean.
+    #[serde(skip)]
+    pub changes_definitions: bool,
+    /// Whether it names a table or routine that the catalogue does not have: it may have been made since.
+    #[serde(skip)]
+    pub has_unknown_names: bool,
     /// Why the statement was not read, if it was not. Its requests then hold `unparsed`, and whatever was found.
     pub unparsed: Option<String>,
 }
@@ -75,6 +91,8 @@ impl StatementFacts {
             locks_rows: false,
             functions: BTreeSet::new(),
             tables: 0,
+            changes_definitions: false,
+            has_unknown_names: false,
             unparsed: None,
         }
     }
@@ -111,8 +129,25 @@ impl StatementFacts {
         {
             self.tables += 1;
         }
+        self.changes_definitions |= changes_definitions(action);
         self.requests.push(request);
     }
+}
+
+/// Whether what is done so may change what a later statement means. `users`: which definitions the account may see.
+fn changes_definitions(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Create
+            | Action::Alter
+            | Action::Drop
+            | Action::Rename
+            | Action::CreateRoutine
+            | Action::Udf
+            | Action::Plugins
+            | Action::Users
+            | Action::Unparsed
+    )
 }
 
 /// One thing that must be permitted.
@@ -128,7 +163,15 @@ pub struct Request {
 pub enum Resource {
     Server,
     Schema(String),
-    Table { schema: String, table: String },
+    Table {
+        schema: String,
+        table: String,
+    },
+    /// A stored procedure or function, its name in lower case.
+    Routine {
+        schema: String,
+        name: String,
+    },
 }
 
 impl Resource {
@@ -137,7 +180,9 @@ impl Resource {
         match self {
             Self::Server => escape(server),
             Self::Schema(schema) => format!("{}/{}", escape(server), escape(schema)),
-            Self::Table { schema, table } => format!("{}/{}.{}", escape(server), escape(schema), escape(table)),
+            Self::Table { schema, table: name } | Self::Routine { schema, name } => {
+                format!("{}/{}.{}", escape(server), escape(schema), escape(name))
+            }
         }
     }
 }
@@ -153,8 +198,8 @@ impl fmt::Display for Request {
         match &self.resource {
             Resource::Server => write!(f, "`{}` on the server", self.action),
             Resource::Schema(schema) => write!(f, "`{}` on `{}`", self.action, escape(schema)),
-            Resource::Table { schema, table } => {
-                write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(table))
+            Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
+                write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(name))
             }
         }
     }

@@ -25,6 +25,9 @@ pub const PARENTHESES_DEPTH_MAX: usize = 40;
 /// [`PARENTHESES_DEPTH_MAX`], as a call or subquery is more than one level of it.
 pub const NESTING_MAX: usize = 160;
 
+/// Deepest nesting of blocks in the body of a routine.
+pub const BLOCKS_MAX: usize = 40;
+
 /// Most operators (symbols and words) in one statement. A chain such as `1+1+…` is built by a loop but dropped by
 /// recursion: some ten thousand links overflow a stack of 2 MiB and end the whole process.
 pub const OPERATORS_MAX: usize = 2_000;
@@ -51,6 +54,20 @@ pub const REQUESTS_MAX: usize = 1_000;
 /// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Most views and routines read for one statement. Servers allow 61 tables in a join; what is behind each counts here.
+pub const DEFINITIONS_MAX: usize = 256;
+
+/// Deepest chain of views and routines that is followed: a view over a view over a view …
+pub const DEFINITIONS_DEPTH_MAX: usize = 32;
+
+/// Text of views and routines read for one statement, in bytes.
+pub const DEFINITIONS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where less stack is left than this, the next definition is read on a stack of its own, in bytes.
+pub const DEFINITION_STACK_BYTES_MIN: usize = 1024 * 1024;
+
+const _: () = assert!(DEFINITIONS_DEPTH_MAX < DEFINITIONS_MAX);
+const _: () = assert!(DEFINITION_STACK_BYTES_MIN < STACK_BYTES);
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);

@@ -2,13 +2,15 @@
 //! finds is asked for; what it cannot read ends it with a reason.
 
 use crate::action::Action;
-use crate::context::{Flavour, Names};
+use crate::context::{Context, Flavour, Names};
 use crate::cursor::Cursor;
 use crate::facts::{Resource, StatementFacts};
 use crate::limits::{
     JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_DEPTH_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, STACK_BYTES,
 };
 use crate::reading::ReadingSet;
+use crate::routine::holds_statements;
+use crate::through::Through;
 use crate::token::{Kind, Token, Unread};
 
 /// A statement being read.
@@ -16,6 +18,15 @@ use crate::token::{Kind, Token, Unread};
 pub(crate) struct Reader<'n> {
     pub(crate) names: Names<'n>,
     pub(crate) flavour: Flavour,
+    pub(crate) context: Context<'n>,
+    /// What views and routines were looked through.
+    pub(crate) through: Through,
+    /// The tables that are selected from elsewhere than in an expression: a change through a view may reach these.
+    pub(crate) sources: Vec<Resource>,
+    /// How deep in expressions the walk is.
+    pub(crate) expressions: usize,
+    /// `CREATE VIEW`
+    pub(crate) makes_view: bool,
     pub(crate) facts: StatementFacts,
     /// Names of the common table expressions in scope, innermost last.
     pub(crate) scope: Vec<String>,
@@ -24,6 +35,10 @@ pub(crate) struct Reader<'n> {
     pub(crate) tables_walked: usize,
     /// In the body of a stored routine, where names may be variables.
     pub(crate) in_routine: bool,
+    /// Variables and parameters of that routine, in lower case.
+    pub(crate) variables: Vec<String>,
+    /// How deep in blocks of the routine.
+    pub(crate) blocks: usize,
     /// What `USE` changed the default schema to.
     pub(crate) schema_used: Option<String>,
     /// The file that `LOAD DATA LOCAL` names.
@@ -35,15 +50,22 @@ pub(crate) struct Reader<'n> {
 }
 
 impl<'n> Reader<'n> {
-    pub(crate) fn new(names: Names<'n>, flavour: Flavour) -> Self {
+    pub(crate) fn new(names: Names<'n>, context: Context<'n>, through: Through) -> Self {
         Self {
             names,
-            flavour,
+            flavour: context.flavour,
+            context,
+            through,
+            sources: Vec::new(),
+            expressions: 0,
+            makes_view: false,
             facts: StatementFacts::new(Action::Unparsed),
             scope: Vec::new(),
             selects_walked: 0,
             tables_walked: 0,
             in_routine: false,
+            variables: Vec::new(),
+            blocks: 0,
             schema_used: None,
             local_file: None,
             killed: None,
@@ -53,45 +75,79 @@ impl<'n> Reader<'n> {
 
     /// Reads a whole statement. What was found is kept when the rest cannot be read.
     pub(crate) fn statement(&mut self, tokens: &[Token<'_>]) {
+        let rest = self.first(tokens);
+        if !rest.is_empty() && self.facts.unparsed.is_none() {
+            self.facts.unread_for("something follows the statement".to_owned());
+        }
+    }
+
+    /// Reads the first statement of `tokens`; gives what follows it. After one that holds others and cannot be read, nobody
+    /// knows where that begins: nothing follows.
+    pub(crate) fn first<'t, 'a>(&mut self, tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
+        let mut rest: &'t [Token<'a>] = &[];
+        if holds_statements(tokens, self.flavour) {
+            self.read(tokens, |reader| {
+                rest = reader.holding(tokens)?;
+                Ok(())
+            });
+            return rest;
+        }
+        let end = tokens.iter().position(|token| token.kind == Kind::Semicolon).unwrap_or(tokens.len());
+        let (statement, rest) = tokens.split_at_checked(end).unwrap_or((tokens, &[]));
+        self.read(statement, |reader| reader.dispatch(statement));
+        rest
+    }
+
+    fn read(&mut self, tokens: &[Token<'_>], read: impl FnOnce(&mut Self) -> Result<(), Unread>) {
         let read = Size::of(tokens).and_then(|size| match size.is_small() {
-            true => self.dispatch(tokens),
-            // The tree is built, walked and dropped in here.
-            false => stacker::grow(STACK_BYTES, || self.dispatch(tokens)),
+            true => read(self),
+            false => stacker::grow(STACK_BYTES, || read(self)),
         });
-        let read = read.and_then(|()| self.check_requests());
-        if let Err(Unread(reason)) = read {
+        self.finish(read);
+    }
+
+    /// Notes why the statement was not read, if it was not.
+    pub(crate) fn finish(&mut self, read: Result<(), Unread>) {
+        if let Err(Unread(reason)) = read.and_then(|()| self.check_requests()) {
             self.facts.requests.truncate(REQUESTS_MAX);
             self.facts.unread_for(reason);
         }
     }
 
-    fn dispatch(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+    /// Reads a statement that holds no others.
+    pub(crate) fn dispatch(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let mut cursor = Cursor::new(tokens);
         let Some(first) = cursor.next() else { return Err(Unread::new("an empty statement")) };
         if first.is_symbol("(") {
-            return self.parsed(tokens);
+            return self.rows(tokens);
         }
         if first.kind != Kind::Word {
             return Err(Unread::new("the statement does not start with a word"));
         }
         let verb = first.text.to_ascii_uppercase();
         match verb.as_str() {
-            "SELECT" | "WITH" | "TABLE" | "VALUES" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "CALL" => {
-                self.parsed(tokens)
-            }
+            "SELECT" | "WITH" | "TABLE" | "VALUES" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" => self.rows(tokens),
+            "CALL" => self.call(cursor),
+            "DO" => self.do_expressions(cursor),
+            "HANDLER" => self.handler(cursor),
             "EXPLAIN" | "DESCRIBE" | "DESC" => self.explain(cursor),
-            "ANALYZE" if self.flavour == Flavour::MariaDb => self.analyze(cursor),
+            "ANALYZE" => self.analyze(cursor),
             "SET" => self.set(cursor),
             "SHOW" => self.show(cursor),
-            "CREATE" => self.create(cursor, tokens),
-            "ALTER" => self.alter(cursor, tokens),
-            _ => {
-                // None of these has a place for a subquery: one that is there is not read.
-                if tokens.iter().any(|token| token.is_word("SELECT")) {
-                    return Err(Unread::new(format!("a subquery in `{verb}`")));
-                }
-                self.command(&verb, cursor)
-            }
+            "CREATE" => self.create(cursor),
+            "ALTER" => self.alter(cursor),
+            "DROP" => self.drop(cursor),
+            "PREPARE" => self.prepare(cursor),
+            "EXECUTE" => self.execute(cursor),
+            "DEALLOCATE" => self.deallocate(cursor),
+            "LOAD" => self.load(cursor),
+            "KILL" => self.kill(cursor),
+            "SIGNAL" | "RESIGNAL" => self.signal(cursor),
+            "GET" => self.diagnostics(cursor),
+            "CHECK" | "REPAIR" | "OPTIMIZE" | "CHECKSUM" => self.maintain(&verb, cursor),
+            "CACHE" => self.cache_index(cursor),
+            "PURGE" => self.purge(cursor),
+            _ => self.command(&verb, cursor),
         }
     }
 
@@ -100,16 +156,20 @@ impl<'n> Reader<'n> {
             "USE" => self.use_schema(cursor),
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" => self.transaction(verb, cursor),
             "TRUNCATE" => self.truncate(cursor),
-            "DROP" => self.drop(cursor),
             "RENAME" => self.rename(cursor),
             "LOCK" => self.lock_tables(cursor),
             "UNLOCK" => self.unlock_tables(cursor),
-            "LOAD" => self.load(cursor),
-            "KILL" => self.kill(cursor),
+            // Privileges are named as statements are: nothing in these reads or changes a table.
             "GRANT" | "REVOKE" => self.whole(Action::Users),
             "FLUSH" => self.whole(Action::Flush),
             "INSTALL" | "UNINSTALL" => self.whole(Action::Plugins),
-            "STOP" | "CHANGE" | "RESET" => self.replication(cursor),
+            "STOP" | "CHANGE" | "RESET" => self.replication(verb, cursor),
+            "XA" => self.xa(cursor),
+            "HELP" => self.help(cursor),
+            "BACKUP" => self.backup(cursor),
+            // It holds changes of rows of any table.
+            "BINLOG" => self.whole_text(Action::Replication, cursor),
+            "SHUTDOWN" | "RESTART" => self.whole_word(Action::Shutdown, cursor),
             _ => Err(Unread::new(format!("`{}` is not read", verb.chars().take(32).collect::<String>()))),
         }
     }
@@ -124,7 +184,17 @@ impl<'n> Reader<'n> {
     /// Asks for `action` on a table of the statement.
     pub(crate) fn table(&mut self, action: Action, name: (Option<String>, String)) -> Result<(), Unread> {
         let resource = self.names.table(name.0, name.1)?;
-        self.facts.request(action, resource);
+        self.facts.request(action, resource.clone());
+        self.check_requests()?;
+        if is_about_the_name(action) {
+            return Ok(());
+        }
+        let sources = self.look_through(action, &resource)?;
+        if action == Action::Select && self.expressions == 0 {
+            // Each once: views that name one twice would double them at every level.
+            let new: Vec<_> = sources.into_iter().filter(|source| !self.sources.contains(source)).collect();
+            self.sources.extend(new);
+        }
         self.check_requests()
     }
 
@@ -134,6 +204,21 @@ impl<'n> Reader<'n> {
         }
         Ok(())
     }
+}
+
+/// Whether what is done to a view so is done to it alone: what is behind it is neither read nor changed.
+fn is_about_the_name(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Show
+            | Action::Create
+            | Action::Alter
+            | Action::Drop
+            | Action::Rename
+            | Action::Truncate
+            | Action::Index
+            | Action::Trigger
+    )
 }
 
 /// Words that the parser chains to the left, so that their number is the depth of a tree.

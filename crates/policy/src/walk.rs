@@ -4,22 +4,30 @@
 //! the grammar has something else ends it. It takes more than the servers do in places (clauses in another order, say): the
 //! servers refuse that, so nothing comes of it.
 
+mod alter;
 mod arguments;
 mod change;
 mod constant;
 mod expression;
+mod options;
+mod partitions;
 mod query;
+mod table;
 mod tables;
+mod target;
 mod types;
 
+use crate::action::Action;
+use crate::catalogue::RoutineKind;
 use crate::cursor::{Cursor, name_of};
+use crate::facts::Resource;
 use crate::limits::NESTING_MAX;
 use crate::reader::Reader;
-use crate::source::Target;
 use crate::token::{Kind, Token, Unread};
 use crate::words::is_reserved;
 
 pub(crate) use constant::is_constant;
+pub(crate) use target::Target;
 
 /// A walk of one statement.
 #[derive(Debug)]
@@ -110,4 +118,78 @@ impl<'r, 'n> Walk<'r, 'n> {
         }
         Ok(())
     }
+}
+
+impl Reader<'_> {
+    /// Reads a query or a change of rows.
+    pub(crate) fn rows(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        self.walked(Cursor::new(tokens), |walk, cursor| walk.data(cursor))?;
+        self.inspect_without_tables();
+        Ok(())
+    }
+
+    /// A query that reads no table asks to `inspect`.
+    pub(crate) fn inspect_without_tables(&mut self) {
+        if self.facts.class == Action::Select && self.facts.tables == 0 {
+            self.facts.class = Action::Inspect;
+            self.facts.request(Action::Inspect, Resource::Server);
+        }
+    }
+
+    /// What follows `CALL`: `name [(argument, …)]`
+    pub(crate) fn call(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        self.facts.class = Action::Call;
+        let (schema, name) = cursor.qualified_name()?;
+        self.routine(Action::Call, RoutineKind::Procedure, schema, &name)?;
+        self.facts.class = Action::Call;
+        if cursor.symbol("(") && !cursor.symbol(")") {
+            self.counted(&mut cursor, |walk, cursor| walk.expressions(cursor))?;
+            cursor.need(")")?;
+        }
+        cursor.end()
+    }
+
+    /// Walks tokens that are one expression.
+    pub(crate) fn expression_tokens(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        self.walked(Cursor::new(tokens), |walk, cursor| walk.expression(cursor))
+    }
+
+    /// Walks all that is left of a statement.
+    pub(crate) fn walked(
+        &mut self,
+        mut cursor: Cursor<'_, '_>,
+        walk: impl FnOnce(&mut Walk<'_, '_>, &mut Cursor<'_, '_>) -> Result<(), Unread>,
+    ) -> Result<(), Unread> {
+        self.counted(&mut cursor, walk)?;
+        cursor.end()
+    }
+
+    /// Walks some of what is left of a statement. No `SELECT` or `TABLE` in it may be passed by: each must have been met as
+    /// the start of a query.
+    pub(crate) fn counted<T>(
+        &mut self,
+        cursor: &mut Cursor<'_, '_>,
+        walk: impl FnOnce(&mut Walk<'_, '_>, &mut Cursor<'_, '_>) -> Result<T, Unread>,
+    ) -> Result<T, Unread> {
+        let before = *cursor;
+        let met = (self.selects_walked, self.tables_walked);
+        let read = walk(&mut Walk::new(self), cursor)?;
+        let tokens = before.up_to(cursor);
+        let counted = (count(tokens, "SELECT"), count(tokens, "TABLE"));
+        match (self.selects_walked - met.0, self.tables_walked - met.1) == counted {
+            true => Ok(read),
+            false => Err(Unread::new("a subquery was lost on the way")),
+        }
+    }
+}
+
+/// How often the keyword `word` occurs: not as a name in backticks, nor after a period.
+pub(crate) fn count(tokens: &[Token<'_>], word: &str) -> usize {
+    let mut after_period = false;
+    let mut number = 0;
+    for token in tokens {
+        number += usize::from(!after_period && token.is_word(word));
+        after_period = token.is_symbol(".");
+    }
+    number
 }

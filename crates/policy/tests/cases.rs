@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use portreeve_policy::{Context, Decision, Flavour, Policies, Source, Subject, analyse};
+use portreeve_policy::{Catalogue, Context, Decision, Flavour, Policies, Source, Subject, analyse};
 use toml::{Table, Value};
 
 /// A setting of the case, else of the file.
@@ -42,6 +42,8 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     let policies = load(root, &strings(setting(case, file, "policies")));
     let verdict = policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context);

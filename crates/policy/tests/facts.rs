@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, Resource, analyse};
 
 fn context() -> Context<'static> {
     Context {
@@ -18,6 +18,8 @@ fn context() -> Context<'static> {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     }
 }
 
@@ -37,7 +39,9 @@ fn line(facts: &Facts) -> String {
             .map(|request| match &request.resource {
                 Resource::Server => request.action.to_string(),
                 Resource::Schema(schema) => format!("{} {schema}", request.action),
-                Resource::Table { schema, table } => format!("{} {schema}.{table}", request.action),
+                Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
+                    format!("{} {schema}.{name}", request.action)
+                }
             })
             .collect();
         requests.sort();
@@ -250,9 +254,9 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("SELECT benchmark(1, 1)", "inspect: benchmark, inspect"),
         ("SELECT get_lock('a', 1)", "inspect: get_lock, inspect"),
         ("SELECT load_file('/etc/passwd')", "inspect: inspect, load_file"),
-        ("SELECT f(1)", "inspect: execute, inspect"),
-        ("SELECT shop.sleep(1)", "inspect: execute, inspect"),
-        ("SELECT `sys_exec`('id')", "inspect: execute, inspect"),
+        ("SELECT f(1)", "inspect: execute shop.f, inspect"),
+        ("SELECT shop.sleep(1)", "inspect: execute shop.sleep, inspect"),
+        ("SELECT `sys_exec`('id')", "inspect: execute shop.sys_exec, inspect"),
         (
             "SELECT * FROM a INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n'",
             "select: outfile, select shop.a",
@@ -274,7 +278,7 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("INSTALL SONAME 'x'", "plugins: plugins"),
         ("SHOW PROCESSLIST", "processlist: processlist"),
         ("SHOW FULL PROCESSLIST", "processlist: processlist"),
-        ("CALL p(1, (SELECT 1 FROM a))", "call: call, select shop.a"),
+        ("CALL p(1, (SELECT 1 FROM a))", "call: call shop.p, select shop.a"),
         ("CREATE FUNCTION f RETURNS STRING SONAME 'x.so'", "udf: udf"),
         ("LOAD DATA INFILE 'x' INTO TABLE a", "load: infile, load shop.a"),
         (

@@ -8,7 +8,7 @@ use portreeve_policy::limits::{
     JOINS_MAX, OPERATORS_MAX, PARENTHESES_DEPTH_MAX, PARSED_BYTES_MAX, REQUESTS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
     TOKENS_MAX,
 };
-use portreeve_policy::{Context, Facts, Flavour, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, analyse};
 
 fn facts(sql: &str) -> Facts {
     let context = Context {
@@ -24,6 +24,8 @@ fn facts(sql: &str) -> Facts {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     analyse(sql.as_bytes(), &context)
 }

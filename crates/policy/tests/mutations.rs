@@ -2,7 +2,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Action, Context, Flavour, analyse};
+use portreeve_policy::{Action, Catalogue, Context, Flavour, analyse};
 
 const PARTS: &str = "SELECT INSERT UPDATE DELETE FROM WHERE JOIN ON USING SET VALUES WITH RECURSIVE AS TABLE UNION ALL ( ) , . ; \
     * a b x.a `q` 'text' \"t\" 1 2.5 ? @v @@version NULL AND OR NOT IN BETWEEN LIKE IS CASE WHEN THEN ELSE END EXISTS \
@@ -35,6 +35,8 @@ fn no_arrangement_of_words_panics_or_asks_for_nothing() {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..rounds() {

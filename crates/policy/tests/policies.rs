@@ -6,7 +6,8 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Context as CedarContext, EntityUid, Request as CedarRequest, RestrictedExpression, Schema};
 use portreeve_policy::{
-    Action, Context, Decision, Flavour, Policies, PolicyProblem, Resource, SCHEMA, Source, Subject, Verdict, analyse,
+    Action, Catalogue, Context, Decision, Flavour, Policies, PolicyProblem, Resource, SCHEMA, Source, Subject, Verdict,
+    analyse,
 };
 
 fn context() -> Context<'static> {
@@ -23,6 +24,8 @@ fn context() -> Context<'static> {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     }
 }
 

@@ -2,9 +2,11 @@
 
 use super::Walk;
 use crate::action::Action;
-use crate::builtins::function_action;
-use crate::cursor::{Cursor, name_of};
+use crate::builtins::{function_action, needs_parenthesis};
+use crate::catalogue::RoutineKind;
+use crate::cursor::{Cursor, name_of, name_text};
 use crate::facts::Resource;
+use crate::reader::Reader;
 use crate::token::{Kind, Token, Unread};
 
 /// Reserved words that are functions before a parenthesis.
@@ -60,11 +62,15 @@ impl Walk<'_, '_> {
             return self.sequence_call(!name.is_word("LASTVAL"), cursor);
         }
         let function = match name.kind {
-            Kind::Quoted => crate::cursor::name_text(name),
+            Kind::Quoted => name_text(name),
             _ => name.text.to_owned(),
         };
+        // In backticks or before white space these are names of stored functions.
+        if name.kind == Kind::Quoted && needs_parenthesis(&function, self.reader.flavour) {
+            self.reader.facts.request(Action::Execute, Resource::Server);
+        }
         if !name.is_word("ROW") {
-            self.called(&function);
+            self.reader.called(&function)?;
         }
         cursor.need("(")?;
         match name.is_word("CONVERT") {
@@ -81,20 +87,11 @@ impl Walk<'_, '_> {
         name: &Token<'_>,
         cursor: &mut Cursor<'_, '_>,
     ) -> Result<(), Unread> {
-        let function = format!("{}.{}", name_of(schema)?, name_of(name)?).to_ascii_lowercase();
-        self.reader.facts.functions.insert(function);
-        self.reader.facts.request(Action::Execute, Resource::Server);
+        let (schema, name) = (name_of(schema)?, name_of(name)?);
+        self.reader.facts.functions.insert(format!("{schema}.{name}").to_ascii_lowercase());
+        self.reader.routine(Action::Execute, RoutineKind::Function, Some(schema), &name)?;
         cursor.need("(")?;
         self.nested(|walk| walk.arguments(cursor))
-    }
-
-    /// Notes a function without a schema.
-    pub(super) fn called(&mut self, name: &str) {
-        let name = name.to_ascii_lowercase();
-        if let Some(action) = function_action(&name) {
-            self.reader.facts.request(action, Resource::Server);
-        }
-        self.reader.facts.functions.insert(name);
     }
 
     /// `NEXTVAL(sequence)` and its like. A value that is taken changes the sequence.
@@ -245,5 +242,30 @@ impl Walk<'_, '_> {
         }
         let bound = cursor.one_of(&["PRECEDING", "FOLLOWING"]);
         bound.map(drop).ok_or_else(|| cursor.unexpected("`PRECEDING` or `FOLLOWING`"))
+    }
+}
+
+impl Reader<'_> {
+    /// Notes a function without a schema, and asks for what it needs.
+    pub(crate) fn called(&mut self, name: &str) -> Result<(), Unread> {
+        let name = name.to_ascii_lowercase();
+        let action = function_action(&name);
+        self.facts.functions.insert(name.clone());
+        match action {
+            // A loadable function has no schema, and comes before a stored one of its name.
+            Some(Action::Execute) if self.names.default_schema.is_none() => {
+                self.facts.request(Action::Execute, Resource::Server);
+                Ok(())
+            }
+            Some(Action::Execute) => self.routine(Action::Execute, RoutineKind::Function, None, &name),
+            Some(_) | None => {
+                action.into_iter().for_each(|action| self.facts.request(action, Resource::Server));
+                // What one family of servers builds in may be a stored function at the other.
+                match self.has_function(&name) {
+                    true => self.routine(Action::Execute, RoutineKind::Function, None, &name),
+                    false => Ok(()),
+                }
+            }
+        }
     }
 }

@@ -1,9 +1,8 @@
 //! Statements that change rows: INSERT, REPLACE, UPDATE, DELETE.
 
-use super::Walk;
+use super::{Target, Walk};
 use crate::action::Action;
 use crate::cursor::{Cursor, name_of};
-use crate::source::Target;
 use crate::token::{Kind, Token, Unread};
 
 /// `name` or `schema.name`, as a statement writes it.
@@ -90,7 +89,7 @@ impl Walk<'_, '_> {
     }
 
     /// Whether what stands in the parentheses here is a query, not a list of columns.
-    fn query_in_parentheses(&self, cursor: &Cursor<'_, '_>) -> bool {
+    pub(super) fn query_in_parentheses(&self, cursor: &Cursor<'_, '_>) -> bool {
         let mut ahead = *cursor;
         while ahead.symbol("(") {}
         self.starts_query(&ahead) || ahead.is_word("VALUES")
@@ -110,6 +109,37 @@ impl Walk<'_, '_> {
             if !cursor.symbol(",") {
                 return Ok(qualifiers);
             }
+        }
+    }
+
+    /// What follows the table's name in a LOAD.
+    pub(crate) fn load_options(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.word("PARTITION") {
+            self.labels(cursor)?;
+        }
+        self.export_options(cursor)?;
+        if cursor.words(&["ROWS", "IDENTIFIED", "BY"]) {
+            cursor.any_string()?;
+        }
+        self.export_options(cursor)?;
+        if cursor.word("IGNORE") {
+            cursor.need_kind(&[Kind::Number], "a number")?;
+            cursor.one_of(&["LINES", "ROWS"]).ok_or_else(|| cursor.unexpected("`LINES`"))?;
+        }
+        if cursor.symbol("(") && !cursor.symbol(")") {
+            loop {
+                if cursor.next_if(|token| token.kind == Kind::UserVariable).is_none() {
+                    self.column_name(cursor)?;
+                }
+                if !cursor.symbol(",") {
+                    break;
+                }
+            }
+            cursor.need(")")?;
+        }
+        match cursor.word("SET") {
+            true => self.assignments(cursor).map(drop),
+            false => Ok(()),
         }
     }
 

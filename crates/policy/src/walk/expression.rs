@@ -80,8 +80,12 @@ const UNITS: [&str; 21] = [
 impl Walk<'_, '_> {
     /// An expression, up to the first token that can be none of it.
     pub(crate) fn expression(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        // What is selected in an expression is not what a change through a view reaches.
+        self.reader.expressions += 1;
         self.operand(cursor)?;
-        self.operators(cursor)
+        self.operators(cursor)?;
+        self.reader.expressions -= 1;
+        Ok(())
     }
 
     /// Operators and their operands, after the first one.
@@ -168,7 +172,7 @@ impl Walk<'_, '_> {
         Ok(Follows::End)
     }
 
-    fn operand(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    pub(crate) fn operand(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         let is_prefix = |token: &crate::token::Token<'_>| {
             ["-", "+", "!", "~"].iter().any(|symbol| token.is_symbol(symbol))
                 || (token.is_word("NOT") || token.is_word("BINARY"))
@@ -274,7 +278,7 @@ impl Walk<'_, '_> {
                 return Err(Unread::new(format!("`{}` where a value is read", clip(token.text))));
             };
             if at < VALUE_FUNCTIONS {
-                self.called(token.text);
+                self.reader.called(token.text)?;
             }
             return Ok(());
         }

@@ -4,6 +4,7 @@ use super::{Walk, is_constant};
 use crate::action::Action;
 use crate::cursor::{Cursor, name_of};
 use crate::facts::Resource;
+use crate::reader::Reader;
 use crate::token::{Kind, Token, Unread};
 
 const SELECT_OPTIONS: [&str; 11] = [
@@ -187,7 +188,7 @@ impl Walk<'_, '_> {
     }
 
     /// What follows `LIMIT`: `n`, `n, m`, `n OFFSET m`, `[n] ROWS EXAMINED m`
-    pub(super) fn limit(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    pub(crate) fn limit(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         if !cursor.is_word("ROWS") {
             self.expression(cursor)?;
             if cursor.symbol(",") || cursor.word("OFFSET") {
@@ -288,7 +289,7 @@ impl Walk<'_, '_> {
     }
 
     /// What follows the outermost `WHERE`, or another one.
-    pub(super) fn filter(&mut self, cursor: &mut Cursor<'_, '_>, outer: bool) -> Result<(), Unread> {
+    pub(crate) fn filter(&mut self, cursor: &mut Cursor<'_, '_>, outer: bool) -> Result<(), Unread> {
         let before = *cursor;
         self.expression(cursor)?;
         if outer {
@@ -344,5 +345,16 @@ impl Walk<'_, '_> {
                 return Ok(());
             }
         }
+    }
+}
+
+impl Reader<'_> {
+    /// Asks to select from a table, unless the name is a common table expression's. Names of those are compared with
+    /// case, so that where servers fold it, a table too many is asked for rather than one too few.
+    pub(crate) fn read_table(&mut self, schema: Option<String>, table: String) -> Result<(), Unread> {
+        if schema.is_none() && self.scope.contains(&table) {
+            return Ok(());
+        }
+        self.table(Action::Select, (schema, table))
     }
 }

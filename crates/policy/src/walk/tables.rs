@@ -1,8 +1,7 @@
 //! What stands in a FROM: tables, derived tables, joins.
 
-use super::Walk;
+use super::{Target, Walk};
 use crate::cursor::{Cursor, name_text};
-use crate::source::Target;
 use crate::token::{Kind, Unread};
 
 impl Walk<'_, '_> {
@@ -114,7 +113,7 @@ impl Walk<'_, '_> {
     }
 
     /// The alias of a table, if it has one.
-    pub(super) fn table_alias(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Option<String>, Unread> {
+    pub(crate) fn table_alias(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Option<String>, Unread> {
         // `WINDOW w AS (…)` is a clause.
         let window = cursor.is_word("WINDOW") && cursor.is_word_at(2, "AS");
         if window || cursor.are_words(&["QUALIFY"]) {

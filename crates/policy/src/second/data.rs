@@ -1,49 +1,23 @@
 //! Statements that the parser reads: queries, INSERT, REPLACE, UPDATE, DELETE, CALL.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Function, Insert, LimitClause, ObjectName, OnInsert, Query,
-    SetExpr, Statement, TableObject, TableWithJoins, Update,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Function, FunctionArguments, Insert, LimitClause,
+    ObjectName, OnInsert, Query, SetExpr, Statement, TableObject, TableWithJoins, Update,
 };
 
 use crate::action::Action;
-use crate::cursor::Cursor;
-use crate::expression::is_constant;
+use crate::catalogue::RoutineKind;
 use crate::facts::Resource;
-use crate::parse::{self, Prepared};
-use crate::query::{absent, foreign};
 use crate::reader::Reader;
-use crate::source::{Target, table_name, targets};
+use crate::second::expression::is_constant;
+use crate::second::parse::Prepared;
+use crate::second::query::{absent, foreign};
+use crate::second::source::{table_name, targets};
 use crate::token::{Token, Unread};
-use crate::walk::Walk;
+use crate::walk::Target;
 
 impl Reader<'_> {
-    /// Reads a query or a change of rows, and holds what was walked against the words of the text.
-    pub(crate) fn parsed(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
-        if tokens.first().is_some_and(|token| token.is_word("CALL")) || std::env::var_os("SQLPARSER").is_some() {
-            return self.by_parser(tokens);
-        }
-        let mut cursor = Cursor::new(tokens);
-        self.counted(tokens, |walk| walk.data(&mut cursor))?;
-        cursor.end()?;
-        self.without_tables();
-        Ok(())
-    }
-
-    /// Walks all of `tokens`; no `SELECT` or `TABLE` among them may be passed by.
-    pub(crate) fn counted<T>(
-        &mut self,
-        tokens: &[Token<'_>],
-        walk: impl FnOnce(&mut Walk<'_, '_>) -> Result<T, Unread>,
-    ) -> Result<T, Unread> {
-        let before = (self.selects_walked, self.tables_walked);
-        let walked = walk(&mut Walk::new(self))?;
-        let counted = (parse::count(tokens, "SELECT"), parse::count(tokens, "TABLE"));
-        match (self.selects_walked - before.0, self.tables_walked - before.1) == counted {
-            true => Ok(walked),
-            false => Err(Unread::new("a subquery was lost on the way")),
-        }
-    }
-
+    /// Reads a statement by the parser, and holds what was walked against the words of the text.
     pub(crate) fn by_parser(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let prepared = Prepared::new(tokens)?;
         let statement = prepared.statement()?;
@@ -52,19 +26,11 @@ impl Reader<'_> {
         if self.selects_walked != prepared.selects || self.tables_walked != prepared.tables {
             return Err(Unread::new("a subquery was lost on the way"));
         }
-        self.without_tables();
+        self.inspect_without_tables();
         if let Some(file) = prepared.file {
             self.facts.request(file, Resource::Server);
         }
         Ok(())
-    }
-
-    /// A query that reads no table asks to `inspect`.
-    fn without_tables(&mut self) {
-        if self.facts.class == Action::Select && self.facts.tables == 0 {
-            self.facts.class = Action::Inspect;
-            self.facts.request(Action::Inspect, Resource::Server);
-        }
     }
 
     pub(crate) fn data(&mut self, statement: &Statement) -> Result<(), Unread> {
@@ -73,7 +39,7 @@ impl Reader<'_> {
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update(update) => self.update(update),
             Statement::Delete(delete) => self.delete(delete),
-            Statement::Call(function) => self.call(function),
+            Statement::Call(function) => self.call_by_parser(function),
             // Everything else has a recogniser of its own, or is not read.
             _ => Err(Unread::new("the parser takes it for another statement")),
         }
@@ -93,15 +59,17 @@ impl Reader<'_> {
         self.facts.where_is_constant = condition.is_some_and(is_constant);
     }
 
-    fn call(&mut self, function: &Function) -> Result<(), Unread> {
+    fn call_by_parser(&mut self, function: &Function) -> Result<(), Unread> {
         self.facts.class = Action::Call;
-        self.facts.request(Action::Call, Resource::Server);
+        let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+            function;
+        absent(!uses_odbc_syntax && matches!(parameters, FunctionArguments::None), "this CALL")?;
+        absent(within_group.is_empty() && filter.is_none() && null_treatment.is_none() && over.is_none(), "this CALL")?;
         let mut arguments = Vec::new();
-        let (functions, requests) = (self.facts.functions.clone(), self.facts.requests.clone());
-        self.function(function, &mut arguments)?;
-        // The procedure's own name is no function.
-        (self.facts.functions, self.facts.requests) = (functions, requests);
-        arguments.into_iter().try_for_each(|argument| self.expression(argument))
+        self.arguments(args, &mut arguments)?;
+        arguments.into_iter().try_for_each(|argument| self.expression(argument))?;
+        let (schema, name) = table_name(name)?;
+        self.routine(Action::Call, RoutineKind::Procedure, schema, &name)
     }
 
     fn insert(&mut self, insert: &Insert) -> Result<(), Unread> {

@@ -8,32 +8,21 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
-use crate::builtins::{
-    SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, needs_parenthesis, takes_a_table,
-};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_harmless_variable, needs_parenthesis};
+use crate::catalogue::RoutineKind;
 use crate::facts::Resource;
-use crate::parse;
-use crate::query::{absent, foreign};
 use crate::reader::Reader;
-use crate::token::{Token, Unread};
+use crate::second::query::{absent, foreign};
+use crate::token::Unread;
 
 impl Reader<'_> {
-    /// Parses and walks tokens that are one expression.
-    pub(crate) fn expression_tokens(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
-        let walked = self.selects_walked;
-        let expression = parse::expression(tokens)?;
-        self.expression(&expression)?;
-        match self.selects_walked - walked == parse::count(tokens, "SELECT") {
-            true => Ok(()),
-            false => Err(Unread::new("a subquery was lost on the way")),
-        }
-    }
-
     pub(crate) fn expression(&mut self, root: &Expr) -> Result<(), Unread> {
+        self.expressions += 1;
         let mut todo = vec![root];
         while let Some(expression) = todo.pop() {
             self.step(expression, &mut todo)?;
         }
+        self.expressions -= 1;
         Ok(())
     }
 
@@ -171,12 +160,15 @@ impl Reader<'_> {
                 if name.quote_style.is_some() && needs_parenthesis(&name.value, self.flavour) {
                     self.facts.request(Action::Execute, Resource::Server);
                 }
+                if takes_a_table(&name.value.to_ascii_lowercase()) {
+                    return Err(Unread::new("a sequence"));
+                }
                 self.called(&name.value)?;
             }
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
                 // A name with a schema is always a stored function's.
                 self.facts.functions.insert(format!("{}.{}", schema.value, name.value).to_ascii_lowercase());
-                self.facts.request(Action::Execute, Resource::Server);
+                self.routine(Action::Execute, RoutineKind::Function, Some(schema.value.clone()), &name.value)?;
             }
             _ => return Err(Unread::new("a function's name with more than two parts")),
         }
@@ -187,19 +179,11 @@ impl Reader<'_> {
         }
     }
 
-    fn called(&mut self, name: &str) -> Result<(), Unread> {
-        let name = name.to_ascii_lowercase();
-        if takes_a_table(&name) {
-            return Err(Unread::new("a sequence"));
-        }
-        if let Some(action) = function_action(&name) {
-            self.facts.request(action, Resource::Server);
-        }
-        self.facts.functions.insert(name);
-        Ok(())
-    }
-
-    fn arguments<'e>(&mut self, arguments: &'e FunctionArguments, todo: &mut Vec<&'e Expr>) -> Result<(), Unread> {
+    pub(crate) fn arguments<'e>(
+        &mut self,
+        arguments: &'e FunctionArguments,
+        todo: &mut Vec<&'e Expr>,
+    ) -> Result<(), Unread> {
         let FunctionArgumentList { duplicate_treatment: _, args, clauses } = match arguments {
             FunctionArguments::None => return Ok(()),
             FunctionArguments::Subquery(query) => return self.query(query),
@@ -279,4 +263,9 @@ pub(crate) fn is_constant(root: &Expr) -> bool {
         }
     }
     true
+}
+
+/// Whether a function's argument names a table (MariaDB sequences), which this version does not read.
+fn takes_a_table(name: &str) -> bool {
+    matches!(name, "nextval" | "lastval" | "setval" | "previous_value" | "next_value")
 }
