@@ -3,11 +3,16 @@
 //! A session variable that is not listed is not read, even with a literal: new versions add ones that change parsing.
 
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_session_variable, is_text_variable};
-use crate::cursor::{Cursor, plain_string};
+use crate::builtins::{
+    SCOPES_GLOBAL, SCOPES_SESSION, is_debug_variable, is_engine_variable, is_known_charset, is_replication_variable,
+    is_session_variable, is_text_variable,
+};
+use crate::cursor::{Cursor, name_of, plain_string};
+use crate::facts::Resource;
 use crate::reader::Reader;
 use crate::reading::{Modes, ReadingSet};
 use crate::token::{Kind, Token, Unread};
+use crate::walk::is_engine;
 
 impl Reader<'_> {
     /// What follows `SET`.
@@ -19,16 +24,30 @@ impl Reader<'_> {
         if let Some(read) = self.set_transaction(cursor) {
             return read;
         }
-        for word in ["STATEMENT", "RESOURCE"] {
-            if cursor.word(word) && cursor.peek().is_some_and(|token| token.kind == Kind::Word) {
-                return Err(Unread::new(format!("`SET {word}` is not read")));
-            }
+        if cursor.is_word("STATEMENT") && cursor.peek_at(1).is_some_and(|next| next.kind == Kind::Word) {
+            cursor.next();
+            return self.set_for_statement(cursor);
         }
         self.facts.class = Action::SetSession;
         for part in split_top_level(cursor.rest()) {
             self.set_part(Cursor::new(part))?;
         }
         Ok(())
+    }
+
+    /// What follows `SET STATEMENT`: `variable = value, … FOR statement`
+    fn set_for_statement(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        let tokens = cursor.rest();
+        let at = end_of_assignments(tokens).ok_or_else(|| Unread::new("`SET STATEMENT` without `FOR`"))?;
+        let (assignments, statement) = tokens.split_at_checked(at).unwrap_or((tokens, &[]));
+        let before = self.reading_set;
+        for part in split_top_level(assignments) {
+            self.set_part(Cursor::new(part))?;
+        }
+        if self.reading_set != before {
+            return Err(Unread::new("a statement that is read in a mode of its own"));
+        }
+        self.dispatch(statement.get(1..).unwrap_or_default())
     }
 
     /// `SET [GLOBAL|SESSION|LOCAL] TRANSACTION …`
@@ -56,23 +75,61 @@ impl Reader<'_> {
             self.any_value(cursor)?;
             return self.session();
         }
+        if self.is_own_variable(&cursor) {
+            cursor.next();
+            while cursor.symbol(".") {
+                cursor.name()?;
+            }
+            assign(&mut cursor)?;
+            return self.any_value(cursor);
+        }
         let (global, name) = variable(&mut cursor)?;
         assign(&mut cursor)?;
-        if global || name == "sql_log_bin" {
+        if global || is_replication_variable(&name) {
             self.facts.class = Action::SetGlobal;
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
         }
-        let set = match name.as_str() {
+        self.session_variable(&name, cursor)?;
+        self.session()
+    }
+
+    /// Whether a variable or row of the routine is set.
+    fn is_own_variable(&self, cursor: &Cursor<'_, '_>) -> bool {
+        let name = cursor.peek().filter(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
+        name.and_then(|token| name_of(token).ok())
+            .is_some_and(|name| self.in_routine && self.variables.contains(&name.to_ascii_lowercase()))
+    }
+
+    fn session_variable(&mut self, name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        let set = match name {
             "sql_mode" => sql_mode(cursor)?,
             "character_set_client" => character_set(cursor)?,
-            _ => {
-                check_value(&name, cursor)?;
+            _ if is_text_variable(name) => {
+                check_text(name, cursor)?;
                 ReadingSet::Same
             }
+            _ if is_engine_variable(name) => {
+                let engine = word_or_string(&mut cursor)?;
+                if !is_engine(&engine) && !matches!(engine.as_str(), "default" | "null") {
+                    return Err(Unread::new("an engine that may reach beyond the server"));
+                }
+                cursor.end()?;
+                ReadingSet::Same
+            }
+            _ if is_debug_variable(name) => {
+                self.facts.request(Action::Debug, Resource::Server);
+                self.any_value(cursor)?;
+                ReadingSet::Same
+            }
+            _ if is_session_variable(name) => {
+                self.any_value(cursor)?;
+                ReadingSet::Same
+            }
+            _ => return Err(Unread::new(format!("setting the variable `{}` is not read", clip(name)))),
         };
         self.reading_set = self.reading_set.then(set);
-        self.session()
+        Ok(())
     }
 
     /// `NAMES charset [COLLATE collation]`
@@ -98,7 +155,7 @@ impl Reader<'_> {
     }
 
     fn session(&mut self) -> Result<(), Unread> {
-        self.facts.request(Action::SetSession, crate::facts::Resource::Server);
+        self.facts.request(Action::SetSession, Resource::Server);
         Ok(())
     }
 }
@@ -132,15 +189,29 @@ fn variable(cursor: &mut Cursor<'_, '_>) -> Result<(bool, String), Unread> {
         let global = match first.as_str() {
             scope if SCOPES_GLOBAL.contains(&scope) => true,
             scope if SCOPES_SESSION.contains(&scope) => false,
-            _ => return Err(Unread::new(format!("`@@{first}.` is not a scope"))),
+            // A key cache of that name; all share those.
+            _ => {
+                cursor.name()?;
+                return Ok((true, first));
+            }
         };
-        return Ok((global, cursor.name()?.to_ascii_lowercase()));
+        let name = cursor.name()?.to_ascii_lowercase();
+        if cursor.symbol(".") {
+            cursor.name()?;
+            return Ok((true, name));
+        }
+        return Ok((global, name));
     }
     let global = cursor.one_of(&["GLOBAL", "PERSIST", "PERSIST_ONLY"]).is_some();
     if !global {
         cursor.one_of(&["SESSION", "LOCAL"]);
     }
-    Ok((global, cursor.name()?.to_ascii_lowercase()))
+    let name = cursor.name()?.to_ascii_lowercase();
+    if cursor.symbol(".") {
+        cursor.name()?;
+        return Ok((true, name));
+    }
+    Ok((global, name))
 }
 
 fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
@@ -150,19 +221,22 @@ fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-fn check_value(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-    if is_text_variable(name) {
-        let nullable = name == "character_set_results";
-        if !(nullable && cursor.word("NULL")) {
-            text_value(&mut cursor)?;
-        }
+fn check_text(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+    let nullable = name == "character_set_results";
+    if !(nullable && cursor.word("NULL")) && !takes_elsewhere(&mut cursor) {
+        text_value(&mut cursor)?;
         return cursor.end();
     }
-    if !is_session_variable(name) {
-        return Err(Unread::new(format!("setting the variable `{name}` is not read")));
-    }
-    simple_value(&mut cursor)?;
-    cursor.end()
+    Ok(())
+}
+
+/// Where the `FOR` of a `SET STATEMENT` stands.
+fn end_of_assignments(tokens: &[Token<'_>]) -> Option<usize> {
+    let mut depth = 0_i32;
+    tokens.iter().position(|token| {
+        depth += i32::from(token.is_symbol("(")) - i32::from(token.is_symbol(")"));
+        depth == 0 && token.is_word("FOR")
+    })
 }
 
 /// A literal, a word, or another variable.

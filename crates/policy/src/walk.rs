@@ -27,6 +27,7 @@ use crate::token::{Kind, Token, Unread};
 use crate::words::is_reserved;
 
 pub(crate) use constant::is_constant;
+pub(crate) use options::is_engine;
 pub(crate) use target::Target;
 
 /// A walk of one statement.
