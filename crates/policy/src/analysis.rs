@@ -91,7 +91,7 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    let mut facts = bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })?;
+    let mut facts = bulk::read(text, Reading::of(context), Names::of(context))?;
     for request in &facts.requests {
         let Resource::Table { schema, table } = &request.resource else { continue };
         match context.catalogue.relation(schema, table) {
@@ -217,7 +217,7 @@ fn statement<'t, 'a>(
     facts: &mut Facts,
     settled: &mut Settled,
 ) -> Result<&'t [Token<'a>], Unread> {
-    let names = Names { default_schema: facts.schema_after.as_deref() };
+    let names = Names { default_schema: facts.schema_after.as_deref(), utf8: context.utf8 };
     let mut reader = Reader::new(names, *context, Through::after(*settled));
     let rest = reader.first(tokens);
     let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;

@@ -71,7 +71,12 @@ impl Reader<'_> {
             // The servers refuse these in a prepared statement.
             return Err(Unread::new("a prepared statement in a prepared statement"));
         }
-        self.nested(context, |inner| *left = inner.first(tokens).len()).map(drop)
+        let blocks = self.blocks;
+        self.nested(context, |inner| {
+            inner.blocks = blocks + 1;
+            *left = inner.first(tokens).len();
+        })
+        .map(drop)
     }
 
     /// One or more strings next to each other, as the server reads them.

@@ -208,9 +208,10 @@ impl Reader<'_> {
         cursor: &mut Cursor<'_, '_>,
     ) -> Result<(), Unread> {
         let context = Context { default_schema: schema, ..self.context };
-        let class = self.facts.class;
+        let (class, blocks) = (self.facts.class, self.blocks);
         self.nested(context, |inner| {
             inner.in_routine = true;
+            inner.blocks = blocks + 1;
             inner.variables = variables;
             let read = inner.body_statement(cursor);
             inner.finish(read);
@@ -374,6 +375,10 @@ impl Reader<'_> {
             Some(_) => cursor.name().map(drop),
             None => {
                 let rest = cursor.rest();
+                if holds_statements(rest, self.flavour) {
+                    *cursor = Cursor::new(self.holding(rest)?);
+                    return Ok(());
+                }
                 let end = rest.iter().position(|token| token.kind == Kind::Semicolon).unwrap_or(rest.len());
                 let (statement, after) = rest.split_at_checked(end).unwrap_or((rest, &[]));
                 *cursor = Cursor::new(after);

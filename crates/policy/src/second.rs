@@ -25,7 +25,7 @@ pub fn second_reading(text: &str, context: &Context<'_>) -> Option<StatementFact
     if tokens.iter().any(|token| token.kind == Kind::Semicolon) {
         return None;
     }
-    let names = Names { default_schema: context.default_schema };
+    let names = Names::of(context);
     let mut reader = Reader::new(names, *context, Through::default());
     let read = stacker::grow(crate::limits::STACK_BYTES, || reader.second(tokens));
     read.ok().map(|()| reader.facts)

@@ -56,6 +56,11 @@ impl Reader<'_> {
         if starts_data(cursor.peek()) {
             return self.explained(analyze, cursor.rest());
         }
+        if cursor.words(&["FOR", "CONNECTION"]) {
+            cursor.need_kind(&[Kind::Number], "a connection")?;
+            cursor.end()?;
+            return self.whole(Action::Processlist);
+        }
         if analyze || options {
             return Err(cursor.unexpected("the statement to explain"));
         }

@@ -258,7 +258,7 @@ impl Reader<'_> {
         context: Context<'s>,
         read: impl FnOnce(&mut Reader<'s>),
     ) -> Result<Vec<Resource>, Unread> {
-        let names = Names { default_schema: context.default_schema };
+        let names = Names::of(&context);
         let mut inner = Reader::new(names, context, std::mem::take(&mut self.through));
         read(&mut inner);
         let Reader { facts, through, sources, schema_used, .. } = inner;

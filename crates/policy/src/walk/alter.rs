@@ -121,8 +121,14 @@ impl Walk<'_, '_> {
 
     /// What follows `DROP`.
     fn dropped(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.are_words(&["CONSTRAINT", "PRIMARY", "KEY"]) {
+            cursor.next();
+        }
         if cursor.words(&["PRIMARY", "KEY"]) || cursor.words(&["SYSTEM", "VERSIONING"]) {
             return Ok(());
+        }
+        if cursor.words(&["PERIOD", "IF", "EXISTS", "FOR"]) {
+            return self.column_name(cursor);
         }
         if !cursor.words(&["FOREIGN", "KEY"]) && !cursor.words(&["PERIOD", "FOR"]) {
             cursor.one_of(&["COLUMN", "INDEX", "KEY", "CONSTRAINT", "CHECK"]);
@@ -262,6 +268,7 @@ impl Walk<'_, '_> {
             "EXCHANGE" => self.exchanged(name, cursor),
             "DISCARD" | "IMPORT" => cursor.need_word("TABLESPACE"),
             _ => {
+                cursor.words(&["FOR", "UPGRADE"]);
                 while cursor.one_of(&["QUICK", "FAST", "MEDIUM", "EXTENDED", "CHANGED", "USE_FRM"]).is_some() {}
                 Ok(())
             }

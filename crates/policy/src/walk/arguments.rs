@@ -126,7 +126,7 @@ impl Walk<'_, '_> {
         cursor.need(")")
     }
 
-    fn arguments(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    pub(super) fn arguments(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         if cursor.symbol(")") {
             return Ok(());
         }
@@ -149,7 +149,11 @@ impl Walk<'_, '_> {
     /// What may follow an argument; false when nothing does.
     fn argument_clause(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<bool, Unread> {
         if cursor.word("AS") {
-            self.data_type(cursor)?;
+            // A loadable function's argument may have a name.
+            if cursor.next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString)).is_none() {
+                self.data_type(cursor)?;
+            }
+        } else if cursor.next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString)).is_some() {
         } else if cursor.one_of(&["FROM", "FOR"]).is_some() {
             self.expression(cursor)?;
         } else if cursor.word("USING") {
@@ -166,7 +170,7 @@ impl Walk<'_, '_> {
             let level = |token: &Token<'_>| token.kind == Kind::Number || token.is_symbol("-") || token.is_symbol(",");
             while cursor.next_if(level).is_some() || cursor.one_of(&["ASC", "DESC", "REVERSE"]).is_some() {}
         } else {
-            return self.on_empty(cursor);
+            return Ok(self.on_empty(cursor)? || self.alias(cursor, false)?.is_some());
         }
         Ok(true)
     }

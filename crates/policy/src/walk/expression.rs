@@ -21,7 +21,7 @@ const OPERATORS: [&str; 22] = [
 ];
 
 /// Reserved words that are values, or stand where one does: in `EXTRACT(day_hour FROM …)`.
-const VALUES: [&str; 25] = [
+const VALUES: [&str; 26] = [
     "CURRENT_DATE",
     "CURRENT_ROLE",
     "CURRENT_TIME",
@@ -39,6 +39,7 @@ const VALUES: [&str; 25] = [
     "MAXVALUE",
     "DAY_HOUR",
     "DAY_MICROSECOND",
+    "SECOND_MICROSECOND",
     "DAY_MINUTE",
     "DAY_SECOND",
     "HOUR_MICROSECOND",
@@ -163,13 +164,27 @@ impl Walk<'_, '_> {
             let known = cursor.one_of(&["NULL", "TRUE", "FALSE", "UNKNOWN"]);
             return known.map(|_| Follows::Nothing).ok_or_else(|| cursor.unexpected("what it is"));
         }
-        // An alias may be called so, but no value follows an alias.
-        let value = |kind| !matches!(kind, Kind::Word | Kind::Quoted | Kind::Symbol | Kind::Semicolon);
-        if cursor.is_word("ESCAPE") && cursor.peek_at(1).is_some_and(|next| value(next.kind) || next.is_symbol("(")) {
+        if cursor.is_word("ESCAPE") && self.is_escape(cursor) {
             cursor.next();
             return Ok(Follows::Operand);
         }
         Ok(Follows::End)
+    }
+
+    /// Whether an `ESCAPE` is the operator. It may be an alias, too, but no value follows an alias.
+    fn is_escape(&self, cursor: &Cursor<'_, '_>) -> bool {
+        let Some(next) = cursor.peek_at(1) else { return false };
+        let before = |kind: Kind| cursor.peek_at(2).is_some_and(|after| after.kind == kind);
+        match next.kind {
+            Kind::Word if self.is_reserved(next) => false,
+            Kind::Word => {
+                cursor.is_symbol_at(2, "(") || before(Kind::Hex) || before(Kind::String) || before(Kind::DoubleString)
+            }
+            Kind::Symbol => next.text == "(",
+            Kind::Quoted | Kind::Semicolon => false,
+            Kind::String | Kind::DoubleString | Kind::Number | Kind::Hex => true,
+            Kind::UserVariable | Kind::SystemVariable | Kind::Placeholder => true,
+        }
     }
 
     pub(crate) fn operand(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {

@@ -7,10 +7,11 @@ use crate::facts::Resource;
 use crate::token::{Kind, Unread};
 
 /// Engines that keep their rows in the server, without reaching for other servers or for files of the statement's choosing.
-const ENGINES: [&str; 13] = [
+const ENGINES: [&str; 14] = [
     "INNODB",
     "MYISAM",
     "ARIA",
+    "MARIA",
     "MEMORY",
     "HEAP",
     "ROCKSDB",

@@ -29,7 +29,7 @@ impl Walk<'_, '_> {
 
     /// Whether what was read so far is a query that goes on here.
     pub(super) fn continues_query(&self, cursor: &Cursor<'_, '_>) -> bool {
-        let words = ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "FETCH", "FOR", "LOCK", "INTO"];
+        let words = ["UNION", "EXCEPT", "INTERSECT", "ORDER", "LIMIT", "FETCH", "FOR", "LOCK", "INTO", "PROCEDURE"];
         cursor.is_one_of_at(0, &words) || cursor.is_word("OFFSET") && cursor.is_one_of_at(2, &["ROW", "ROWS"])
     }
 
@@ -159,6 +159,11 @@ impl Walk<'_, '_> {
             self.fetch(cursor)?;
         } else if cursor.is_word("INTO") {
             self.into(cursor)?;
+        } else if cursor.words(&["PROCEDURE", "ANALYSE"]) {
+            // What the rows hold, in other words.
+            self.reader.facts.functions.insert("analyse".to_owned());
+            cursor.need("(")?;
+            self.arguments(cursor)?;
         } else if cursor.words(&["LOCK", "IN", "SHARE", "MODE"]) {
             self.lock_options(cursor)?;
         } else if cursor.words(&["FOR", "UPDATE"]) || cursor.words(&["FOR", "SHARE"]) {
@@ -273,7 +278,9 @@ impl Walk<'_, '_> {
         }
         if cursor.words(&["GROUP", "BY"]) {
             self.ordered(cursor)?;
-            cursor.words(&["WITH", "ROLLUP"]);
+            if !cursor.words(&["WITH", "ROLLUP"]) {
+                cursor.words(&["WITH", "CUBE"]);
+            }
         }
         if cursor.word("HAVING") {
             self.expression(cursor)?;

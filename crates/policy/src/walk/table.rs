@@ -74,9 +74,7 @@ impl Walk<'_, '_> {
         if self.key(cursor)? {
             return Ok(());
         }
-        if cursor.is_word("PERIOD") && cursor.is_word_at(1, "FOR") {
-            cursor.next();
-            cursor.next();
+        if cursor.words(&["PERIOD", "FOR"]) || cursor.words(&["PERIOD", "IF", "NOT", "EXISTS", "FOR"]) {
             self.label(cursor)?;
             return self.labels(cursor);
         }

@@ -17,7 +17,10 @@ impl Walk<'_, '_> {
         if name.is_word("SIGNED") || name.is_word("UNSIGNED") {
             cursor.one_of(&["INTEGER", "INT"]);
         }
-        cursor.one_of(&["VARYING"]);
+        cursor.word("VARYING");
+        if name.is_word("INTERVAL") {
+            cursor.need_kind(&[Kind::Word], "a unit of time")?;
+        }
         // A type of a plugin in a schema: `mysql.json`.
         if cursor.symbol(".") {
             cursor.need_kind(&[Kind::Word, Kind::Quoted], "a type")?;
