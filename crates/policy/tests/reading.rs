@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, Resource, analyse};
 
 fn mysql() -> Context<'static> {
     Context {
@@ -19,6 +19,8 @@ fn mysql() -> Context<'static> {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     }
 }
 
@@ -37,7 +39,7 @@ fn line(facts: &Facts) -> String {
         let requests = statement.requests.iter().map(|request| match &request.resource {
             Resource::Server => request.action.to_string(),
             Resource::Schema(schema) => format!("{} {schema}", request.action),
-            Resource::Table { table, .. } => format!("{} {table}", request.action),
+            Resource::Table { table: name, .. } | Resource::Routine { name, .. } => format!("{} {name}", request.action),
         });
         let mut requests: Vec<_> = requests.collect();
         requests.sort();

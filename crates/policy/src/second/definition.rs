@@ -3,7 +3,7 @@
 use sqlparser::ast::helpers::stmt_create_table::CreateTableBuilder;
 use sqlparser::ast::{
     AlterColumnOperation, AlterTable, AlterTableOperation, CheckConstraint, ColumnDef, ColumnOption, CreateTable,
-    CreateTableLikeKind, CreateTableOptions, CreateView, ForeignKeyConstraint, IndexColumn, RenameTableNameKind,
+    CreateTableLikeKind, CreateTableOptions, CreateView, Expr, ForeignKeyConstraint, IndexColumn, RenameTableNameKind,
     SqlOption, Statement, TableConstraint,
 };
 
@@ -173,7 +173,9 @@ impl Reader<'_> {
     }
 
     fn index_columns(&mut self, columns: &[IndexColumn]) -> Result<(), Unread> {
-        columns.iter().try_for_each(|column| self.expression(&column.column.expr))
+        // The parser takes a column with a length for a call.
+        let parts = columns.iter().map(|column| &column.column.expr);
+        parts.filter(|part| !matches!(part, Expr::Function(_))).try_for_each(|part| self.expression(part))
     }
 
     /// A foreign key tells which values the other table has: as good as reading it.
