@@ -21,6 +21,7 @@ use tokio::{
 
 use crate::{
     admin::{self, Lock},
+    catalogue::Catalogues,
     config::Config,
     connections::Connections,
     counters::Counters,
@@ -78,6 +79,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         workloads,
         counters: Counters::default(),
         connections: Connections::default(),
+        catalogues: Catalogues::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
         config,

@@ -10,6 +10,7 @@ use portreeve_policy::Policies;
 use zeroize::Zeroizing;
 
 use crate::{
+    catalogue::Catalogues,
     config::{Config, Credential, secret},
     connections::Connections,
     counters::Counters,
@@ -63,6 +64,7 @@ pub(crate) struct Gateway {
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
+    pub(crate) catalogues: Catalogues,
     pub(crate) cgroup_mount: PathBuf,
     /// Cookie of the network namespace the listeners are in.
     pub(crate) netns_cookie: u64,

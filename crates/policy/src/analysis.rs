@@ -12,7 +12,7 @@ use crate::facts::{Facts, Resource, StatementFacts};
 use crate::lexer::{Lexer, MASK};
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
-use crate::reading::{Modes, Reading};
+use crate::reading::Reading;
 use crate::through::{Settled, Through};
 use crate::token::{Kind, Token, Unread};
 
@@ -226,7 +226,7 @@ fn statement<'t, 'a>(
         // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
         return Err(Unread::new("`USE` in a prepared statement"));
     }
-    let changes = reading_set.changes(&Modes::of(context)) || statement.unparsed.is_some() || runs_a_text(tokens);
+    let changes = reading_set.changes(context) || statement.unparsed.is_some() || runs_a_text(tokens);
     facts.changes_reading |= changes;
     facts.statements.push(statement);
     facts.local_files.extend(local_file);

@@ -69,7 +69,7 @@ impl<'n> Reader<'n> {
             schema_used: None,
             local_file: None,
             killed: None,
-            reading_set: ReadingSet::Same,
+            reading_set: ReadingSet::default(),
         }
     }
 

@@ -30,7 +30,7 @@ impl Reading {
 }
 
 /// The modes of an `sql_mode` that decide how text is read; all others leave it alone.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Modes {
     pub no_backslash_escapes: bool,
     pub ansi_quotes: bool,
@@ -39,35 +39,22 @@ pub struct Modes {
     pub high_not_precedence: bool,
 }
 
-/// What a statement does to how later texts are read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ReadingSet {
-    /// Nothing.
-    Same,
-    /// It sets these modes.
-    Modes(Modes),
-    /// Something that only the server knows.
-    Unknown,
+/// What a statement sets of how later texts are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct ReadingSet {
+    pub(crate) modes: Option<Modes>,
+    /// Whether later texts are UTF-8 to the server.
+    pub(crate) utf8: Option<bool>,
+    /// It sets something that only the server knows.
+    pub(crate) unknown: bool,
 }
 
 impl ReadingSet {
-    /// Whether texts may read otherwise afterwards than under `modes`.
-    pub(crate) fn changes(self, modes: &Modes) -> bool {
-        match self {
-            Self::Same => false,
-            Self::Modes(set) => set != *modes,
-            Self::Unknown => true,
-        }
-    }
-
-    /// Both, one after the other.
-    pub(crate) fn then(self, next: Self) -> Self {
-        match (self, next) {
-            (before, Self::Same) => before,
-            (Self::Same, next) => next,
-            (Self::Modes(_), Self::Modes(modes)) => Self::Modes(modes),
-            (Self::Unknown, _) | (_, Self::Unknown) => Self::Unknown,
-        }
+    /// Whether texts may read otherwise afterwards.
+    pub(crate) fn changes(&self, context: &Context<'_>) -> bool {
+        self.unknown
+            || self.modes.is_some_and(|modes| modes != Modes::of(context))
+            || self.utf8.is_some_and(|utf8| utf8 != context.utf8)
     }
 }
 

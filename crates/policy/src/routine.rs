@@ -9,7 +9,6 @@ use crate::definition::{is_characteristic, stored_options};
 use crate::facts::Resource;
 use crate::limits::BLOCKS_MAX;
 use crate::reader::Reader;
-use crate::reading::ReadingSet;
 use crate::token::{Kind, Token, Unread};
 
 /// What a statement that holds others is.
@@ -191,7 +190,7 @@ impl Reader<'_> {
     /// A compound statement that runs at once.
     fn compound(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         self.facts.class = Action::Call;
-        self.reading_set = ReadingSet::Unknown;
+        self.reading_set.unknown = true;
         let schema = self.names.default_schema.map(str::to_owned);
         self.stored_body(schema.as_deref(), Vec::new(), cursor)?;
         if self.facts.requests.is_empty() {

@@ -10,7 +10,7 @@ use crate::builtins::{
 use crate::cursor::{Cursor, name_of, plain_string};
 use crate::facts::Resource;
 use crate::reader::Reader;
-use crate::reading::{Modes, ReadingSet};
+use crate::reading::{Modes, is_utf8_charset};
 use crate::token::{Kind, Token, Unread};
 use crate::walk::is_engine;
 
@@ -44,10 +44,13 @@ impl Reader<'_> {
         for part in split_top_level(assignments) {
             self.set_part(Cursor::new(part))?;
         }
-        if self.reading_set != before {
+        let statement = statement.get(1..).unwrap_or_default();
+        // The text was read before its modes are set (seen on MariaDB 10.11); what is read later would be read in them.
+        if self.reading_set.changes(&self.context) && !is_of_rows(statement) {
             return Err(Unread::new("a statement that is read in a mode of its own"));
         }
-        self.dispatch(statement.get(1..).unwrap_or_default())
+        self.reading_set = before;
+        self.dispatch(statement)
     }
 
     /// `SET [GLOBAL|SESSION|LOCAL] TRANSACTION …`
@@ -66,8 +69,10 @@ impl Reader<'_> {
             return self.set_names(cursor);
         }
         if cursor.words(&["CHARACTER", "SET"]) || cursor.word("CHARSET") {
-            charset(&mut cursor)?;
-            cursor.end()?;
+            match character_set(cursor)? {
+                Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                None => self.reading_set.unknown = true,
+            }
             return self.session();
         }
         if cursor.next_if(|token| token.kind == Kind::UserVariable).is_some() {
@@ -102,39 +107,55 @@ impl Reader<'_> {
     }
 
     fn session_variable(&mut self, name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-        let set = match name {
-            "sql_mode" => sql_mode(cursor)?,
-            "character_set_client" => character_set(cursor)?,
-            _ if is_text_variable(name) => {
-                check_text(name, cursor)?;
-                ReadingSet::Same
+        match name {
+            "sql_mode" => self.sql_mode(cursor),
+            "character_set_client" => {
+                match character_set(cursor)? {
+                    Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                    None => self.reading_set.unknown = true,
+                }
+                Ok(())
             }
+            _ if is_text_variable(name) => check_text(name, cursor),
             _ if is_engine_variable(name) => {
                 let engine = word_or_string(&mut cursor)?;
                 if !is_engine(&engine) && !matches!(engine.as_str(), "default" | "null") {
                     return Err(Unread::new("an engine that may reach beyond the server"));
                 }
-                cursor.end()?;
-                ReadingSet::Same
+                cursor.end()
             }
             _ if is_debug_variable(name) => {
                 self.facts.request(Action::Debug, Resource::Server);
-                self.any_value(cursor)?;
-                ReadingSet::Same
+                self.any_value(cursor)
             }
-            _ if is_session_variable(name) => {
-                self.any_value(cursor)?;
-                ReadingSet::Same
-            }
-            _ => return Err(Unread::new(format!("setting the variable `{}` is not read", clip(name)))),
-        };
-        self.reading_set = self.reading_set.then(set);
-        Ok(())
+            _ if is_session_variable(name) => self.any_value(cursor),
+            _ => Err(Unread::new(format!("setting the variable `{}` is not read", clip(name)))),
+        }
+    }
+
+    /// Modes that are spelt out, or a value that only the server knows: it is asked afterwards.
+    fn sql_mode(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        let spelt = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::String | Kind::DoubleString);
+        if let [only] = cursor.rest()
+            && spelt(only)
+            && !only.is_word("DEFAULT")
+        {
+            self.reading_set.modes = Some(known_modes(&word_or_string(&mut cursor.clone())?)?);
+            return Ok(());
+        }
+        self.reading_set.unknown = true;
+        self.any_value(cursor)
     }
 
     /// `NAMES charset [COLLATE collation]`
     fn set_names(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.word("DEFAULT") {
+            self.reading_set.unknown = true;
+            cursor.end()?;
+            return self.session();
+        }
         let name = charset(&mut cursor)?;
+        self.reading_set.utf8 = Some(is_utf8_charset(&name));
         if cursor.word("COLLATE") {
             let collation = word_or_string(&mut cursor)?;
             if collation != name && !collation.starts_with(&format!("{name}_")) {
@@ -230,6 +251,12 @@ fn check_text(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
     Ok(())
 }
 
+/// Whether the statement holds no text that is read when it runs.
+fn is_of_rows(statement: &[Token<'_>]) -> bool {
+    let verbs = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"];
+    statement.first().is_some_and(|first| verbs.iter().any(|verb| first.is_word(verb)))
+}
+
 /// Where the `FOR` of a `SET STATEMENT` stands.
 fn end_of_assignments(tokens: &[Token<'_>]) -> Option<usize> {
     let mut depth = 0_i32;
@@ -264,14 +291,14 @@ fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-/// A character set by its name, or one that only the server knows (`@saved`, `DEFAULT`).
-fn character_set(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
+/// A character set by its name; `None` for one that only the server knows (`@saved`, `DEFAULT`).
+fn character_set(mut cursor: Cursor<'_, '_>) -> Result<Option<String>, Unread> {
     if takes_elsewhere(&mut cursor) {
-        return Ok(ReadingSet::Unknown);
+        return Ok(None);
     }
-    charset(&mut cursor)?;
+    let name = charset(&mut cursor)?;
     cursor.end()?;
-    Ok(ReadingSet::Same)
+    Ok(Some(name))
 }
 
 /// Whether the value is all that is left, and none that the text spells: what it is, the server is asked afterwards.
@@ -281,53 +308,6 @@ fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
         || rest.next_if(|token| token.kind == Kind::UserVariable).is_some()
         || variable(&mut rest).is_ok_and(|(_, name)| matches!(name.as_str(), "sql_mode" | "character_set_client"));
     taken && rest.is_at_end()
-}
-
-/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery; a value that
-/// only the server knows.
-fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<ReadingSet, Unread> {
-    if takes_elsewhere(&mut cursor) {
-        return Ok(ReadingSet::Unknown);
-    }
-    let mut inner = cursor;
-    let subquery = inner.symbol("(") && inner.word("SELECT");
-    let mut cursor = if subquery { inner } else { cursor };
-    let set = match cursor.word("CONCAT") {
-        true => {
-            concatenated_modes(&mut cursor)?;
-            ReadingSet::Unknown
-        }
-        false => ReadingSet::Modes(known_modes(&word_or_string(&mut cursor)?)?),
-    };
-    if subquery && !cursor.symbol(")") {
-        return Err(cursor.unexpected("`)`"));
-    }
-    cursor.end()?;
-    Ok(set)
-}
-
-/// What comes of it, the server knows.
-fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
-    if !cursor.symbol("(") {
-        return Err(cursor.unexpected("`(`"));
-    }
-    loop {
-        if cursor.peek().is_some_and(|token| token.kind == Kind::SystemVariable) {
-            let (global, name) = variable(cursor)?;
-            if global || name != "sql_mode" {
-                return Err(Unread::new("a `sql_mode` made from another variable"));
-            }
-        } else {
-            known_modes(&word_or_string(cursor)?)?;
-        }
-        if !cursor.symbol(",") {
-            break;
-        }
-    }
-    match cursor.symbol(")") {
-        true => Ok(()),
-        false => Err(cursor.unexpected("`)`")),
-    }
 }
 
 fn known_modes(list: &str) -> Result<Modes, Unread> {

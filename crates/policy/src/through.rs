@@ -121,7 +121,9 @@ impl Reader<'_> {
             false => Ok(()),
             true => {
                 let name = named(schema, name);
-                Err(Unread::new(format!("{name} is nothing that the account at the server may see")))
+                Err(Unread::new(format!(
+                    "{name} is nothing that the account at the server may see (grant it SHOW VIEW there)"
+                )))
             }
         }
     }
@@ -290,14 +292,15 @@ fn definition_context<'s>(
     if let Some(mode) = FOREIGN_MODES.into_iter().find(|mode| has(mode)) {
         return Err(Unread::new(format!("it was made with the sql_mode `{mode}`")));
     }
-    if has("NO_BACKSLASH_ESCAPES") {
-        return Err(Unread::new("it was made with NO_BACKSLASH_ESCAPES, which changes where strings end"));
-    }
     Ok(Context {
         default_schema,
         prepared: false,
-        no_backslash_escapes: false,
+        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
         ansi_quotes: has("ANSI_QUOTES"),
+        pipes_as_concat: has("PIPES_AS_CONCAT"),
+        ignore_space: has("IGNORE_SPACE"),
+        high_not_precedence: has("HIGH_NOT_PRECEDENCE"),
+        utf8: true,
         unreadable: None,
         ..*outer
     })

@@ -12,8 +12,13 @@ fn context(catalogue: &Catalogue) -> Context<'_> {
         default_schema: Some("shop"),
         flavour: Flavour::MySql,
         prepared: false,
+        version: 90704,
         no_backslash_escapes: false,
         ansi_quotes: false,
+        pipes_as_concat: false,
+        ignore_space: false,
+        high_not_precedence: false,
+        utf8: true,
         unreadable: None,
         lower_case_table_names: catalogue.lower_case_table_names(),
         catalogue,
@@ -224,7 +229,7 @@ fn what_cannot_be_known_is_unparsed() {
         ),
         (
             "SELECT * FROM over_hidden",
-            "select shop.not_seen, select shop.over_hidden, unparsed: the view `shop.over_hidden` is not read: `shop.not_seen` is nothing that the account at the server may see",
+            "select shop.not_seen, select shop.over_hidden, unparsed: the view `shop.over_hidden` is not read: `shop.not_seen` is nothing that the account at the server may see (grant it SHOW VIEW there)",
         ),
         ("SELECT * FROM invoker", "select shop.gone, select shop.invoker"),
         (
@@ -284,12 +289,12 @@ fn a_routines_name_with_accents_may_be_meant_by_one_without() {
 
 #[test]
 fn a_text_that_changes_what_names_mean_is_not_judged_by_what_they_meant() {
-    let unsettled = "unparsed: an earlier statement of the text may change what its names mean (send them one by one)";
     let text = |sql: &str| analyse(sql.as_bytes(), &context(&shop())).statements.pop().unwrap();
     for first in ["RENAME TABLE orders TO o", "DROP PROCEDURE several", "CREATE PROCEDURE p() SELECT 1", "CALL gone()"]
     {
         let last = text(&format!("{first}; SELECT * FROM orders"));
-        assert!(unsettled.ends_with(last.unparsed.as_deref().unwrap()), "{first}: {last:?}");
+        let why = last.unparsed.as_deref().unwrap();
+        assert!(why.contains("an earlier statement") || why.contains("a statement before it"), "{first}: {last:?}");
     }
     let made = "CREATE VIEW w AS SELECT * FROM orders";
     assert_eq!(text(&format!("{made}; SELECT * FROM w")).unparsed, None);

@@ -6,7 +6,7 @@ use crate::{
     policies::{self, PolicyError},
 };
 use clap::{Args, Subcommand, ValueEnum};
-use portreeve_policy::{Context, Facts, Flavour, PolicyProblem, StatementFacts, Subject, Verdict, analyse};
+use portreeve_policy::{Catalogue, Context, Facts, Flavour, PolicyProblem, StatementFacts, Subject, Verdict, analyse};
 use serde::Serialize;
 use std::{
     io::{self, Write},
@@ -68,6 +68,16 @@ pub(super) struct ExplainArgs {
 enum FlavourName {
     Mysql,
     Mariadb,
+}
+
+impl FlavourName {
+    /// A server of today: executable comments are read as it reads them.
+    const fn version(self) -> u32 {
+        match self {
+            Self::Mysql => 90_700,
+            Self::Mariadb => 101_100,
+        }
+    }
 }
 
 impl From<FlavourName> for Flavour {
@@ -167,6 +177,8 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        lower_case_table_names: 0,
+        catalogue: Catalogue::EMPTY,
     };
     let facts = analyse(args.sql.as_bytes(), &context);
     let verdict = policies.judge(&subject, &facts, &context);

@@ -6,7 +6,7 @@ mod administrative;
 mod files;
 mod prepared;
 
-use std::{collections::HashMap, net::SocketAddr, rc::Rc};
+use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
@@ -16,17 +16,18 @@ use portreeve_mysql::{
     outcome::Tracked,
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, Flavour, StatementClass, Verdict, analyse};
+use portreeve_policy::{Decision, Facts, Flavour, Modes, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
     Ended,
+    catalogue::Definitions,
     journal::{Arrived, Journal},
     parameters, reading,
     refusal::Refusal,
     verdicts::{Judgement, Scope, ScopeKey, Verdicts},
 };
-use crate::gateway::Gateway;
+use crate::{catalogue::Snapshot, gateway::Gateway};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
 
@@ -49,6 +50,8 @@ pub(super) enum Action {
         /// As [`Forwarded::statement_id`].
         statement_id: Option<u32>,
     },
+    /// It names what the catalogue does not have: look once more, and decide then. Nothing is recorded yet.
+    LookAgain,
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
@@ -73,8 +76,12 @@ pub(super) struct Forwarded {
     text: Option<Box<[u8]>>,
     /// Of the statement prepared, where its answers are looked through: what was concealed in its definitions.
     plan: Option<Plan>,
+    /// The text to send in place of the client's.
+    pub(super) canonical: Option<Rc<str>>,
     /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
     pub(super) statement_id: Option<u32>,
+    /// It may change what views and routines are made of.
+    changes_definitions: bool,
 }
 
 /// What a command changes in the session when the server accepts it.
@@ -87,6 +94,7 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
     Reset,
@@ -106,12 +114,31 @@ impl Effect {
 impl Forwarded {
     /// A command that is no more than its answer's layout.
     const fn plain(number: u64, expect: Expect) -> Self {
-        Self { number, expect, judgement: None, effect: Effect::None, text: None, plan: None, statement_id: None }
+        Self {
+            number,
+            expect,
+            judgement: None,
+            effect: Effect::None,
+            text: None,
+            plan: None,
+            canonical: None,
+            statement_id: None,
+            changes_definitions: false,
+        }
+    }
+
+    fn facts(&self) -> Option<&Facts> {
+        self.judgement.as_ref().map(|judgement| &judgement.facts)
     }
 
     /// Whether the session begins anew when the server agrees.
     pub(super) const fn begins_anew(&self) -> bool {
         matches!(self.effect, Effect::Reset)
+    }
+
+    /// Whether it may change what views and routines are made of.
+    pub(super) const fn changes_definitions(&self) -> bool {
+        self.changes_definitions
     }
 
     /// What is known of the columns that are concealed.
@@ -131,6 +158,8 @@ pub(super) struct Commands {
     session: String,
     /// Where the server is.
     server: SocketAddr,
+    /// The server's views and routines.
+    pub(super) definitions: Definitions,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
     prepared: HashMap<u32, Prepared>,
@@ -138,9 +167,27 @@ pub(super) struct Commands {
 }
 
 impl Commands {
-    pub(super) fn new(session: String, server: SocketAddr, verdicts: &Rc<Verdicts>, scope: Rc<Scope>) -> Self {
+    pub(super) fn new(
+        session: String,
+        server: SocketAddr,
+        definitions: Definitions,
+        verdicts: &Rc<Verdicts>,
+        scope: Rc<Scope>,
+    ) -> Self {
         let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
-        Self { session, server, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+        Self { session, server, definitions, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+    }
+
+    /// Goes on with that snapshot of the server's views and routines.
+    pub(super) fn see(&mut self, catalogue: Arc<Snapshot>) {
+        if self.scope.key.catalogue != catalogue {
+            self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
+        }
+    }
+
+    /// Whether the names in a text may have got a meaning since the last look.
+    fn must_look_again(&self, judgement: &Judgement) -> bool {
+        judgement.facts.has_unknown_names() && self.definitions.may_look_again()
     }
 
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
@@ -235,15 +282,21 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
+        if self.must_look_again(&judgement) {
+            return Ok(Action::LookAgain);
+        }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
         // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
         let of_kill = judgement.facts.kills.map(|id| self.judge_kill(gateway, id));
         let verdict = of_kill.as_ref().unwrap_or(&judgement.verdict);
         let number = journal.judged(arrived, judgement.class, verdict)?;
+        let canonical = canonical(journal, number, &judgement, verdict)?;
         Ok(self.by_verdict(gateway, verdict, || Forwarded {
+            canonical,
             effect: Effect::of_query(&judgement.facts),
             text: files::text_to_hold(&judgement.facts, sql),
+            changes_definitions: judgement.facts.changes_definitions(),
             judgement: Some(Rc::clone(&judgement)),
             ..Forwarded::plain(number, Expect::Query)
         }))
@@ -358,14 +411,35 @@ impl Commands {
         }
     }
 
+    /// Whether the server must be asked anew how it reads texts, after that answer to that command.
+    pub(super) fn must_ask(&self, forwarded: &Forwarded, summary: &Summary) -> bool {
+        let runs = match forwarded.expect {
+            Expect::Query | Expect::Execute { .. } | Expect::BulkExecute => true,
+            Expect::Prepare
+            | Expect::Simple
+            | Expect::Fetch
+            | Expect::FieldList
+            | Expect::Statistics
+            | Expect::BinlogDump => false,
+        };
+        let Some(Facts { changes_reading: true, statements, .. }) = forwarded.facts() else { return false };
+        // Of several statements, those before the error ran.
+        runs && (summary.error.is_none() || statements.len() > 1)
+    }
+
+    /// Texts are read as `key` says from here on.
+    pub(super) fn read_as(&mut self, key: ScopeKey) {
+        self.scope = self.verdicts.scope(key);
+    }
+
     /// Takes over what the server's whole answer means for the commands after it.
     pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary, plan: Option<&Plan>) {
         let failed = summary.error.is_some();
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement } => {
-                self.settle_prepared(number, judgement, summary, plan);
+            Effect::Prepared { number, judgement, text } => {
+                self.settle_prepared(number, judgement, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {
@@ -377,25 +451,38 @@ impl Commands {
         let key = &self.scope.key;
         let has_status = !failed && has_status(forwarded.expect);
         let status = has_status.then_some(summary.status);
-        let no_backslash_escapes =
-            status.map_or(key.no_backslash_escapes, |status| status & STATUS_NO_BACKSLASH_ESCAPES != 0);
-        let ansi_quotes = status.map_or(key.ansi_quotes, |status| self.says_ansi_quotes(status));
-        let same_reading = no_backslash_escapes == key.no_backslash_escapes && ansi_quotes == key.ansi_quotes;
-        if schema.is_none() && same_reading && summary.tracked == Tracked::default() {
+        let modes = status.map_or(key.modes, |status| self.modes_said(status));
+        if schema.is_none() && modes == key.modes && summary.tracked == Tracked::default() {
             return;
         }
         let schema = schema.unwrap_or_else(|| key.schema.clone());
-        let key = ScopeKey { schema, no_backslash_escapes, ansi_quotes, ..key.clone() };
+        let key = ScopeKey { schema, modes, ..key.clone() };
         self.scope = self.verdicts.scope(reading::follow(&key, &summary.tracked));
     }
 
-    /// MySQL does not say whether `ANSI_QUOTES` is on: what was read at login stays.
-    fn says_ansi_quotes(&self, status: u16) -> bool {
-        match self.scope.key.flavour {
+    /// The modes as far as a status says them. MySQL does not say whether `ANSI_QUOTES` is on: what was asked last stays.
+    fn modes_said(&self, status: u16) -> Modes {
+        let modes = self.scope.key.modes;
+        let ansi_quotes = match self.scope.key.flavour {
             Flavour::MariaDb => status & STATUS_ANSI_QUOTES != 0,
-            Flavour::MySql => self.scope.key.ansi_quotes,
-        }
+            Flavour::MySql => modes.ansi_quotes,
+        };
+        Modes { no_backslash_escapes: status & STATUS_NO_BACKSLASH_ESCAPES != 0, ansi_quotes, ..modes }
     }
+}
+
+/// The text to forward in place of the client's, recorded, where the statement may run and has one.
+fn canonical(
+    journal: &mut Journal,
+    number: u64,
+    judgement: &Judgement,
+    verdict: &Verdict,
+) -> Result<Option<Rc<str>>, Ended> {
+    let canonical = judgement.facts.canonical.as_deref().filter(|_| verdict.is_allowed());
+    if let Some(text) = canonical {
+        journal.forwarded(number, Text::of_sql(text.as_bytes()))?;
+    }
+    Ok(canonical.map(Rc::from))
 }
 
 /// Whether the answer's last packet always says how texts are read from then on.

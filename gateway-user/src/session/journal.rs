@@ -9,8 +9,8 @@ use std::{
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Abandoned, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text,
-    Transport, Verdict, clip,
+    Abandoned, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response, Statement,
+    Text, Transport, Verdict, clip,
 };
 
 use crate::recorder::SessionFile;
@@ -93,6 +93,11 @@ impl Journal {
             reason: clip(verdict.reason.as_bytes()),
         }))?;
         Ok(number)
+    }
+
+    /// Records the text that is forwarded in place of a statement's own, before it is.
+    pub(super) fn forwarded(&mut self, number: u64, sql: Text<'_>) -> Result<(), JournalError> {
+        self.write(Record::Forwarded(Forwarded { number, sql }))
     }
 
     /// Records a command that is denied without asking policy.

@@ -66,6 +66,12 @@ impl Refusal {
         Self::new(1461, b"42000", format!("portreeve keeps at most {max} prepared statements per session: close some"))
     }
 
+    /// `ER_NEED_REPREPARE`: what its names mean has changed, and its text was not kept.
+    pub(super) fn to_be_prepared_again(session: &str) -> Self {
+        let what = "Prepared statement needs to be re-prepared: views or routines changed";
+        Self::new(1615, b"HY000", format!("{what} (session {session})"))
+    }
+
     /// `ER_NET_PACKET_TOO_LARGE`
     pub(super) fn too_large(max: usize, session: &str) -> Self {
         let what = format!("Got a packet bigger than the {max} bytes that portreeve takes: send less at once");

@@ -20,6 +20,7 @@ use tokio::time::timeout;
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
+    catalogue::Definitions,
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
@@ -71,10 +72,11 @@ impl<'a> Session<'a> {
         client: ClientLeg,
         leg: ServerLeg,
         connection: Connection<'a>,
+        definitions: Definitions,
         verdicts: &Rc<Verdicts>,
         scope: Rc<Scope>,
     ) -> Self {
-        let commands = Commands::new(arrival.id.clone(), route.destination, verdicts, scope);
+        let commands = Commands::new(arrival.id.clone(), route.destination, definitions, verdicts, scope);
         Self { arrival, upstream, route, workload, client, leg, connection, commands, running: None, looked_for: None }
     }
 
@@ -121,6 +123,9 @@ impl<'a> Session<'a> {
     /// Judges, records and carries out the command at the front of what the client sent.
     async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
         let negotiated = self.negotiated();
+        if self.arrival.client.unread().get(HEADER_LEN).is_some_and(is_judged_by_names) {
+            self.catch_up(gateway).await;
+        }
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
             return Err(Ended::Client(LinkError::ClosedWithin));
@@ -152,8 +157,21 @@ impl<'a> Session<'a> {
         match action {
             Action::Forward(forwarded) => {
                 let sent = Instant::now();
-                self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?;
+                let _changing = forwarded.changes_definitions().then(|| self.commands.definitions.begin_change());
+                match &forwarded.canonical {
+                    None => self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?,
+                    Some(text) => {
+                        let wire = anew(&packet, &command, text)?;
+                        client.consume(wire_len);
+                        self.upstream.begin_exchange(next_sequence_id);
+                        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+                    }
+                }
                 self.answer(gateway, forwarded, next_sequence_id, sent).await
+            }
+            Action::LookAgain => {
+                Box::pin(self.look_again(gateway)).await;
+                Box::pin(self.take_command(gateway, wire_len)).await
             }
             Action::ForwardUnanswered { statement_id } => {
                 self.forward_command(wire_len, statement_id, next_sequence_id).await
@@ -317,6 +335,37 @@ impl<'a> Session<'a> {
         let _ = self.tell(&refusal, sequence_id).await;
         ended
     }
+}
+
+/// The command with another text: its byte and its query attributes stay. It is cut into as many packets as the client's, so
+/// that the answer's sequence ids are those that the client waits for.
+///
+/// # Errors
+/// A longer text would need one packet more (16 MiB of query attributes before a short text).
+fn anew(packet: &Packet<'_>, command: &Command<'_>, text: &str) -> Result<Vec<u8>, Ended> {
+    let sql = match *command {
+        Command::Query { sql, .. } | Command::StmtPrepare { sql } => sql,
+        _ => return Err(Ended::Refused("a command without a text has another text".to_owned())),
+    };
+    let length = packet.payload.len();
+    let head = packet.payload.get(..length.saturating_sub(sql.len())).unwrap_or_default();
+    let mut payload = Vec::with_capacity(length);
+    payload.extend_from_slice(head);
+    payload.extend_from_slice(text.as_bytes());
+    if length >= PACKET_PAYLOAD_MAX && payload.len() < length {
+        payload.resize(length, b' ');
+    }
+    if payload.len() / PACKET_PAYLOAD_MAX != length / PACKET_PAYLOAD_MAX {
+        return Err(Ended::Refused("the canonical text does not fit where the client's was".to_owned()));
+    }
+    let mut wire = Vec::with_capacity(payload.len().saturating_add(HEADER_LEN));
+    packet::write_packet(&mut wire, &mut 0, &payload);
+    Ok(wire)
+}
+
+/// Whether a command with this byte runs or prepares a text: what its names mean must be known.
+const fn is_judged_by_names(byte: &u8) -> bool {
+    matches!(*byte, 0x03 | 0x16 | 0x17 | 0xFA)
 }
 
 fn read<'p>(packet: &'p Packet<'_>, negotiated: Negotiated) -> Result<Command<'p>, ProtocolError> {

@@ -3,10 +3,12 @@
 //! Per runtime thread, so that there is no lock. A verdict depends on who asks, where, in which schema, and how the
 //! server reads text: those choose the [`Scope`], the text chooses within.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use portreeve_mysql::conceal;
-use portreeve_policy::{Context, Facts, Flavour, Policies, Subject, Verdict, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Modes, Policies, Subject, Verdict, analyse};
+
+use crate::catalogue::Snapshot;
 
 /// Scopes one thread remembers.
 const SCOPES_MAX: usize = 1024;
@@ -34,10 +36,16 @@ pub(super) struct ScopeKey {
     pub(super) server: String,
     pub(super) schema: Option<String>,
     pub(super) flavour: Flavour,
-    pub(super) no_backslash_escapes: bool,
-    pub(super) ansi_quotes: bool,
+    /// As in executable comments; 0 when the server did not prove it.
+    pub(super) version: u32,
+    /// What of `sql_mode` decides how text is read.
+    pub(super) modes: Modes,
+    /// Whether the server reads texts as UTF-8.
+    pub(super) utf8: bool,
     /// Why no text of the session can be read.
     pub(super) unreadable: Option<String>,
+    /// What the server's views and routines are made of.
+    pub(super) catalogue: Arc<Snapshot>,
 }
 
 impl ScopeKey {
@@ -47,9 +55,16 @@ impl ScopeKey {
             default_schema: self.schema.as_deref(),
             flavour: self.flavour,
             prepared,
-            no_backslash_escapes: self.no_backslash_escapes,
-            ansi_quotes: self.ansi_quotes,
+            version: self.version,
+            no_backslash_escapes: self.modes.no_backslash_escapes,
+            ansi_quotes: self.modes.ansi_quotes,
+            pipes_as_concat: self.modes.pipes_as_concat,
+            ignore_space: self.modes.ignore_space,
+            high_not_precedence: self.modes.high_not_precedence,
+            utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
+            lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
+            catalogue: &self.catalogue.catalogue,
         }
     }
 
@@ -116,6 +131,8 @@ impl Verdicts {
         if let Some(scope) = scopes.get(&key) {
             return Rc::clone(scope);
         }
+        // Verdicts by an older catalogue are only kept where a session still has to catch up.
+        scopes.retain(|key, scope| Rc::strong_count(scope) > 1 || !key.catalogue.is_superseded());
         if scopes.len() >= SCOPES_MAX {
             scopes.retain(|_, scope| Rc::strong_count(scope) > 1);
         }

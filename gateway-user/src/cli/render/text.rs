@@ -53,6 +53,7 @@ impl SessionText {
             Record::Closed(closed) => self::closed(closed),
             Record::Transport(transport) => self::transport(transport),
             Record::Abandoned(abandoned) => format!("left   {}", shown(&abandoned.detail)),
+            Record::Forwarded(forwarded) => format!("as     {}", sql(&forwarded.sql)),
         };
         self.flush(line);
         line(at, self.line(at, &what));

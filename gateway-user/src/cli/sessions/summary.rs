@@ -88,7 +88,7 @@ impl Summary {
             Record::Login(login) => self.accepted |= login.accepted,
             Record::Statement(_) => self.statements += 1,
             Record::Verdict(verdict) => self.denied += u64::from(verdict.decision == Decision::Deny),
-            Record::Response(_) | Record::Transport(_) | Record::Abandoned(_) => {}
+            Record::Response(_) | Record::Transport(_) | Record::Abandoned(_) | Record::Forwarded(_) => {}
             Record::Closed(closed) => self.reason = Some(closed.reason.into_owned()),
         }
     }

@@ -70,7 +70,10 @@ impl Commands {
         let action = self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::Simple));
         Ok(match (action, then) {
             (Action::Forward(_), Then::Stream) => Action::Replicate { number },
-            (Action::Forward(forwarded), Then::Answer(expect)) => Action::Forward(Forwarded { expect, ..forwarded }),
+            (Action::Forward(forwarded), Then::Answer(expect)) => {
+                let changes_definitions = matches!(command, Command::CreateDb { .. } | Command::DropDb { .. });
+                Action::Forward(Forwarded { expect, changes_definitions, ..forwarded })
+            }
             (refused, Then::Stream | Then::Answer(_)) => refused,
         })
     }

@@ -1,6 +1,6 @@
 //! Prepared statements: judged when they are prepared, followed by their id from then on.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     bulk::BulkExecute,
@@ -12,15 +12,16 @@ use portreeve_mysql::{
 use portreeve_policy::{Facts, Flavour};
 use portreeve_recording::{Command as Recorded, Text};
 
-use super::{Action, Commands, Effect, Forwarded};
+use super::{Action, Commands, Effect, Forwarded, canonical};
 use crate::{
     gateway::Gateway,
+    limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
     session::{
         Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
-        verdicts::Judgement,
+        verdicts::{Judgement, Scope, ScopeKey},
     },
 };
 
@@ -37,6 +38,10 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
+    /// That it was prepared in: what its names mean, and how it was read.
+    scope: Rc<Scope>,
+    /// To judge it anew when definitions change; none when it is too long to keep.
+    text: Option<Box<[u8]>>,
     parameters: u16,
     /// Bound by an earlier execution.
     types: Vec<ParameterType>,
@@ -73,17 +78,45 @@ impl Commands {
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
         let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        if self.must_look_again(&judgement) {
+            return Ok(Action::LookAgain);
+        }
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
         if self.prepared.len() >= PREPARED_MAX || parameters >= PARAMETERS_MAX {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
+        let canonical = canonical(journal, number, &judgement, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
+            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement), text: self.text_to_keep(sql) },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
+    }
+
+    /// The text, to be judged by other definitions later.
+    fn text_to_keep(&self, sql: &[u8]) -> Option<Box<[u8]>> {
+        let kept: usize =
+            self.prepared.values().filter_map(|prepared| prepared.text.as_ref()).map(|text| text.len()).sum();
+        let fits = sql.len() <= PREPARED_TEXT_BYTES_MAX && kept.saturating_add(sql.len()) <= PREPARED_TEXTS_BYTES_MAX;
+        fits.then(|| sql.into())
+    }
+
+    /// Judges a statement anew whose names may mean something else than when it was judged: servers prepare it anew themselves,
+    /// without a word. False when its text was not kept.
+    fn renew(&mut self, gateway: &Gateway, id: u32) -> bool {
+        let Some(prepared) = self.prepared.get_mut(&id) else { return true };
+        let catalogue = &self.scope.key.catalogue;
+        if prepared.scope.key.catalogue == *catalogue {
+            return true;
+        }
+        let Some(text) = &prepared.text else { return false };
+        let key = ScopeKey { catalogue: Arc::clone(catalogue), ..prepared.scope.key.clone() };
+        prepared.scope = self.verdicts.scope(key);
+        prepared.judgement = prepared.scope.judge(&gateway.policies, text, true, None);
+        true
     }
 
     /// Remembers what the server prepared.
@@ -91,13 +124,15 @@ impl Commands {
         &mut self,
         number: u64,
         judgement: Rc<Judgement>,
+        text: Option<Box<[u8]>>,
         summary: &Summary,
         plan: Option<&Plan>,
     ) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
-        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
+        let scope = Rc::clone(&self.scope);
+        let statement = Prepared { number, judgement, scope, text, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -170,7 +205,7 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -179,6 +214,12 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
+        if id.is_some_and(|id| !self.renew(gateway, id)) {
+            gateway.counters.statement(true);
+            let why = "views or routines changed since it was prepared, and its text is too long to be kept";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::to_be_prepared_again(&self.session)));
+        }
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
@@ -200,6 +241,7 @@ impl Commands {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
+            changes_definitions: judgement.facts.changes_definitions(),
             ..Forwarded::plain(number, run.expect)
         }))
     }

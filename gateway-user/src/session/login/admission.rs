@@ -16,10 +16,38 @@ pub(in crate::session) async fn ask(
     capabilities: &Negotiated,
     key: ScopeKey,
 ) -> Result<ScopeKey, Ended> {
-    if gateway.policies.permits_everything(&key.subject(), &key.server) {
+    if permits_everything(gateway, &key) {
+        // Nothing is written anew for it: its texts are forwarded byte for byte.
+        return Ok(ScopeKey { version: 0, ..key });
+    }
+    match reading::ask(upstream, *capabilities, key.version).await? {
+        Ok(reading) => Ok(reading.applied_to(key)),
+        Err(code) => Err(Ended::Refused(format!("the server does not say how it reads statements: error {code}"))),
+    }
+}
+
+/// [`ask`] once more, after a statement that may have changed the answer.
+pub(in crate::session) async fn ask_again(
+    gateway: &Gateway,
+    upstream: &mut Link,
+    capabilities: &Negotiated,
+    key: ScopeKey,
+) -> Result<ScopeKey, Ended> {
+    if permits_everything(gateway, &key) {
         return Ok(key);
     }
-    Ok(reading::ask(upstream, *capabilities).await?.applied_to(key))
+    Ok(match reading::ask(upstream, *capabilities, key.version).await? {
+        Ok(reading) => reading.applied_to(ScopeKey { unreadable: None, ..key }),
+        // A session that the server lets ask nothing now (`XA END`).
+        Err(code) => {
+            let why = format!("the server did not say how it reads statements since: error {code}");
+            ScopeKey { unreadable: Some(why), ..key }
+        }
+    })
+}
+
+fn permits_everything(gateway: &Gateway, key: &ScopeKey) -> bool {
+    gateway.policies.permits_everything(&key.subject(), &key.server)
 }
 
 /// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.

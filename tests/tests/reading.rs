@@ -1,0 +1,210 @@
+//! A text is read as the session's server reads it, and what is judged is what arrives there: through the real daemon, with
+//! real servers.
+#![cfg_attr(
+    test,
+    allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        reason = "a test that panics has failed"
+    )
+)]
+
+use portreeve_tests::{
+    scene::{Scene, shop},
+    servers::Flavour,
+    wire::Wire,
+};
+
+const POLICY: &str = r#"
+@id("reads")
+permit (
+  principal in Group::"reporting",
+  action in [Action::"read", Action::"session"],
+  resource in Server::"shop-db"
+);
+@id("no-customers")
+forbid (principal, action, resource == Table::"shop-db/shop.customers");
+"#;
+const COM_STMT_PREPARE: u8 = 0x16;
+
+/// Both servers, each with a daemon before it and its general log on.
+fn scenes() -> [Scene; 2] {
+    [Flavour::MariaDb, Flavour::MySql].map(|flavour| {
+        let scene = Scene::with(shop(flavour).unwrap().into(), POLICY, |_| ()).unwrap();
+        scene.server.log_statements().unwrap();
+        scene
+    })
+}
+
+fn login(scene: &Scene) -> Wire {
+    Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap()
+}
+
+/// The first column of the answer, or the error.
+fn ask(wire: &mut Wire, sql: &str) -> Result<String, String> {
+    let rows = wire.query(sql).map_err(|error| format!("{error:#}"))?;
+    let texts = rows.iter().map(|row| row[0].as_ref().map_or("NULL".into(), |value| String::from_utf8_lossy(value)));
+    Ok(texts.collect::<Vec<_>>().join(","))
+}
+
+#[test]
+fn what_is_judged_is_what_the_server_runs() {
+    for scene in scenes() {
+        let mariadb = scene.server.flavour() == Flavour::MariaDb;
+        let mut wire = login(&scene);
+        let one_or_two = |is_two: bool| if is_two { "2" } else { "1" };
+        for (sql, expected) in [
+            ("SELECT 1 /*! + 1 */", "2"),
+            ("SELECT 1 /*!40101 + 1 */", "2"),
+            ("SELECT 1 /*!99999 + 1 */", "1"),
+            ("SELECT 1 /*!999999 + 1 */", "1"),
+            ("SELECT 1 /*!50800 + 1 */", one_or_two(!mariadb)),
+            ("SELECT 1 /*!80000 + 1 */", one_or_two(!mariadb)),
+            ("SELECT 1 /*!080000 + 1 */", one_or_two(!mariadb)),
+            ("SELECT 1 /*!100000 + 1 */", one_or_two(mariadb)),
+            ("SELECT 1 /*M! + 1 */", one_or_two(mariadb)),
+            ("SELECT 1 /*M!50800 + 1 */", one_or_two(mariadb)),
+            ("SELECT 1 /*! -- */ /*\n + 1 */", "2"),
+            ("SELECT 1 /*!50000 /* x */ + 1 */", "2"),
+            ("SELECT 1 /*!99999 /* x */ + 1 */", "1"),
+            ("SELECT 1 /* a /* b */ + 1", "2"),
+            ("SELECT 1 /*!50000 + /*!999999 9 */ 1 */", "2"),
+            ("SELECT '*/' /*!40000 , '*/' */", "*/"),
+            ("SELECT {fn LENGTH('ab')}", "2"),
+            ("SELECT 'a\\\\' /*! */", "a\\"),
+            ("/*!40101 SELECT item FROM orders WHERE id = 1 */", "teapot"),
+        ] {
+            assert_eq!(ask(&mut wire, sql).as_deref(), Ok(expected), "{sql} on {:?}", scene.server.flavour());
+        }
+        for sql in [
+            "SELECT 1 /*! UNION SELECT card FROM customers */",
+            "SELECT/*!40101 card*/FROM/*!40101 customers*/",
+            "SELECT 1 /*! -- */ /*\n UNION SELECT card FROM customers */",
+            "SELECT 1 /*!50000 + /*!50000 1 */ */",
+            "SELECT 1 --\u{a0} FROM (SELECT 1 AS \u{a0}) x UNION SELECT card FROM customers",
+        ] {
+            let denied = ask(&mut wire, sql).unwrap_err();
+            assert!(denied.contains("denied by policy"), "{sql}: {denied}");
+        }
+        let of_mariadb = ask(&mut wire, "SELECT item FROM orders /*M!100000 JOIN customers */ WHERE orders.id = 1");
+        assert_eq!(of_mariadb.is_err(), mariadb, "{of_mariadb:?}");
+        let log = scene.server.general_log();
+        assert!(!log.contains("customers"), "{log}");
+        assert!(log.contains("SELECT 1   + 1") && !log.contains("/*!40101"), "{log}");
+    }
+}
+
+#[test]
+fn a_text_that_was_written_anew_is_recorded_as_sent_and_as_forwarded() {
+    for scene in scenes() {
+        let mut wire = login(&scene);
+        wire.query("SELECT 1 /*!40101 + 1 */").unwrap();
+        wire.query("SELECT 1 /* plain */").unwrap();
+        wire.command(COM_STMT_PREPARE, b"SELECT ? /*!40101 + 1 */").unwrap();
+        wire.packet().unwrap();
+        drop(wire);
+        let records = scene.records_when_closed(1).unwrap();
+        let texts = |kind: &str| -> Vec<String> {
+            let of_kind = records.iter().filter(|record| record["record"] == kind);
+            of_kind.filter_map(|record| record["sql"]["text"].as_str().map(str::to_owned)).collect()
+        };
+        assert_eq!(
+            texts("statement"),
+            ["SELECT 1 /*!40101 + 1 */", "SELECT 1 /* plain */", "SELECT ? /*!40101 + 1 */"]
+        );
+        assert_eq!(texts("forwarded"), ["SELECT 1   + 1  ", "SELECT ?   + 1  "]);
+        let log = scene.server.general_log();
+        assert!(log.contains("SELECT ?   + 1") && log.contains("SELECT 1 /* plain */"), "{log}");
+    }
+}
+
+#[test]
+fn modes_that_a_session_sets_are_followed() {
+    for scene in scenes() {
+        let mut wire = login(&scene);
+        let trick = "SELECT 'a\\', (SELECT card FROM customers LIMIT 1) -- '";
+        assert!(ask(&mut wire, trick).unwrap().starts_with("a',"));
+        assert_eq!(ask(&mut wire, "SELECT \"item\" FROM orders WHERE id = 1").unwrap(), "item");
+        for set in [
+            "SET sql_mode = 'ANSI_QUOTES'",
+            "SET sql_mode = CONCAT(@@sql_mode, ',ANSI_QUOTES')",
+            "SET sql_mode = @ansi",
+        ] {
+            wire.query("SET sql_mode = '', @ansi = 'ANSI_QUOTES'").unwrap();
+            wire.query(set).unwrap();
+            assert_eq!(ask(&mut wire, "SELECT \"item\" FROM \"orders\" WHERE id = 1").unwrap(), "teapot", "{set}");
+            let denied = ask(&mut wire, "SELECT \"card\" FROM \"customers\"").unwrap_err();
+            assert!(denied.contains("no-customers"), "{set}: {denied}");
+        }
+        wire.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'").unwrap();
+        let denied = ask(&mut wire, trick).unwrap_err();
+        assert!(denied.contains("no-customers"), "{denied}");
+        assert_eq!(ask(&mut wire, "SELECT 'a\\'").unwrap(), "a\\");
+        wire.query("SET sql_mode = DEFAULT").unwrap();
+        assert!(ask(&mut wire, trick).unwrap().starts_with("a',"));
+        // In one text, what comes after is read by nobody who knows.
+        let denied = ask(&mut wire, &format!("SET sql_mode = 'NO_BACKSLASH_ESCAPES'; {trick}")).unwrap_err();
+        assert!(denied.contains("unparsed"), "{denied}");
+    }
+}
+
+#[test]
+fn a_character_set_that_hides_quotes_leaves_nothing_to_read() {
+    for scene in scenes() {
+        let mut wire = login(&scene);
+        for set in
+            ["SET NAMES gbk", "SET CHARACTER SET sjis", "SET @@character_set_client = big5", "SET NAMES 'gb18030'"]
+        {
+            assert!(ask(&mut wire, set).unwrap_err().contains("unparsed"), "{set}");
+        }
+        // By a variable it is set, and from then on nothing is read.
+        wire.query("SET @charset = 'gbk'").unwrap();
+        wire.query("SET character_set_client = @charset").unwrap();
+        for sql in ["SELECT 1", "SET NAMES utf8mb4", "SELECT item FROM orders"] {
+            let denied = ask(&mut wire, sql).unwrap_err();
+            assert!(denied.contains("unparsed"), "{sql}: {denied}");
+        }
+    }
+}
+
+#[test]
+fn a_text_of_comments_is_answered_as_without_portreeve() {
+    for scene in scenes() {
+        let mut wire = login(&scene);
+        for sql in ["/* c */", "/*!999999 DROP TABLE orders */", "/*!40101 */", "-- c"] {
+            wire.command(0x03, sql.as_bytes()).unwrap();
+            assert!(wire.packet().unwrap().is_ok(), "{sql}");
+        }
+        for sql in ["", "  ", ";"] {
+            wire.command(0x03, sql.as_bytes()).unwrap();
+            let answer = wire.packet().unwrap();
+            assert!(matches!(answer.error_code(), Some(1064 | 1065)), "{sql}: {answer:?}");
+        }
+    }
+}
+
+#[test]
+fn who_may_do_everything_has_its_own_bytes_forwarded() {
+    for flavour in [Flavour::MariaDb, Flavour::MySql] {
+        let policy = r#"@id("all") permit (principal, action, resource);"#;
+        let scene = Scene::with(shop(flavour).unwrap().into(), policy, |_| ()).unwrap();
+        scene.server.log_statements().unwrap();
+        let mut wire = login(&scene);
+        assert_eq!(ask(&mut wire, "SELECT 1 /*! + 1 */ /* a /* b */").unwrap(), "2");
+        assert!(scene.server.general_log().contains("SELECT 1 /*! + 1 */ /* a /* b */"));
+    }
+}
+
+#[test]
+fn a_server_that_says_it_is_another_version_has_no_executable_comment_read() {
+    let arguments = ["--version=10.11.99-MariaDB-of-ours".to_owned()];
+    let address = portreeve_tests::host::free_address().unwrap();
+    let server = portreeve_tests::scene::shop_with(Flavour::MariaDb, address, &arguments).unwrap();
+    let scene = Scene::with(server.into(), POLICY, |_| ()).unwrap();
+    let mut wire = login(&scene);
+    assert_eq!(ask(&mut wire, "SELECT 1 /* + 1 */").unwrap(), "1");
+    let denied = ask(&mut wire, "SELECT 1 /*!40101 + 1 */").unwrap_err();
+    assert!(denied.contains("unparsed"), "{denied}");
+}
