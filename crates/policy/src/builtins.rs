@@ -41,6 +41,72 @@ pub(crate) fn is_replication_variable(name: &str) -> bool {
     REPLICATION_VARIABLES.contains(&name)
 }
 
+/// Whether the name is of a part of the server whose variables say nothing of how text is read. One that the session has is
+/// listed; others are for all, and servers refuse them without `GLOBAL`.
+pub(crate) fn is_server_variable(name: &str) -> bool {
+    const PARTS: [&str; 29] = [
+        "aria_",
+        "audit_",
+        "caching_sha2_",
+        "feedback_",
+        "group_replication_",
+        "innodb_",
+        "key_",
+        "log_",
+        "max_binlog_",
+        "myisam_",
+        "mysqlx_",
+        "ndb_",
+        "performance_schema_",
+        "query_cache_",
+        "relay_",
+        "replica_",
+        "replicate_",
+        "rocksdb_",
+        "rpl_semi_sync_",
+        "server_audit_",
+        "skip_",
+        "slave_",
+        "source_",
+        "ssl_",
+        "sync_",
+        "table_",
+        "thread_",
+        "tls_",
+        "validate_password",
+    ];
+    const NAMES: [&str; 22] = [
+        "concurrent_insert",
+        "connect_timeout",
+        "extra_max_connections",
+        "flush",
+        "flush_time",
+        "ft_boolean_syntax",
+        "general_log",
+        "host_cache_size",
+        "init_connect",
+        "init_slave",
+        "local_infile",
+        "max_connect_errors",
+        "max_connections",
+        "max_password_errors",
+        "max_prepared_stmt_count",
+        "max_write_lock_count",
+        "mysql56_temporal_format",
+        "read_only",
+        "secure_auth",
+        "slow_launch_time",
+        "super_read_only",
+        "thread_cache_size",
+    ];
+    !SESSION_VARIABLES.contains(&name) && (NAMES.contains(&name) || PARTS.iter().any(|part| name.starts_with(part)))
+}
+
+/// Whether literals may be turned into the character set without a letter of ASCII becoming another.
+pub(crate) fn is_text_charset(name: &str) -> bool {
+    name != "swe7" && (is_known_charset(name) || CHARSETS.iter().any(|charset| *charset == name))
+}
+
 /// Whether setting the variable makes a debug build of the server write or wait.
 pub(crate) fn is_debug_variable(name: &str) -> bool {
     matches!(name, "debug" | "debug_dbug" | "debug_sync")

@@ -214,6 +214,7 @@ impl Reader<'_> {
                     || cursor.one_of(&more).is_some()
                     || cursor.symbol("=")
                     || cursor.symbol("-")
+                    || cursor.symbol("+")
                     || cursor.next_if(|token| token.kind == Kind::Number).is_some()
                     || cursor
                         .one_of(&["BIGINT", "INT", "INTEGER", "SMALLINT", "TINYINT", "MEDIUMINT", "UNSIGNED", "SIGNED"])

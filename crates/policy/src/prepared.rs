@@ -2,9 +2,11 @@
 
 use crate::action::Action;
 use crate::analysis::tokens_of;
+use crate::context::Context;
 use crate::cursor::Cursor;
 use crate::reader::Reader;
 use crate::token::{Kind, Token, Unread};
+use crate::walk::Walk;
 
 impl Reader<'_> {
     /// What follows `PREPARE`: `name FROM 'statement'`. A statement that is not spelt out is not read.
@@ -26,7 +28,7 @@ impl Reader<'_> {
             self.text(&mut cursor)?;
         }
         match cursor.word("USING") {
-            true => self.walked(cursor, |walk, cursor| walk.expressions(cursor)),
+            true => self.walked(cursor, |walk, cursor| walk.parameters(cursor)),
             false => cursor.end(),
         }
     }
@@ -44,12 +46,16 @@ impl Reader<'_> {
         let text = self.literal(cursor)?;
         let context = self.context;
         let names = self.names.default_schema.map(str::to_owned);
-        let context = crate::context::Context { default_schema: names.as_deref(), ..context };
+        let context = Context { default_schema: names.as_deref(), ..context };
         let tokens = tokens_of(&text, &context)?;
         let tokens = match tokens.split_last() {
             Some((last, before)) if last.kind == Kind::Semicolon => before,
             _ => &tokens,
         };
+        // A text may go through another character set on its way, which need not have all letters of a name.
+        if !tokens.iter().all(|token| token.text.is_ascii() || !matches!(token.kind, Kind::Word | Kind::Quoted)) {
+            return Err(Unread::new("a name with characters outside ASCII in a text to prepare"));
+        }
         if tokens.is_empty() {
             return Err(Unread::new("the text to prepare holds no statement"));
         }
@@ -61,12 +67,7 @@ impl Reader<'_> {
         }
     }
 
-    fn prepared(
-        &mut self,
-        context: crate::context::Context<'_>,
-        tokens: &[Token<'_>],
-        left: &mut usize,
-    ) -> Result<(), Unread> {
+    fn prepared(&mut self, context: Context<'_>, tokens: &[Token<'_>], left: &mut usize) -> Result<(), Unread> {
         if tokens.first().is_some_and(|first| ["PREPARE", "EXECUTE"].iter().any(|word| first.is_word(word))) {
             // The servers refuse these in a prepared statement.
             return Err(Unread::new("a prepared statement in a prepared statement"));
@@ -90,6 +91,20 @@ impl Reader<'_> {
             text.push_str(&spelt(token, !self.context.no_backslash_escapes)?);
         }
         Ok(text)
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Values for placeholders; MariaDB takes DEFAULT and IGNORE, too.
+    fn parameters(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        loop {
+            if !cursor.word("IGNORE") {
+                self.expression(cursor)?;
+            }
+            if !cursor.symbol(",") {
+                return Ok(());
+            }
+        }
     }
 }
 

@@ -342,6 +342,12 @@ impl Reader<'_> {
         cursor.word("REVERSE");
         if cursor.is_symbol_at(0, "(") {
             self.counted(cursor, |walk, cursor| walk.subquery(cursor))?;
+        } else if cursor.is_symbol_at(1, ".") && cursor.is_symbol_at(2, ".") {
+            // From one number to another.
+            cursor.next();
+            cursor.next();
+            cursor.next();
+            self.condition(cursor)?;
         } else {
             // A cursor with parameters reads like a call: its name is none of a function.
             let named = cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::Quoted));

@@ -5,7 +5,7 @@
 use crate::action::Action;
 use crate::builtins::{
     SCOPES_GLOBAL, SCOPES_SESSION, is_debug_variable, is_engine_variable, is_known_charset, is_replication_variable,
-    is_session_variable, is_text_variable,
+    is_server_variable, is_session_variable, is_text_charset, is_text_variable,
 };
 use crate::cursor::{Cursor, name_of, plain_string};
 use crate::facts::Resource;
@@ -29,8 +29,20 @@ impl Reader<'_> {
             return self.set_for_statement(cursor);
         }
         self.facts.class = Action::SetSession;
-        for part in split_top_level(cursor.rest()) {
-            self.set_part(Cursor::new(part))?;
+        self.set_parts(cursor.rest())
+    }
+
+    /// Assignments. The scope of one counts for those after it that have none (manual, "SET Syntax for Variable Assignment").
+    fn set_parts(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        let mut global = false;
+        for part in split_top_level(tokens) {
+            let cursor = Cursor::new(part);
+            if cursor.is_one_of_at(0, &["GLOBAL", "PERSIST", "PERSIST_ONLY"]) {
+                global = true;
+            } else if cursor.is_one_of_at(0, &["SESSION", "LOCAL"]) {
+                global = false;
+            }
+            self.set_part(cursor, global)?;
         }
         Ok(())
     }
@@ -41,9 +53,7 @@ impl Reader<'_> {
         let at = end_of_assignments(tokens).ok_or_else(|| Unread::new("`SET STATEMENT` without `FOR`"))?;
         let (assignments, statement) = tokens.split_at_checked(at).unwrap_or((tokens, &[]));
         let before = self.reading_set;
-        for part in split_top_level(assignments) {
-            self.set_part(Cursor::new(part))?;
-        }
+        self.set_parts(assignments)?;
         let statement = statement.get(1..).unwrap_or_default();
         // The text was read before its modes are set (seen on MariaDB 10.11); what is read later would be read in them.
         if self.reading_set.changes(&self.context) && !is_of_rows(statement) {
@@ -64,7 +74,7 @@ impl Reader<'_> {
     }
 
     /// One assignment of the list.
-    fn set_part(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+    fn set_part(&mut self, mut cursor: Cursor<'_, '_>, global_before: bool) -> Result<(), Unread> {
         if cursor.word("NAMES") {
             return self.set_names(cursor);
         }
@@ -88,9 +98,14 @@ impl Reader<'_> {
             assign(&mut cursor)?;
             return self.any_value(cursor);
         }
+        let bare = cursor.peek().is_some_and(|token| token.kind == Kind::Word);
         let (global, name) = variable(&mut cursor)?;
         assign(&mut cursor)?;
-        if global || is_replication_variable(&name) {
+        if !global && global_before && bare && matches!(name.as_str(), "sql_mode" | "character_set_client") {
+            // Whichever the server takes it for.
+            self.reading_set.unknown = true;
+        }
+        if global || global_before && bare || is_replication_variable(&name) || is_server_variable(&name) {
             self.facts.class = Action::SetGlobal;
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
@@ -151,6 +166,9 @@ impl Reader<'_> {
     fn set_names(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         if cursor.word("DEFAULT") {
             self.reading_set.unknown = true;
+            if cursor.word("COLLATE") {
+                word_or_string(&mut cursor)?;
+            }
             cursor.end()?;
             return self.session();
         }
@@ -158,7 +176,8 @@ impl Reader<'_> {
         self.reading_set.utf8 = Some(is_utf8_charset(&name));
         if cursor.word("COLLATE") {
             let collation = word_or_string(&mut cursor)?;
-            if collation != name && !collation.starts_with(&format!("{name}_")) {
+            let own = collation == name || collation.starts_with(&format!("{name}_"));
+            if !own && collation != "default" && collation != "binary" && !collation.starts_with("uca") {
                 return Err(Unread::new(format!("a collation of another character set than `{name}`")));
             }
         }
@@ -285,7 +304,7 @@ fn simple_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
 fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     let value = word_or_string(cursor)?;
     let charset = value.split('_').next().unwrap_or_default();
-    match is_known_charset(charset) {
+    match is_text_charset(charset) {
         true => Ok(()),
         false => Err(Unread::new(format!("the character set `{charset}` changes how text is read"))),
     }
@@ -324,10 +343,11 @@ fn charset(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {
 
 /// In lower case.
 fn word_or_string(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {
-    let wanted = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::String | Kind::DoubleString);
-    let token = cursor.next_if(wanted).ok_or_else(|| cursor.unexpected("a word or a string"))?;
+    let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
+    let token = cursor.need_kind(&kinds, "a word or a string")?;
     let text = match token.kind {
         Kind::Word => Some(token.text),
+        Kind::Quoted => Some(token.text.trim_matches('`')),
         _ => plain_string(token),
     };
     Ok(text.ok_or_else(|| Unread::new("a string with escapes where a word is read"))?.to_ascii_lowercase())
