@@ -48,6 +48,7 @@ mod show;
 mod through;
 mod token;
 mod unconditional;
+mod variables;
 mod verdict;
 mod walk;
 mod words;

@@ -342,9 +342,8 @@ impl Reader<'_> {
         cursor.word("REVERSE");
         if cursor.is_symbol_at(0, "(") {
             self.counted(cursor, |walk, cursor| walk.subquery(cursor))?;
-        } else if cursor.is_symbol_at(1, ".") && cursor.is_symbol_at(2, ".") {
+        } else if cursor.is_symbol_at(1, "..") {
             // From one number to another.
-            cursor.next();
             cursor.next();
             cursor.next();
             self.condition(cursor)?;

@@ -3,15 +3,16 @@
 //! A session variable that is not listed is not read, even with a literal: new versions add ones that change parsing.
 
 use crate::action::Action;
-use crate::builtins::{
-    SCOPES_GLOBAL, SCOPES_SESSION, is_debug_variable, is_engine_variable, is_known_charset, is_replication_variable,
-    is_server_variable, is_session_variable, is_text_charset, is_text_variable,
-};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_text_charset};
 use crate::cursor::{Cursor, name_of, plain_string};
 use crate::facts::Resource;
 use crate::reader::Reader;
 use crate::reading::{Modes, is_utf8_charset};
 use crate::token::{Kind, Token, Unread};
+use crate::variables::{
+    is_debug_variable, is_engine_variable, is_replication_variable, is_server_variable, is_session_variable,
+    is_text_variable,
+};
 use crate::walk::is_engine;
 
 impl Reader<'_> {
@@ -124,6 +125,12 @@ impl Reader<'_> {
     fn session_variable(&mut self, name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         match name {
             "sql_mode" => self.sql_mode(cursor),
+            // A number, or what only the server knows.
+            "character_set_client" if !is_spelt(&cursor) => {
+                self.reading_set.unknown = true;
+                self.any_value(cursor)
+            }
+            "character_set_results" if !is_spelt(&cursor) => self.any_value(cursor),
             "character_set_client" => {
                 match character_set(cursor)? {
                     Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
@@ -133,6 +140,13 @@ impl Reader<'_> {
             }
             _ if is_text_variable(name) => check_text(name, cursor),
             _ if is_engine_variable(name) => {
+                // What the server was configured with.
+                if cursor.peek().is_some_and(|token| token.kind == Kind::SystemVariable) {
+                    let (global, name) = variable(&mut cursor)?;
+                    if global && is_engine_variable(&name) {
+                        return cursor.end();
+                    }
+                }
                 let engine = word_or_string(&mut cursor)?;
                 if !is_engine(&engine) && !matches!(engine.as_str(), "default" | "null") {
                     return Err(Unread::new("an engine that may reach beyond the server"));
@@ -150,11 +164,7 @@ impl Reader<'_> {
 
     /// Modes that are spelt out, or a value that only the server knows: it is asked afterwards.
     fn sql_mode(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-        let spelt = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::String | Kind::DoubleString);
-        if let [only] = cursor.rest()
-            && spelt(only)
-            && !only.is_word("DEFAULT")
-        {
+        if is_spelt(&cursor) && !cursor.is_word("DEFAULT") {
             self.reading_set.modes = Some(known_modes(&word_or_string(&mut cursor.clone())?)?);
             return Ok(());
         }
@@ -259,6 +269,12 @@ fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         true => Ok(()),
         false => Err(cursor.unexpected("`=`")),
     }
+}
+
+/// Whether the value is one word or string.
+fn is_spelt(cursor: &Cursor<'_, '_>) -> bool {
+    let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
+    matches!(cursor.rest(), [only] if kinds.contains(&only.kind))
 }
 
 fn check_text(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {

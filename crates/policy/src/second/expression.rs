@@ -8,12 +8,13 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_harmless_variable, needs_parenthesis};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, needs_parenthesis};
 use crate::catalogue::RoutineKind;
 use crate::facts::Resource;
 use crate::reader::Reader;
 use crate::second::query::{absent, foreign};
 use crate::token::Unread;
+use crate::variables::is_harmless_variable;
 
 impl Reader<'_> {
     pub(crate) fn expression(&mut self, root: &Expr) -> Result<(), Unread> {

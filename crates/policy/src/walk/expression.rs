@@ -2,10 +2,11 @@
 
 use super::Walk;
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_harmless_variable, is_introducer};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_introducer};
 use crate::cursor::Cursor;
 use crate::facts::Resource;
 use crate::token::{Kind, Unread};
+use crate::variables::is_harmless_variable;
 
 /// What comes after an operator.
 enum Follows {

@@ -87,7 +87,7 @@ impl Walk<'_, '_> {
             if query && cursor.symbol(")") {
                 return Ok(true);
             }
-            if query && self.continues_query(cursor) {
+            if query && self.continues_query(cursor) && !cursor.are_words(&["FOR", "SYSTEM_TIME"]) {
                 self.query_rest(cursor, false)?;
                 cursor.need(")")?;
                 return Ok(true);
@@ -106,6 +106,7 @@ impl Walk<'_, '_> {
 
     /// `[AS] name [(column, …)]`
     fn derived_alias(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        self.system_time(cursor)?;
         if self.table_alias(cursor)?.is_some() && cursor.is_symbol_at(0, "(") {
             self.labels(cursor)?;
         }
