@@ -135,7 +135,8 @@ impl Catalogue {
     fn folded(&self, name: &str) -> String {
         match self.lower_case_table_names {
             0 => name.to_owned(),
-            _ => name.to_ascii_lowercase(),
+            // Letter by letter, as servers do.
+            _ => name.chars().flat_map(char::to_lowercase).collect(),
         }
     }
 

@@ -150,7 +150,7 @@ impl<'a> Lexer<'a> {
         match first {
             b'(' => self.open(false),
             b')' => self.close(false),
-            b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' => {
+            b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' | b':' => {
                 self.take(1, Kind::Symbol)
             }
             other => Err(Unread::new(format!("`{}` is not read outside quotes", char::from(other)))),

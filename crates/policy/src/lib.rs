@@ -20,38 +20,40 @@
 
 mod action;
 mod analysis;
-mod body;
 mod builtins;
 mod bulk;
 mod catalogue;
 mod command;
 mod context;
 mod cursor;
-mod data;
 mod definition;
 mod entities;
-mod expression;
 mod facts;
 mod judge;
 mod lexer;
 pub mod limits;
+mod maintenance;
 mod names;
 mod normal;
-mod parse;
 mod policies;
+mod prepared;
 mod problem;
-mod query;
 mod reader;
 mod reading;
 mod remembered;
+mod routine;
+#[cfg(any(test, feature = "second-reader"))]
+mod second;
 mod session;
 mod set;
 mod show;
-mod source;
 mod through;
 mod token;
 mod unconditional;
+mod variables;
 mod verdict;
+mod walk;
+mod words;
 
 pub use action::{Action, StatementClass};
 pub use analysis::analyse;
@@ -64,4 +66,6 @@ pub use policies::{Policies, SCHEMA, Source};
 pub use problem::PolicyProblem;
 pub use reading::{Modes, is_utf8_charset, version_number};
 pub use remembered::{Judgement, Question, Remembered};
+#[cfg(feature = "second-reader")]
+pub use second::second_reading;
 pub use verdict::{Answer, Decision, Verdict};
