@@ -13,10 +13,8 @@ use crate::limits::{
     DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX, STACK_BYTES,
 };
 use crate::reader::Reader;
+use crate::reading::Modes;
 use crate::token::{Token, Unread};
-
-/// Modes whose grammar is not the one that is read here.
-const FOREIGN_MODES: [&str; 6] = ["ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "ANSI"];
 
 /// What was looked through so far, for one statement.
 #[derive(Debug, Default)]
@@ -295,18 +293,16 @@ fn definition_context<'s>(
     default_schema: Option<&'s str>,
     sql_mode: &str,
 ) -> Result<Context<'s>, Unread> {
-    let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
-    if let Some(mode) = FOREIGN_MODES.into_iter().find(|mode| has(mode)) {
-        return Err(Unread::new(format!("it was made with the sql_mode `{mode}`")));
-    }
+    let modes =
+        Modes::parse(sql_mode).map_err(|mode| Unread::new(format!("it was made with the sql_mode `{mode}`")))?;
     Ok(Context {
         default_schema,
         prepared: false,
-        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
-        ansi_quotes: has("ANSI_QUOTES"),
-        pipes_as_concat: has("PIPES_AS_CONCAT"),
-        ignore_space: has("IGNORE_SPACE"),
-        high_not_precedence: has("HIGH_NOT_PRECEDENCE"),
+        no_backslash_escapes: modes.no_backslash_escapes,
+        ansi_quotes: modes.ansi_quotes,
+        pipes_as_concat: modes.pipes_as_concat,
+        ignore_space: modes.ignore_space,
+        high_not_precedence: modes.high_not_precedence,
         utf8: true,
         unreadable: None,
         ..*outer

@@ -96,6 +96,8 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        /// Whether the text could read otherwise in another mode or character set.
+        depends: bool,
         text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
@@ -238,7 +240,7 @@ impl Commands {
         let name: String = name.chars().take(64).collect();
         let why = format!("`{name}` was not prepared under the policies and definitions of now: prepare it again");
         journal.refused(self.arrived(command, text), &why)?;
-        Ok(Some(Action::Answer(Refusal::to_be_prepared_again(&self.session))))
+        Ok(Some(Action::Answer(Refusal::prepare_again(&why, &self.session))))
     }
 
     /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
@@ -532,8 +534,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement, text } => {
-                self.settle_prepared(number, judgement, text, summary, plan);
+            Effect::Prepared { number, judgement, depends, text } => {
+                self.settle_prepared((number, judgement), depends, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {

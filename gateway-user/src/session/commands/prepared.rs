@@ -39,6 +39,8 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
+    /// Whether the text could read otherwise in another mode or character set.
+    depends: bool,
     /// That it was prepared in: what its names mean, and how it was read.
     scope: Rc<Scope>,
     /// To judge it anew when definitions change; none when it is too long to keep.
@@ -79,6 +81,13 @@ struct Run<'r> {
     expect: Expect,
 }
 
+/// Whether a text holds what modes and character sets read otherwise: quotes, backslashes, characters outside ASCII, and
+/// white space before a parenthesis.
+fn depends_on_reading(sql: &[u8]) -> bool {
+    sql.iter().any(|byte| matches!(byte, b'"' | b'\\') || !byte.is_ascii())
+        || sql.windows(2).any(|two| matches!(two, [blank, b'('] if blank.is_ascii_whitespace()))
+}
+
 impl Commands {
     pub(super) fn prepare(
         &mut self,
@@ -102,7 +111,12 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement), text: self.text_to_keep(sql) },
+            effect: Effect::Prepared {
+                number,
+                judgement: Rc::clone(&judgement),
+                depends: depends_on_reading(sql),
+                text: self.text_to_keep(sql),
+            },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
     }
@@ -134,8 +148,8 @@ impl Commands {
     /// Remembers what the server prepared.
     pub(super) fn settle_prepared(
         &mut self,
-        number: u64,
-        judgement: Rc<Judgement>,
+        (number, judgement): (u64, Rc<Judgement>),
+        depends: bool,
         text: Option<Box<[u8]>>,
         summary: &Summary,
         plan: Option<&Plan>,
@@ -144,7 +158,7 @@ impl Commands {
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
         let scope = Rc::clone(&self.scope);
-        let statement = Prepared { number, judgement, scope, text, parameters, types, long_data, plan };
+        let statement = Prepared { number, judgement, depends, scope, text, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -217,6 +231,19 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
+    /// Whether MySQL could make another statement of what was prepared: after a change of a table it prepares the text anew,
+    /// and reads it by the modes of now (seen on 9.7; MariaDB remembers those of the prepare).
+    fn reads_otherwise(&self, id: Option<u32>) -> bool {
+        let key = &self.scope.key;
+        let depends = |prepared: &&Prepared| prepared.depends && key.flavour == Flavour::MySql;
+        let prepared = id.and_then(|id| self.prepared.get(&id)).filter(depends);
+        prepared.is_some_and(|prepared| {
+            let then = &prepared.scope.key;
+            (then.modes, then.utf8) != (key.modes, key.utf8)
+                && !self.policies().permits_everything(self.scope.subject(), &key.server)
+        })
+    }
+
     /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew; under other
     /// policies it is found anew from the same facts.
     fn run(
@@ -237,11 +264,17 @@ impl Commands {
                 return Ok(refused);
             }
         }
+        if self.reads_otherwise(id) {
+            gateway.counters.statement(true);
+            let why = "sql_mode or the character set has changed since it was prepared";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::prepare_again(why, &self.session)));
+        }
         if id.is_some_and(|id| !self.redefine(id)) {
             gateway.counters.statement(true);
             let why = "views or routines changed since it was prepared, and its text is too long to be kept";
             journal.refused(self.arrived(run.command, Text::empty()), why)?;
-            return Ok(Action::Answer(Refusal::to_be_prepared_again(&self.session)));
+            return Ok(Action::Answer(Refusal::prepare_again("views or routines changed", &self.session)));
         }
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
