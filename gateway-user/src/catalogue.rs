@@ -123,6 +123,11 @@ impl Snapshot {
         Arc::new(Self { catalogue, generation, superseded: AtomicBool::new(false) })
     }
 
+    /// Whether nothing was ever read.
+    pub(crate) fn is_none(&self) -> bool {
+        self.generation == 0
+    }
+
     /// Whether there is a newer one: verdicts by this one are of no use to sessions to come.
     pub(crate) fn is_superseded(&self) -> bool {
         self.superseded.load(Ordering::Relaxed)

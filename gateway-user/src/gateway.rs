@@ -6,7 +6,6 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use portreeve_policy::Policies;
 use zeroize::Zeroizing;
 
 use crate::{
@@ -14,6 +13,7 @@ use crate::{
     config::{Config, Credential, secret},
     connections::Connections,
     counters::Counters,
+    policies::Live,
     recorder::Recorder,
     tls::{Certificates, ServersTls},
     workloads::Workloads,
@@ -54,7 +54,8 @@ impl Secrets {
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) config: Config,
-    pub(crate) policies: Policies,
+    /// Exchanged while sessions run; all else here is not.
+    pub(crate) policies: Live,
     pub(crate) secrets: Secrets,
     /// What clients are shown.
     pub(crate) certificates: Certificates,

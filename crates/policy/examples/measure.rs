@@ -4,28 +4,13 @@
 
 use std::time::Instant;
 
-use portreeve_policy::{Catalogue, Context, Flavour, Policies, Source, Subject, analyse};
+use portreeve_policy::{Context, Flavour, Policies, Source, Subject, analyse};
 
 fn main() {
     let text = include_str!("../../../policies/examples/reporting.cedar");
     let policies = Policies::load(&[Source { name: "reporting.cedar", text }]).unwrap();
     let subject = Subject { spiffe_id: "spiffe://example.org/r".to_owned(), groups: vec!["reporting".to_owned()] };
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    };
+    let context = Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",
         "SET NAMES utf8mb4",

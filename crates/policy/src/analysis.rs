@@ -94,8 +94,11 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     let mut facts = bulk::read(text, Reading::of(context), Names::of(context))?;
     for request in &facts.requests {
         let Resource::Table { schema, table } = &request.resource else { continue };
+        if is_system_schema(schema) {
+            continue;
+        }
+        facts.asks_catalogue = true;
         match context.catalogue.relation(schema, table) {
-            _ if is_system_schema(schema) => {}
             Known::As(Relation::Table) => {}
             Known::Nothing => facts.has_unknown_names = true,
             // There is more to ask for, which the parser's way does.

@@ -47,6 +47,28 @@ pub struct Context<'a> {
     pub catalogue: &'a Catalogue,
 }
 
+impl<'a> Context<'a> {
+    /// A session of which no more is known: no default schema, no mode, UTF-8, an unknown version, an empty catalogue.
+    pub const fn new(server: &'a str, flavour: Flavour) -> Self {
+        Self {
+            server,
+            default_schema: None,
+            flavour,
+            prepared: false,
+            version: 0,
+            no_backslash_escapes: false,
+            ansi_quotes: false,
+            pipes_as_concat: false,
+            ignore_space: false,
+            high_not_precedence: false,
+            utf8: true,
+            unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
+        }
+    }
+}
+
 /// Completes and normalises names.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {

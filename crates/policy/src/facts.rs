@@ -40,6 +40,11 @@ impl Facts {
         self.statements.iter().any(|statement| statement.changes_definitions)
     }
 
+    /// Whether what was found depends on the catalogue.
+    pub fn asks_catalogue(&self) -> bool {
+        self.statements.iter().any(|statement| statement.asks_catalogue)
+    }
+
     /// Whether it names a table or routine that the catalogue does not have.
     pub fn has_unknown_names(&self) -> bool {
         self.statements.iter().any(|statement| statement.has_unknown_names)
@@ -72,6 +77,9 @@ pub struct StatementFacts {
     /// Whether it may change what views and routines are made of, or what names mean.
     #[serde(skip)]
     pub changes_definitions: bool,
+    /// Whether anything in it was looked up in the catalogue: by another one, the facts may be others.
+    #[serde(skip)]
+    pub asks_catalogue: bool,
     /// Whether it names a table or routine that the catalogue does not have: it may have been made since.
     #[serde(skip)]
     pub has_unknown_names: bool,
@@ -92,6 +100,7 @@ impl StatementFacts {
             functions: BTreeSet::new(),
             tables: 0,
             changes_definitions: false,
+            asks_catalogue: false,
             has_unknown_names: false,
             unparsed: None,
         }

@@ -101,6 +101,11 @@ impl<'a> Lexer<'a> {
         Ok(Some(Token { kind, text }))
     }
 
+    /// Where in the text the last token ended, in bytes.
+    pub(crate) fn position(&self) -> usize {
+        self.at
+    }
+
     fn byte(&self, ahead: usize) -> Option<u8> {
         self.text.as_bytes().get(self.at + ahead).copied()
     }

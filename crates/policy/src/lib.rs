@@ -34,11 +34,13 @@ mod lexer;
 pub mod limits;
 mod maintenance;
 mod names;
+mod normal;
 mod policies;
 mod prepared;
 mod problem;
 mod reader;
 mod reading;
+mod remembered;
 mod routine;
 #[cfg(any(test, feature = "second-reader"))]
 mod second;
@@ -63,6 +65,7 @@ pub use judge::Subject;
 pub use policies::{Policies, SCHEMA, Source};
 pub use problem::PolicyProblem;
 pub use reading::{Modes, is_utf8_charset, version_number};
+pub use remembered::{Judgement, Question, Remembered};
 #[cfg(feature = "second-reader")]
 pub use second::second_reading;
 pub use verdict::{Answer, Decision, Verdict};

@@ -339,10 +339,15 @@ fn character_set(mut cursor: Cursor<'_, '_>) -> Result<Option<String>, Unread> {
 /// Whether the value is all that is left, and none that the text spells: what it is, the server is asked afterwards.
 fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
     let mut rest = *cursor;
+    let is_of_text = |name: &str| matches!(name, "sql_mode" | "character_set_client") || is_text_variable(name);
     let taken = rest.word("DEFAULT")
         || rest.next_if(|token| token.kind == Kind::UserVariable).is_some()
-        || variable(&mut rest).is_ok_and(|(_, name)| matches!(name.as_str(), "sql_mode" | "character_set_client"));
-    taken && rest.is_at_end()
+        || variable(&mut rest).is_ok_and(|(_, name)| is_of_text(&name));
+    if taken && rest.is_at_end() {
+        *cursor = rest;
+        return true;
+    }
+    false
 }
 
 fn known_modes(list: &str) -> Result<Modes, Unread> {

@@ -13,10 +13,8 @@ use crate::limits::{
     DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX, STACK_BYTES,
 };
 use crate::reader::Reader;
+use crate::reading::Modes;
 use crate::token::{Token, Unread};
-
-/// Modes whose grammar is not the one that is read here.
-const FOREIGN_MODES: [&str; 6] = ["ORACLE", "MSSQL", "DB2", "MAXDB", "POSTGRESQL", "ANSI"];
 
 /// What was looked through so far, for one statement.
 #[derive(Debug, Default)]
@@ -82,6 +80,7 @@ impl Reader<'_> {
         if is_system_schema(schema) {
             return Ok(vec![resource.clone()]);
         }
+        self.facts.asks_catalogue = true;
         self.check_settled(action)?;
         let catalogue = self.context.catalogue;
         match catalogue.relation(schema, table) {
@@ -143,7 +142,7 @@ impl Reader<'_> {
         }
         let what = format!("the view {}", named(&key.0, &key.1));
         let Some(text) = &view.definition else {
-            let why = "is hidden from the account at the server (grant it SHOW VIEW)";
+            let why = "is hidden from the account at the server (it needs SELECT and SHOW VIEW)";
             return Err(Unread::new(format!("the definition of {what} {why}")));
         };
         // The servers read a view's text without the modes that change how text is read.
@@ -172,6 +171,7 @@ impl Reader<'_> {
         if let (Some(package), Some(default)) = (&schema, self.names.default_schema)
             && catalogue.has_package(default, package)
         {
+            self.facts.asks_catalogue = true;
             return Err(Unread::new("a routine of a package"));
         }
         let resource = self.names.routine(schema, name)?;
@@ -183,6 +183,7 @@ impl Reader<'_> {
             self.facts.changes_definitions |= may_define;
             return Ok(());
         }
+        self.facts.asks_catalogue = true;
         if self.through.settled == Settled::NamesChanged {
             self.check_settled(action)?;
         }
@@ -197,7 +198,8 @@ impl Reader<'_> {
     }
 
     /// Whether the default schema has a stored function of that name.
-    pub(crate) fn has_function(&self, name: &str) -> bool {
+    pub(crate) fn has_function(&mut self, name: &str) -> bool {
+        self.facts.asks_catalogue |= self.names.default_schema.is_some();
         self.names.default_schema.is_some_and(|schema| {
             matches!(self.context.catalogue.routine(RoutineKind::Function, schema, name), Known::As(_))
         })
@@ -273,6 +275,7 @@ impl Reader<'_> {
         self.facts.functions.extend(facts.functions);
         self.facts.locks_rows |= facts.locks_rows;
         self.facts.changes_definitions |= facts.changes_definitions;
+        self.facts.asks_catalogue |= facts.asks_catalogue;
         self.facts.has_unknown_names |= facts.has_unknown_names;
         match (facts.unparsed, schema_used) {
             (Some(why), _) => Err(Unread(why)),
@@ -288,18 +291,16 @@ fn definition_context<'s>(
     default_schema: Option<&'s str>,
     sql_mode: &str,
 ) -> Result<Context<'s>, Unread> {
-    let has = |mode: &str| sql_mode.split(',').any(|set| set.eq_ignore_ascii_case(mode));
-    if let Some(mode) = FOREIGN_MODES.into_iter().find(|mode| has(mode)) {
-        return Err(Unread::new(format!("it was made with the sql_mode `{mode}`")));
-    }
+    let modes =
+        Modes::parse(sql_mode).map_err(|mode| Unread::new(format!("it was made with the sql_mode `{mode}`")))?;
     Ok(Context {
         default_schema,
         prepared: false,
-        no_backslash_escapes: has("NO_BACKSLASH_ESCAPES"),
-        ansi_quotes: has("ANSI_QUOTES"),
-        pipes_as_concat: has("PIPES_AS_CONCAT"),
-        ignore_space: has("IGNORE_SPACE"),
-        high_not_precedence: has("HIGH_NOT_PRECEDENCE"),
+        no_backslash_escapes: modes.no_backslash_escapes,
+        ansi_quotes: modes.ansi_quotes,
+        pipes_as_concat: modes.pipes_as_concat,
+        ignore_space: modes.ignore_space,
+        high_not_precedence: modes.high_not_precedence,
         utf8: true,
         unreadable: None,
         ..*outer

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use portreeve_policy::{Catalogue, Context, Decision, Flavour, Policies, Source, Subject, analyse};
+use portreeve_policy::{Context, Decision, Flavour, Policies, Source, Subject, analyse};
 use toml::{Table, Value};
 
 /// A setting of the case, else of the file.
@@ -30,20 +30,9 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
     let subject =
         Subject { spiffe_id: text("workload").unwrap().to_owned(), groups: strings(setting(case, file, "groups")) };
     let context = Context {
-        server: text("server").unwrap(),
         default_schema: text("schema"),
-        flavour: Flavour::MySql,
-        prepared: false,
         version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
+        ..Context::new(text("server").unwrap(), Flavour::MySql)
     };
     let policies = load(root, &strings(setting(case, file, "policies")));
     let verdict = policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context);

@@ -8,20 +8,11 @@ use portreeve_policy::{
 
 fn context(catalogue: &Catalogue) -> Context<'_> {
     Context {
-        server: "orders",
         default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
         version: 90704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
         lower_case_table_names: catalogue.lower_case_table_names(),
         catalogue,
+        ..Context::new("orders", Flavour::MySql)
     }
 }
 
@@ -214,7 +205,7 @@ fn what_cannot_be_known_is_unparsed() {
     check(&[
         (
             "SELECT * FROM hidden",
-            "select shop.hidden, unparsed: the definition of the view `shop.hidden` is hidden from the account at the server (grant it SHOW VIEW)",
+            "select shop.hidden, unparsed: the definition of the view `shop.hidden` is hidden from the account at the server (it needs SELECT and SHOW VIEW)",
         ),
         (
             "SELECT * FROM a",
@@ -323,6 +314,12 @@ fn statements_that_change_definitions_are_known_and_so_are_names_that_nobody_kno
         "SELECT gone()",
     ] {
         assert!(!facts(sql).changes_definitions(), "{sql}");
+    }
+    for sql in ["SELECT * FROM orders", "SELECT CONCAT(1)", "CALL gone()", "DELETE FROM gone"] {
+        assert!(facts(sql).asks_catalogue(), "{sql}");
+    }
+    for sql in ["SELECT 1", "COMMIT", "CREATE TABLE w (a INT)", "DROP VIEW cards", "SELECT * FROM sys.version"] {
+        assert!(!facts(sql).asks_catalogue(), "{sql}");
     }
     for sql in ["SELECT * FROM gone", "SELECT gone()", "CALL gone()", "INSERT INTO gone VALUES (1)"] {
         assert!(facts(sql).has_unknown_names(), "{sql}");

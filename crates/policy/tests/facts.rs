@@ -2,25 +2,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Catalogue, Context, Facts, Flavour, Resource, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
 fn context() -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    }
+    Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) }
 }
 
 fn facts(sql: &str) -> Facts {

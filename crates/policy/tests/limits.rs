@@ -8,25 +8,10 @@ use portreeve_policy::limits::{
     JOINS_MAX, OPERATORS_MAX, PARENTHESES_DEPTH_MAX, PARSED_BYTES_MAX, REQUESTS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
     TOKENS_MAX,
 };
-use portreeve_policy::{Catalogue, Context, Facts, Flavour, analyse};
+use portreeve_policy::{Context, Facts, Flavour, analyse};
 
 fn facts(sql: &str) -> Facts {
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    };
+    let context = Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) };
     analyse(sql.as_bytes(), &context)
 }
 

@@ -2,7 +2,7 @@
 
 #![allow(clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Action, Catalogue, Context, Flavour, analyse};
+use portreeve_policy::{Action, Context, Flavour, analyse};
 
 const PARTS: &str = "SELECT INSERT UPDATE DELETE FROM WHERE JOIN ON USING SET VALUES WITH RECURSIVE AS TABLE UNION ALL ( ) , . ; \
     * a b x.a `q` 'text' \"t\" 1 2.5 ? @v @@version NULL AND OR NOT IN BETWEEN LIKE IS CASE WHEN THEN ELSE END EXISTS \
@@ -22,22 +22,8 @@ fn next(state: &mut u64) -> usize {
 #[test]
 fn no_arrangement_of_words_panics_or_asks_for_nothing() {
     let parts: Vec<&str> = PARTS.split_whitespace().collect();
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        version: 101_114,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    };
+    let context =
+        Context { default_schema: Some("shop"), version: 101_114, ..Context::new("orders", Flavour::MariaDb) };
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..rounds() {
         let length = 1 + next(&mut state) % 14;

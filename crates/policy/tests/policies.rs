@@ -6,27 +6,11 @@ use std::collections::BTreeSet;
 
 use cedar_policy::{Context as CedarContext, EntityUid, Request as CedarRequest, RestrictedExpression, Schema};
 use portreeve_policy::{
-    Action, Catalogue, Context, Decision, Flavour, Policies, PolicyProblem, Resource, SCHEMA, Source, Subject, Verdict,
-    analyse,
+    Action, Context, Decision, Flavour, Policies, PolicyProblem, Resource, SCHEMA, Source, Subject, Verdict, analyse,
 };
 
 fn context() -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        version: 101_114,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    }
+    Context { default_schema: Some("shop"), version: 101_114, ..Context::new("orders", Flavour::MariaDb) }
 }
 
 fn subject() -> Subject {

@@ -3,25 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Catalogue, Context, Facts, Flavour, Resource, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
 fn mysql() -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        version: 90_704,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        lower_case_table_names: 0,
-        catalogue: Catalogue::EMPTY,
-    }
+    Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) }
 }
 
 fn mariadb() -> Context<'static> {
@@ -244,6 +229,9 @@ fn dumps_are_read() {
     dump("/*!40101 SET @OLD_SQL_MODE=@@SQL_MODE, SQL_MODE='NO_AUTO_VALUE_ON_ZERO' */", "set_session");
     dump("/*!40101 SET SQL_MODE=@OLD_SQL_MODE */", "set_session");
     dump("/*!40101 SET character_set_client = @saved_cs_client */", "set_session");
+    dump("/*!50003 SET character_set_results = @saved_cs_results */", "set_session");
+    dump("/*!50003 SET collation_connection  = @saved_col_connection */", "set_session");
+    dump("/*!40101 SET CHARACTER_SET_CLIENT=@OLD_CHARACTER_SET_CLIENT */", "set_session");
     dump("/*!50003 SET sql_mode              = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION' */", "set_session");
     dump(
         "CREATE TABLE `t` (`id` int NOT NULL /*!99999 INVISIBLE */) /*!40101 ENGINE=InnoDB */ /*!99999 x */",

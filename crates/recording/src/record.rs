@@ -198,6 +198,8 @@ pub enum Decision {
     Allow,
     /// It was not, and the client was told.
     Deny,
+    /// It was forwarded although policy denies it: the daemon only observed.
+    WouldDeny,
 }
 
 /// The verdict about one statement.

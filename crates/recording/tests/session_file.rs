@@ -116,6 +116,13 @@ fn later_records() -> Vec<Record<'static>> {
         }),
         Record::Abandoned(Abandoned { number: 3, killed: true, detail: "the client left".into() }),
         Record::Forwarded(Forwarded { number: 1, sql: Text::of_bytes(b"SELECT id FROM orders") }),
+        Record::Verdict(Verdict {
+            number: 3,
+            decision: Decision::WouldDeny,
+            class: "shutdown".into(),
+            policies: Cow::Borrowed(&[]),
+            reason: "no policy permits `shutdown` on `orders`".into(),
+        }),
     ]
 }
 

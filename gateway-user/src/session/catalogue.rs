@@ -5,7 +5,7 @@ mod routine;
 
 use std::{sync::Arc, time::Instant};
 
-use portreeve_policy::{Catalogue, Relation, RoutineKind, Security, View};
+use portreeve_policy::{Catalogue, Facts, Relation, RoutineKind, Security, View};
 
 use super::{arrival::Route, aside::Aside, relay::Session, verdicts::ScopeKey};
 use crate::{
@@ -46,7 +46,7 @@ pub(super) struct Definitions {
     changes: Arc<Changes>,
     shelf: Arc<Shelf>,
     /// False where policy permits everything: nothing is read then.
-    matter: bool,
+    pub(super) matter: bool,
 }
 
 impl Definitions {
@@ -55,7 +55,7 @@ impl Definitions {
         Self {
             changes: gateway.catalogues.changes(name),
             shelf: gateway.catalogues.shelf(name, route.destination, &route.credential.user),
-            matter: !gateway.policies.permits_everything(&key.subject(), &key.server),
+            matter: !gateway.policies.current().policies.permits_everything(&key.subject(), &key.server),
         }
     }
 
@@ -70,32 +70,26 @@ impl Definitions {
         self.changes.begin()
     }
 
-    /// Whether to look again, now, for a name that the catalogue does not have.
-    pub(super) fn may_look_again(&self) -> bool {
-        self.matter && self.shelf.may_look_again()
+    /// Whether to look at the server before a text with these facts, found by `known`, is judged.
+    pub(super) fn must_look(&self, known: &Snapshot, facts: &Facts) -> bool {
+        if !self.matter {
+            return false;
+        }
+        // Where nothing was ever read, the case of names is not known either.
+        let asks = facts.asks_catalogue() || known.is_none();
+        (asks && !self.shelf.is_fresh(known)) || (facts.has_unknown_names() && self.shelf.may_look_again())
     }
 }
 
 impl Session<'_> {
-    /// Takes the newest snapshot over, before a command is judged by it.
-    pub(super) async fn catch_up(&mut self, gateway: &Gateway) {
-        let definitions = &self.commands.definitions;
-        if !definitions.matter || definitions.shelf.is_fresh(&self.commands.key().catalogue) {
-            return;
-        }
-        let snapshot = Box::pin(self.look(gateway, None)).await;
-        self.commands.see(snapshot);
-    }
-
-    /// Looks for what has been made since the last look.
-    pub(super) async fn look_again(&mut self, gateway: &Gateway) {
-        let snapshot = self.look(gateway, Some(Instant::now())).await;
-        self.commands.see(snapshot);
-    }
-
-    async fn look(&self, gateway: &Gateway, since: Option<Instant>) -> Arc<Snapshot> {
+    /// Takes over what the server says now, or said a moment ago.
+    pub(super) async fn look(&mut self, gateway: &Gateway) {
         let Self { route, arrival, commands, .. } = self;
-        commands.definitions.shelf.look(since, read(gateway, route, &arrival.id)).await
+        let shelf = &commands.definitions.shelf;
+        // What is fresh was not enough: names in the command may be newer.
+        let since = shelf.is_fresh(&commands.key().catalogue).then(Instant::now);
+        let snapshot = shelf.look(since, read(gateway, route, &arrival.id)).await;
+        commands.see_for_command(snapshot);
     }
 }
 

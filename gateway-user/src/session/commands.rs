@@ -16,7 +16,7 @@ use portreeve_mysql::{
     outcome::Tracked,
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, Flavour, Modes, StatementClass, Verdict, analyse};
+use portreeve_policy::{Decision, Facts, Flavour, Judgement, Modes, Policies, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
@@ -25,9 +25,9 @@ use super::{
     journal::{Arrived, Journal},
     parameters, reading,
     refusal::Refusal,
-    verdicts::{Judgement, Scope, ScopeKey, Verdicts},
+    verdicts::{Scope, ScopeKey, Verdicts},
 };
-use crate::{catalogue::Snapshot, gateway::Gateway};
+use crate::{catalogue::Snapshot, gateway::Gateway, policies::Loaded};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
 
@@ -50,8 +50,8 @@ pub(super) enum Action {
         /// As [`Forwarded::statement_id`].
         statement_id: Option<u32>,
     },
-    /// It names what the catalogue does not have: look once more, and decide then. Nothing is recorded yet.
-    LookAgain,
+    /// What is known of views and routines will not do: look at the server, and decide then. Nothing is recorded yet.
+    Look,
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
@@ -94,6 +94,8 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        /// Whether the text could read otherwise in another mode or character set.
+        depends: bool,
         text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
@@ -128,7 +130,7 @@ impl Forwarded {
     }
 
     fn facts(&self) -> Option<&Facts> {
-        self.judgement.as_ref().map(|judgement| &judgement.facts)
+        self.judgement.as_ref().map(|judgement| &*judgement.facts)
     }
 
     /// Whether the session begins anew when the server agrees.
@@ -146,9 +148,9 @@ impl Forwarded {
         self.plan.clone()
     }
 
-    /// Whether the text names what a server may tell of ways round the gateway.
+    /// Whether the text names what a server may tell of ways round the gateway: that is what judgements are marked by.
     pub(super) fn conceals(&self) -> bool {
-        self.judgement.as_ref().is_some_and(|judgement| judgement.conceals)
+        self.judgement.as_ref().is_some_and(|judgement| judgement.marked)
     }
 }
 
@@ -160,8 +162,14 @@ pub(super) struct Commands {
     server: SocketAddr,
     /// The server's views and routines.
     pub(super) definitions: Definitions,
+    /// They were looked at for the command that is decided next.
+    looked: bool,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
+    /// What commands are judged by: the newest there were when the command arrived.
+    policies: Arc<Loaded>,
+    /// The generation of policies under which verdicts are known not to depend on how texts are read, or the server was asked.
+    reading_settled: Option<u64>,
     prepared: HashMap<u32, Prepared>,
     last_prepared: LastPrepared,
 }
@@ -171,29 +179,73 @@ impl Commands {
         session: String,
         server: SocketAddr,
         definitions: Definitions,
+        policies: Arc<Loaded>,
         verdicts: &Rc<Verdicts>,
-        scope: Rc<Scope>,
+        key: ScopeKey,
     ) -> Self {
         let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
-        Self { session, server, definitions, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+        let scope = verdicts.scope(key);
+        Self {
+            session,
+            server,
+            definitions,
+            verdicts: Rc::clone(verdicts),
+            scope,
+            policies,
+            reading_settled: None,
+            looked: false,
+            prepared,
+            last_prepared,
+        }
     }
 
     /// Goes on with that snapshot of the server's views and routines.
-    pub(super) fn see(&mut self, catalogue: Arc<Snapshot>) {
+    fn see(&mut self, catalogue: Arc<Snapshot>) {
         if self.scope.key.catalogue != catalogue {
             self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
         }
     }
 
-    /// Whether the names in a text may have got a meaning since the last look.
-    fn must_look_again(&self, judgement: &Judgement) -> bool {
-        judgement.facts.has_unknown_names() && self.definitions.may_look_again()
+    /// The same, read after the command that is to be decided had come: it is not looked for once more.
+    pub(super) fn see_for_command(&mut self, catalogue: Arc<Snapshot>) {
+        self.see(catalogue);
+        self.looked = true;
+    }
+
+    /// Whether the server must be looked at before a command is judged so: what is known is too old for it, or there may be
+    /// more by now.
+    fn must_look(&mut self, facts: &Facts) -> bool {
+        !std::mem::take(&mut self.looked) && self.definitions.must_look(&self.scope.key.catalogue, facts)
+    }
+
+    /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
+    /// reads texts: verdicts depend on it now, and did not when the session began.
+    pub(super) fn renew(&mut self, gateway: &Gateway) -> bool {
+        gateway.policies.renew(&mut self.policies);
+        if self.reading_settled == Some(self.policies.generation) {
+            return false;
+        }
+        let (subject, server) = (self.scope.subject(), &self.scope.key.server);
+        self.definitions.matter = !self.policies.policies.permits_everything(subject, server);
+        let must_ask = self.scope.must_ask(&self.policies);
+        self.reading_settled = (!must_ask).then_some(self.policies.generation);
+        must_ask
+    }
+
+    /// Goes on with what the server said of how it reads texts; what was prepared stays.
+    pub(super) fn go_on(&mut self, key: ScopeKey) {
+        self.scope = self.verdicts.scope(key);
+    }
+
+    fn policies(&self) -> &Policies {
+        &self.policies.policies
     }
 
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
     pub(super) fn begin_anew(&mut self, key: ScopeKey) {
         self.prepared.clear();
         self.last_prepared = LastPrepared::None;
+        self.reading_settled = None;
         self.scope = self.verdicts.scope(key);
     }
 
@@ -281,9 +333,9 @@ impl Commands {
         attributes: Attributes<'_>,
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
-        if self.must_look_again(&judgement) {
-            return Ok(Action::LookAgain);
+        let judgement = self.scope.judge(&self.policies, sql, false, facts);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
         }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
@@ -308,7 +360,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::InitDb, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_use_schema(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_use_schema(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::InitDb, Text::of_bytes(schema)), "use", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
             effect: Effect::Schema(name.to_owned()),
@@ -322,7 +374,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::FieldList, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_field_list(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_field_list(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::FieldList, Text::of_bytes(table)), "show", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::FieldList)))
     }
@@ -394,10 +446,19 @@ impl Commands {
         Ok(Action::Answer(Refusal::unsupported(what, &self.session)))
     }
 
+    /// What policy denies is forwarded by a daemon that only observes; that is in its recording then.
     fn by_verdict(&self, gateway: &Gateway, verdict: &Verdict, forwarded: impl FnOnce() -> Forwarded) -> Action {
         match verdict.decision {
             Decision::Allow => {
                 gateway.counters.statement(false);
+                Action::Forward(forwarded())
+            }
+            Decision::Deny if gateway.config.observe => {
+                gateway.counters.would_deny();
+                tracing::info!(
+                    session = %self.session, workload = %self.scope.key.spiffe_id, server = %self.scope.key.server,
+                    policies = %verdict.policies.join(","), "would deny: {}", verdict.reason
+                );
                 Action::Forward(forwarded())
             }
             Decision::Deny => {
@@ -438,8 +499,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement, text } => {
-                self.settle_prepared(number, judgement, text, summary, plan);
+            Effect::Prepared { number, judgement, depends, text } => {
+                self.settle_prepared((number, judgement), depends, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {

@@ -39,6 +39,8 @@ pub(super) struct Journal {
     file: SessionFile,
     /// Number of the last statement.
     statements: u64,
+    /// What policy denies is forwarded.
+    observes: bool,
     /// Whether secrets were replaced in the last statement.
     redacted: bool,
 }
@@ -50,8 +52,9 @@ pub(super) fn now_unix_ns() -> u64 {
 }
 
 impl Journal {
-    pub(super) fn open(file: SessionFile, opened: Opened<'_>) -> Result<Self, JournalError> {
-        let mut journal = Self { file, statements: 0, redacted: false };
+    /// `observes` says that what policy denies is forwarded.
+    pub(super) fn open(file: SessionFile, opened: Opened<'_>, observes: bool) -> Result<Self, JournalError> {
+        let mut journal = Self { file, statements: 0, observes, redacted: false };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -83,6 +86,7 @@ impl Journal {
         let number = self.arrived(arrived)?;
         let decision = match verdict.decision {
             PolicyDecision::Allow => Decision::Allow,
+            PolicyDecision::Deny if self.observes => Decision::WouldDeny,
             PolicyDecision::Deny => Decision::Deny,
         };
         self.write(Record::Verdict(Verdict {

@@ -22,6 +22,7 @@ use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
     catalogue::Definitions,
+    commands::Commands,
     link::{Link, LinkError},
     refusal::Refusal,
     relay::Session,
@@ -101,19 +102,9 @@ pub(super) async fn log_in<'a>(
     record(arrival, &client, &server, None)?;
     record::transport(&mut arrival.journal, &client, &logged_in)?;
     finish(arrival, &client, &logged_in).await?;
+    let commands = Commands::new(id, route.destination, definitions, gateway.policies.current(), verdicts, key);
     let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
-    Ok(Session::new(
-        arrival,
-        upstream,
-        route,
-        workload,
-        client.leg(),
-        logged_in.leg,
-        connection,
-        definitions,
-        verdicts,
-        verdicts.scope(key),
-    ))
+    Ok(Session::new(arrival, upstream, route, workload, client.leg(), logged_in.leg, connection, commands))
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
@@ -133,6 +124,7 @@ fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKe
         utf8: false,
         unreadable: None,
         catalogue: Snapshot::none(),
+        unasked: true,
     }
 }
 

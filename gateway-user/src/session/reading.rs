@@ -35,7 +35,7 @@ impl Reading {
     /// The key with what the server said. What cannot be read for another reason stays so.
     pub(super) fn applied_to(self, key: ScopeKey) -> ScopeKey {
         let Self { version, modes, utf8, schema, unreadable } = self;
-        ScopeKey { version, modes, utf8, schema, unreadable: unreadable.or(key.unreadable), ..key }
+        ScopeKey { version, modes, utf8, schema, unreadable: unreadable.or(key.unreadable), unasked: false, ..key }
     }
 
     fn of(version: u32, sql_mode: &str, character_set: &str, schema: Option<&[u8]>) -> Self {
@@ -160,6 +160,7 @@ mod tests {
             utf8: true,
             unreadable: None,
             catalogue: crate::catalogue::Snapshot::none(),
+            unasked: false,
         };
         assert_eq!(follow(&key, &Tracked::default()), key);
         let said = Tracked { sql_mode: Some(b"ANSI_QUOTES".to_vec()), ..Tracked::default() };

@@ -46,6 +46,11 @@ impl Refusal {
         Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to {asked}"))
     }
 
+    /// `ER_NEED_REPREPARE`: the text may mean something else by now than when it was judged.
+    pub(super) fn prepare_again(why: &str, session: &str) -> Self {
+        Self::new(1615, b"HY000", format!("Prepared statement needs to be re-prepared: {why} (session {session})"))
+    }
+
     /// `ER_UNKNOWN_COM_ERROR`: as the server answers to a byte that is no command, and to an empty packet.
     pub(super) fn unknown_command() -> Self {
         Self::new(1047, b"08S01", "Unknown command".to_owned())
@@ -64,12 +69,6 @@ impl Refusal {
     /// `ER_MAX_PREPARED_STMT_COUNT_REACHED`
     pub(super) fn too_many_statements(max: usize) -> Self {
         Self::new(1461, b"42000", format!("portreeve keeps at most {max} prepared statements per session: close some"))
-    }
-
-    /// `ER_NEED_REPREPARE`: what its names mean has changed, and its text was not kept.
-    pub(super) fn to_be_prepared_again(session: &str) -> Self {
-        let what = "Prepared statement needs to be re-prepared: views or routines changed";
-        Self::new(1615, b"HY000", format!("{what} (session {session})"))
     }
 
     /// `ER_NET_PACKET_TOO_LARGE`

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -18,16 +17,14 @@ use portreeve_mysql::{
 use tokio::time::timeout;
 
 use super::{
-    Ended, Verdicts,
+    Ended,
     arrival::{Arrival, Route},
-    catalogue::Definitions,
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
-    login::ClientLeg,
+    login::{self, ClientLeg},
     refusal::Refusal,
     server_fault,
-    verdicts::Scope,
 };
 use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 
@@ -72,11 +69,8 @@ impl<'a> Session<'a> {
         client: ClientLeg,
         leg: ServerLeg,
         connection: Connection<'a>,
-        definitions: Definitions,
-        verdicts: &Rc<Verdicts>,
-        scope: Rc<Scope>,
+        commands: Commands,
     ) -> Self {
-        let commands = Commands::new(arrival.id.clone(), route.destination, definitions, verdicts, scope);
         Self { arrival, upstream, route, workload, client, leg, connection, commands, running: None, looked_for: None }
     }
 
@@ -117,15 +111,23 @@ impl<'a> Session<'a> {
             }
             Err(ended) => return Err(ended),
         };
+        if self.commands.renew(gateway) {
+            Box::pin(self.ask_late(gateway)).await?;
+        }
         self.take_command(gateway, wire_len).await
+    }
+
+    /// Asks the server how it reads texts, in a session that began when no verdict depended on it.
+    async fn ask_late(&mut self, gateway: &Gateway) -> Result<(), Ended> {
+        let key = self.commands.key().clone();
+        let key = login::ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
+        self.commands.go_on(key);
+        Ok(())
     }
 
     /// Judges, records and carries out the command at the front of what the client sent.
     async fn take_command(&mut self, gateway: &Gateway, wire_len: usize) -> Result<(), Ended> {
         let negotiated = self.negotiated();
-        if self.arrival.client.unread().get(HEADER_LEN).is_some_and(is_judged_by_names) {
-            self.catch_up(gateway).await;
-        }
         let Arrival { client, journal, .. } = &mut *self.arrival;
         let Framed::Packet(packet) = packet::frame(client.unread(), COMMAND_MAX).map_err(client_fault)? else {
             return Err(Ended::Client(LinkError::ClosedWithin));
@@ -169,8 +171,8 @@ impl<'a> Session<'a> {
                 }
                 self.answer(gateway, forwarded, next_sequence_id, sent).await
             }
-            Action::LookAgain => {
-                Box::pin(self.look_again(gateway)).await;
+            Action::Look => {
+                Box::pin(self.look(gateway)).await;
                 Box::pin(self.take_command(gateway, wire_len)).await
             }
             Action::ForwardUnanswered { statement_id } => {
@@ -361,11 +363,6 @@ fn anew(packet: &Packet<'_>, command: &Command<'_>, text: &str) -> Result<Vec<u8
     let mut wire = Vec::with_capacity(payload.len().saturating_add(HEADER_LEN));
     packet::write_packet(&mut wire, &mut 0, &payload);
     Ok(wire)
-}
-
-/// Whether a command with this byte runs or prepares a text: what its names mean must be known.
-const fn is_judged_by_names(byte: &u8) -> bool {
-    matches!(*byte, 0x03 | 0x16 | 0x17 | 0xFA)
 }
 
 fn read<'p>(packet: &'p Packet<'_>, negotiated: Negotiated) -> Result<Command<'p>, ProtocolError> {

@@ -27,8 +27,7 @@ fn what_the_account_may_not_see_is_not_judged_by_its_name() {
         let scene = scene_with(flavour, "GRANT SELECT, EXECUTE ON shop.* TO shop_reporting@'127.%'");
         let mut wire = reporting(&scene);
         check_gives(&mut wire, "SELECT item FROM orders WHERE id = 1", &["teapot"]);
-        let hidden =
-            "the definition of the view `shop.safe` is hidden from the account at the server (grant it SHOW VIEW)";
+        let hidden = "the definition of the view `shop.safe` is hidden from the account at the server (it needs SELECT and SHOW VIEW)";
         check_denied(&mut wire, "SELECT * FROM safe", hidden);
         check_denied(&mut wire, "SELECT * FROM words", "the definition of the view `shop.words` is hidden");
         check_denied(&mut wire, "CALL plain()", "the body of the procedure `shop.plain` is hidden");
@@ -84,6 +83,11 @@ fn an_account_that_may_read_views_only_needs_to_see_what_is_behind_them() {
         );
         let mut wire = reporting(&scene);
         check_gives(&mut wire, "SELECT * FROM safe", &["teapot"]);
+        // Its definition is shown to those only who may select from it as well.
+        check_denied(&mut wire, "SELECT * FROM words", "the definition of the view `shop.inner_words` is hidden");
+        scene.server.sql("GRANT SELECT ON shop.inner_words TO shop_reporting@'127.%'").unwrap();
+        let mut other = ingest(&scene);
+        other.query("CREATE VIEW shop.something AS SELECT 1").unwrap();
         check_denied(&mut wire, "SELECT * FROM words", KEYS);
     }
 }

@@ -189,6 +189,7 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
             decision: match verdict.decision {
                 Decision::Allow => "allow",
                 Decision::Deny => "deny",
+                Decision::WouldDeny => "would_deny",
             },
             class: &verdict.class,
             policies: &verdict.policies,

@@ -144,6 +144,7 @@ fn verdict(verdict: &Verdict<'_>, asked: Option<&Pending>) -> String {
     };
     match verdict.decision {
         Decision::Allow => format!("allow  {class:<8} {asked}{policies}"),
+        Decision::WouldDeny => format!("would deny {class:<8} {asked}  ({}){policies}", shown(&verdict.reason)),
         Decision::Deny => format!("deny   {class:<8} {asked}  ({}){policies}", shown(&verdict.reason)),
     }
 }

@@ -17,8 +17,7 @@ pub(in crate::session) async fn ask(
     key: ScopeKey,
 ) -> Result<ScopeKey, Ended> {
     if permits_everything(gateway, &key) {
-        // Nothing is written anew for it: its texts are forwarded byte for byte.
-        return Ok(ScopeKey { version: 0, ..key });
+        return Ok(ScopeKey { unasked: true, ..key });
     }
     match reading::ask(upstream, *capabilities, key.version).await? {
         Ok(reading) => Ok(reading.applied_to(key)),
@@ -47,7 +46,7 @@ pub(in crate::session) async fn ask_again(
 }
 
 fn permits_everything(gateway: &Gateway, key: &ScopeKey) -> bool {
-    gateway.policies.permits_everything(&key.subject(), &key.server)
+    gateway.policies.current().policies.permits_everything(&key.subject(), &key.server)
 }
 
 /// A session whose texts cannot be read is of use only where policy permits what is `unparsed`.
@@ -56,11 +55,16 @@ fn permits_everything(gateway: &Gateway, key: &ScopeKey) -> bool {
 /// Why it may not stay.
 pub(in crate::session) fn may_stay(gateway: &Gateway, key: &ScopeKey) -> Result<(), String> {
     let Some(why) = &key.unreadable else { return Ok(()) };
-    if unparsed(gateway, key).is_allowed() { Ok(()) } else { Err(why.clone()) }
+    if permits_unparsed(gateway, key) { Ok(()) } else { Err(why.clone()) }
+}
+
+fn permits_unparsed(gateway: &Gateway, key: &ScopeKey) -> bool {
+    gateway.config.observe || unparsed(gateway, key).is_allowed()
 }
 
 fn unparsed(gateway: &Gateway, key: &ScopeKey) -> Verdict {
-    gateway.policies.judge_command(&key.subject(), Action::Unparsed, Resource::Server, &key.context(false))
+    let policies = gateway.policies.current();
+    policies.policies.judge_command(&key.subject(), Action::Unparsed, Resource::Server, &key.context(false))
 }
 
 /// # Errors
@@ -72,7 +76,7 @@ pub(in crate::session) fn admit_collation(
     session: &str,
 ) -> Result<ScopeKey, Refusal> {
     if !collation::character_set(collation).is_some_and(portreeve_policy::is_known_charset) {
-        if !unparsed(gateway, &key).is_allowed() {
+        if !permits_unparsed(gateway, &key) {
             return Err(Refusal::character_set(collation, session));
         }
         key.unreadable = Some(format!("the client's collation {collation} is not one that portreeve reads"));
@@ -92,8 +96,11 @@ pub(in crate::session) fn admit_schema(
     let Ok(schema) = std::str::from_utf8(schema) else {
         return Err(Refusal::schema("the name of the initial schema is not UTF-8", session));
     };
-    let verdict = gateway.policies.judge_use_schema(&key.subject(), schema, &key.context(false));
-    if !verdict.is_allowed() {
+    let policies = gateway.policies.current();
+    let verdict = policies.policies.judge_use_schema(&key.subject(), schema, &key.context(false));
+    if !verdict.is_allowed() && gateway.config.observe {
+        tracing::info!(session, workload = %key.spiffe_id, server = %key.server, "would deny: {}", verdict.reason);
+    } else if !verdict.is_allowed() {
         return Err(Refusal::schema(&verdict.reason, session));
     }
     key.schema = Some(schema.to_owned());

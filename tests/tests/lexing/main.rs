@@ -11,10 +11,12 @@
     )
 )]
 
+mod random;
+
 use portreeve_tests::{
     scene::{Scene, shop},
     servers::Flavour,
-    wire::Wire,
+    wire::{CAPABILITIES, COMPRESS, Hello, Wire, framed},
 };
 
 const POLICY: &str = r#"
@@ -27,7 +29,10 @@ permit (
 @id("no-customers")
 forbid (principal, action, resource == Table::"shop-db/shop.customers");
 "#;
+const QUERY_ATTRIBUTES: u32 = 1 << 27;
+const COM_QUERY: u8 = 0x03;
 const COM_STMT_PREPARE: u8 = 0x16;
+const COM_STMT_EXECUTE: u8 = 0x17;
 
 /// Both servers, each with a daemon before it and its general log on.
 fn scenes() -> [Scene; 2] {
@@ -120,6 +125,42 @@ fn a_text_that_was_written_anew_is_recorded_as_sent_and_as_forwarded() {
     }
 }
 
+/// Of MySQL, which reads attributes before a text; 16 MiB of them are more than one packet.
+#[test]
+fn query_attributes_go_with_the_text_that_was_written_anew() {
+    let server = shop(Flavour::MySql).unwrap();
+    server.sql("INSTALL COMPONENT 'file://component_query_attributes'").unwrap();
+    let functions = r#"@id("functions") permit (principal, action == Action::"execute", resource);"#;
+    let scene = Scene::with(server.into(), &format!("{POLICY}{functions}"), |_| ()).unwrap();
+    let hello = Hello { schema: "shop", capabilities: CAPABILITIES | QUERY_ATTRIBUTES, ..Hello::default() };
+    let mut wire = Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap();
+    let sql = "SELECT LENGTH(mysql_query_attribute_string('trace')) /*!40101 + 1 */";
+    // One parameter, one set, no NULL, types follow; a string by name, its length in eight bytes.
+    let head = [&[COM_QUERY, 1, 1, 0, 1, 0xFE, 0, 5][..], b"trace", &[0xFE]].concat();
+    let full = 0x00FF_FFFF - head.len() - 8 - sql.len();
+    for length in [4, full - 1, full, full + 3, 17_000_000] {
+        let size = (length as u64).to_le_bytes();
+        wire.send(&framed(0, &[&head[..], &size, &vec![b'x'; length], sql.as_bytes()].concat())).unwrap();
+        // The component keeps 1023 bytes of a value.
+        let sum = (length.min(1023) + 1).to_string();
+        assert_eq!(wire.result().unwrap(), [[Some(sum.into())]], "{length}");
+    }
+}
+
+#[test]
+fn a_text_written_anew_goes_compressed_where_the_leg_is() {
+    for flavour in [Flavour::MariaDb, Flavour::MySql] {
+        let scene = Scene::with(shop(flavour).unwrap().into(), POLICY, |_| ()).unwrap();
+        let hello = Hello { schema: "shop", capabilities: CAPABILITIES | COMPRESS, ..Hello::default() };
+        let mut wire = Wire::login_with(&scene.reporting, scene.server.address(), &hello).unwrap();
+        for _ in 0..3 {
+            assert_eq!(ask(&mut wire, "SELECT 1 /*!40101 + 1 */").unwrap(), "2");
+            let long = format!("SELECT LENGTH('{}') /*!40101 + 1 */", "x".repeat(100_000));
+            assert_eq!(ask(&mut wire, &long).unwrap(), "100001");
+        }
+    }
+}
+
 #[test]
 fn modes_that_a_session_sets_are_followed() {
     for scene in scenes() {
@@ -147,6 +188,45 @@ fn modes_that_a_session_sets_are_followed() {
         // In one text, what comes after is read by nobody who knows.
         let denied = ask(&mut wire, &format!("SET sql_mode = 'NO_BACKSLASH_ESCAPES'; {trick}")).unwrap_err();
         assert!(denied.contains("unparsed"), "{denied}");
+    }
+}
+
+/// Prepares, and returns the statement's id.
+fn prepare(wire: &mut Wire, sql: &str) -> [u8; 4] {
+    wire.command(COM_STMT_PREPARE, sql.as_bytes()).unwrap();
+    let prepared = wire.packet().unwrap();
+    assert!(prepared.error_code().is_none(), "{prepared:?}");
+    // Definitions of the columns.
+    wire.until_eof().unwrap();
+    prepared.payload[1..5].try_into().unwrap()
+}
+
+/// Executes, and returns the error's code if there is one.
+fn execute(wire: &mut Wire, id: [u8; 4]) -> Option<u16> {
+    wire.command(COM_STMT_EXECUTE, &[&id[..], &[0, 1, 0, 0, 0]].concat()).unwrap();
+    let first = wire.packet().unwrap();
+    if first.error_code().is_none() {
+        wire.until_eof().unwrap();
+        wire.until_eof().unwrap();
+    }
+    first.error_code()
+}
+
+#[test]
+fn a_prepared_text_is_not_read_anew_in_another_mode() {
+    for scene in scenes() {
+        let mysql = scene.server.flavour() == Flavour::MySql;
+        let mut wire = login(&scene);
+        let trick = prepare(&mut wire, "SELECT 'a\\', (SELECT card FROM customers LIMIT 1) -- ', id FROM orders");
+        let plain = prepare(&mut wire, "SELECT item FROM orders WHERE id = 1");
+        assert_eq!(execute(&mut wire, trick), None);
+        wire.query("SET sql_mode = 'NO_BACKSLASH_ESCAPES'").unwrap();
+        scene.server.sql("ALTER TABLE shop.orders COMMENT = 'changed', ALGORITHM = COPY").unwrap();
+        // MySQL would prepare it again, as another statement.
+        assert_eq!(execute(&mut wire, trick), mysql.then_some(1615));
+        assert_eq!(execute(&mut wire, plain), None);
+        wire.query("SET sql_mode = DEFAULT").unwrap();
+        assert_eq!(execute(&mut wire, plain), None);
     }
 }
 
