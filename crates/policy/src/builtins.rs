@@ -106,7 +106,7 @@ const CHARSETS: &[&str] = &[
 
 /// Whether literals may be turned into the character set without a letter of ASCII becoming another.
 pub(crate) fn is_text_charset(name: &str) -> bool {
-    name != "swe7" && (is_known_charset(name) || CHARSETS.iter().any(|charset| *charset == name))
+    name != "swe7" && (is_known_charset(name) || CHARSETS.contains(&name))
 }
 
 /// Modes that do not change how text is read.

@@ -219,7 +219,7 @@ impl Walk<'_, '_> {
             Some(_) => {
                 // An index's name, unless the place follows at once.
                 let places = ["FIRST", "NEXT", "PREV", "LAST"];
-                if !(cursor.is_one_of_at(0, &places) && !cursor.is_one_of_at(1, &places)) {
+                if !cursor.is_one_of_at(0, &places) || cursor.is_one_of_at(1, &places) {
                     cursor.need_kind(&[Kind::Word, Kind::Quoted], "an index")?;
                 }
                 if cursor.one_of(&places).is_none() {

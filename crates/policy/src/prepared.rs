@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::analysis::tokens_of;
+use crate::builtins::is_known_charset;
 use crate::context::Context;
 use crate::cursor::{Cursor, name_of};
 use crate::reader::Reader;
@@ -92,15 +93,33 @@ impl Reader<'_> {
         .map(drop)
     }
 
-    /// One or more strings next to each other, as the server reads them.
+    /// One or more strings next to each other, as the server reads them, or a `CONCAT` of such.
     fn literal(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {
         let mut text = String::new();
-        let is_text = |token: &Token<'_>| matches!(token.kind, Kind::String | Kind::DoubleString);
-        if !cursor.peek().is_some_and(is_text) {
-            return Err(Unread::new("a statement that is not spelt out as a string"));
+        let concatenated = cursor.is_word("CONCAT") && cursor.is_symbol_at(1, "(");
+        if concatenated {
+            cursor.next();
+            cursor.next();
         }
-        while let Some(token) = cursor.next_if(is_text) {
-            text.push_str(&spelt(token, !self.context.no_backslash_escapes)?);
+        let is_text = |token: &Token<'_>| matches!(token.kind, Kind::String | Kind::DoubleString);
+        // In these, ASCII is ASCII; names are no more than that.
+        let is_plain = |token: &Token<'_>| token.text.strip_prefix('_').is_some_and(is_known_charset);
+        loop {
+            if cursor.peek_at(1).is_some_and(is_text) {
+                cursor.next_if(|token| token.kind == Kind::Word && is_plain(token));
+            }
+            if !cursor.peek().is_some_and(is_text) {
+                return Err(Unread::new("a statement that is not spelt out as a string"));
+            }
+            while let Some(token) = cursor.next_if(is_text) {
+                text.push_str(&spelt(token, !self.context.no_backslash_escapes)?);
+            }
+            if !(concatenated && cursor.symbol(",")) {
+                break;
+            }
+        }
+        if concatenated {
+            cursor.need(")")?;
         }
         Ok(text)
     }

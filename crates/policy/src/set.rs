@@ -279,7 +279,7 @@ fn is_spelt(cursor: &Cursor<'_, '_>) -> bool {
 
 fn check_text(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
     let nullable = name == "character_set_results";
-    if !(nullable && cursor.word("NULL")) && !takes_elsewhere(&mut cursor) {
+    if !(takes_elsewhere(&mut cursor) || nullable && cursor.word("NULL")) {
         text_value(&mut cursor)?;
         return cursor.end();
     }

@@ -135,8 +135,8 @@ impl Reader<'_> {
         cursor.word("EXTENDED");
         let full = cursor.word("FULL");
         if cursor.word("PROCESSLIST") {
-            cursor.end()?;
-            return self.whole(Action::Processlist);
+            self.whole(Action::Processlist)?;
+            return self.filter(cursor);
         }
         if cursor.one_of(&["COLUMNS", "FIELDS", "INDEX", "INDEXES", "KEYS"]).is_some() {
             return self.show_table(cursor);

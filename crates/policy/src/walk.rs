@@ -85,7 +85,7 @@ impl<'r, 'n> Walk<'r, 'n> {
             cursor.peek().filter(|_| self.is_name(cursor)).ok_or_else(|| cursor.unexpected("a table's name"))?;
         cursor.next();
         let first = name_of(token)?;
-        if !(cursor.is_symbol_at(0, ".") && !cursor.is_symbol_at(1, "*")) {
+        if !cursor.is_symbol_at(0, ".") || cursor.is_symbol_at(1, "*") {
             return Ok((None, first));
         }
         cursor.next();

@@ -3,6 +3,7 @@
 use super::{Lexer, is_name_byte};
 use crate::context::Flavour;
 use crate::token::{Kind, Unread};
+use crate::words::is_reserved;
 
 impl Lexer<'_> {
     /// Digits first: a number, or a name where a letter follows that is no part of one (`MY_LEX_NUMBER_IDENT`).
@@ -66,7 +67,8 @@ impl Lexer<'_> {
     }
 
     fn fraction(&mut self) -> Result<Kind, Unread> {
-        if self.after_name {
+        // Behind a keyword it cannot be a part of a name.
+        if self.last_name.is_some_and(|last| !is_reserved(&last, self.reading.flavour)) {
             return Err(Unread::new("a number that starts with a period, right after a name"));
         }
         self.at += 1;

@@ -58,7 +58,7 @@ impl Walk<'_, '_> {
             return Err(Unread::new("a keyword where a function is read"));
         }
         let of_sequence = |word: &&str| name.is_word(word);
-        if ["NEXTVAL", "LASTVAL", "SETVAL"].iter().any(|word| of_sequence(&word)) {
+        if ["NEXTVAL", "LASTVAL", "SETVAL"].iter().any(of_sequence) {
             return self.sequence_call(!name.is_word("LASTVAL"), cursor);
         }
         let function = match name.kind {

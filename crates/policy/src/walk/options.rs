@@ -7,11 +7,13 @@ use crate::facts::Resource;
 use crate::token::{Kind, Unread};
 
 /// Engines that keep their rows in the server, without reaching for other servers or for files of the statement's choosing.
-const ENGINES: [&str; 14] = [
+const ENGINES: [&str; 16] = [
     "INNODB",
     "MYISAM",
     "ARIA",
     "MARIA",
+    "EXAMPLE",
+    "PERFORMANCE_SCHEMA",
     "MEMORY",
     "HEAP",
     "ROCKSDB",

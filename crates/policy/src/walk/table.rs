@@ -192,9 +192,7 @@ impl Walk<'_, '_> {
 
     pub(crate) fn key_options(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         loop {
-            if cursor.one_of(&["USING", "TYPE"]).is_some() {
-                self.label(cursor)?;
-            } else if cursor.words(&["WITH", "PARSER"]) {
+            if cursor.one_of(&["USING", "TYPE"]).is_some() || cursor.words(&["WITH", "PARSER"]) {
                 self.label(cursor)?;
             } else if cursor.word("COMMENT") {
                 cursor.any_string()?;
@@ -218,9 +216,7 @@ impl Walk<'_, '_> {
 
     /// One attribute of a column; false when none follows.
     fn column_attribute(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<bool, Unread> {
-        if cursor.word("DEFAULT") {
-            self.expression(cursor)?;
-        } else if cursor.words(&["ON", "UPDATE"]) {
+        if cursor.word("DEFAULT") || cursor.words(&["ON", "UPDATE"]) {
             self.expression(cursor)?;
         } else if cursor.words(&["GENERATED", "ALWAYS", "AS"]) || cursor.word("AS") {
             if !cursor.words(&["ROW", "START"]) && !cursor.words(&["ROW", "END"]) {
