@@ -14,6 +14,7 @@
 mod bench;
 mod chore;
 mod conformance;
+mod corpus;
 mod demo;
 mod limits;
 mod setup;
@@ -44,6 +45,8 @@ enum Chore {
     Bench(bench::Args),
     /// Compare MariaDB's own test suite through Portreeve with direct runs.
     Conformance(conformance::Args),
+    /// Count how much of MariaDB's own suite analysis reads.
+    Corpus(corpus::Args),
     /// Check the tree against the rules that no other tool knows.
     Tidy(tidy::Args),
 }
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Chore::Test(args) => suite::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Conformance(args) => conformance::run(&args),
+        Chore::Corpus(args) => corpus::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     report(done)

@@ -91,7 +91,7 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    let mut facts = bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })?;
+    let mut facts = bulk::read(text, Reading::of(context), Names::of(context))?;
     for request in &facts.requests {
         let Resource::Table { schema, table } = &request.resource else { continue };
         if is_system_schema(schema) {
@@ -119,7 +119,12 @@ fn settled_after(statement: &StatementFacts, makes_view: bool) -> Settled {
     }
 }
 
-pub(crate) fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
+/// The tokens of a text that is one of the server's own: a definition, a string that is prepared.
+pub(crate) fn tokens_of<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
+    tokens(&mut Lexer::new(text, Reading::of(context)))
+}
+
+fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
     let mut tokens = Vec::with_capacity(64);
     while let Some(token) = lexer.token()? {
         tokens.push(token);
@@ -179,14 +184,19 @@ struct Read {
 fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unread> {
     let mut read = Read { facts: facts(Vec::new(), context), is_partial: false };
     let facts = &mut read.facts;
+    let mut rest = tokens;
     let mut settled = Settled::Unchanged;
-    for part in tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty()) {
+    while let Some(first) = rest.first() {
+        if first.kind == Kind::Semicolon {
+            rest = rest.get(1..).unwrap_or_default();
+            continue;
+        }
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
         // The server reads the rest of the text only when it has run what is before: where statements end may differ.
         read.is_partial |= facts.changes_reading;
-        settled = settled.max(statement(part, context, settled, facts)?);
+        rest = statement(rest, context, facts, &mut settled)?;
         if read.is_partial
             && let Some(last) = facts.statements.last_mut()
         {
@@ -203,27 +213,27 @@ fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unrea
     Ok(read)
 }
 
-/// Adds the facts of one statement; gives what it leaves of the catalogue.
-fn statement(
-    part: &[Token<'_>],
+/// The first statement of `tokens`; gives what follows it.
+fn statement<'t, 'a>(
+    tokens: &'t [Token<'a>],
     context: &Context<'_>,
-    settled: Settled,
     facts: &mut Facts,
-) -> Result<Settled, Unread> {
-    let names = Names { default_schema: facts.schema_after.as_deref() };
-    let mut reader = Reader::new(names, *context, Through::after(settled));
-    reader.statement(part);
+    settled: &mut Settled,
+) -> Result<&'t [Token<'a>], Unread> {
+    let names = Names { default_schema: facts.schema_after.as_deref(), utf8: context.utf8 };
+    let mut reader = Reader::new(names, *context, Through::after(*settled));
+    let rest = reader.first(tokens);
     let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;
-    let settled = settled_after(&statement, makes_view);
+    *settled = (*settled).max(settled_after(&statement, makes_view));
     if schema_used.is_some() && context.prepared {
         // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
         return Err(Unread::new("`USE` in a prepared statement"));
     }
-    let changes = reading_set.changes(context) || statement.unparsed.is_some() || runs_a_text(part);
+    let changes = reading_set.changes(context) || statement.unparsed.is_some() || runs_a_text(tokens);
     facts.changes_reading |= changes;
     facts.statements.push(statement);
     if context.flavour == Flavour::MySql
-        && prepares_by_mode(part)
+        && prepares_by_mode(tokens)
         && let Some(last) = facts.statements.last_mut()
     {
         last.unread_for("a text to prepare that reads otherwise in another sql_mode");
@@ -233,7 +243,7 @@ fn statement(
     if schema_used.is_some() {
         facts.schema_after = schema_used;
     }
-    Ok(settled)
+    Ok(rest)
 }
 
 /// Whether `PREPARE` is given a text with quotes or backslashes in it. MySQL prepares it anew when a table of its has changed,

@@ -24,29 +24,6 @@ pub(crate) fn function_action(name: &str) -> Option<Action> {
     }
 }
 
-/// Whether a function's argument names a table (MariaDB sequences), which this version does not read.
-pub(crate) fn takes_a_table(name: &str) -> bool {
-    matches!(name, "nextval" | "lastval" | "setval" | "previous_value" | "next_value")
-}
-
-/// Whether reading the variable needs no more than `inspect`. `name` in lower case, without scope.
-pub(crate) fn is_harmless_variable(name: &str) -> bool {
-    HARMLESS_VARIABLES.contains(&name)
-        || ["character_set_", "collation_", "net_", "sql_", "transaction_", "tx_"].iter().any(|p| name.starts_with(p))
-            && name != "character_sets_dir"
-}
-
-/// Whether setting the variable for the session to a plain value cannot change how text is read or what is recorded.
-pub(crate) fn is_session_variable(name: &str) -> bool {
-    SESSION_VARIABLES.contains(&name)
-}
-
-/// Whether the variable holds a character set or collation that does not decide how the server reads text
-/// (`character_set_client` does, and is not among them).
-pub(crate) fn is_text_variable(name: &str) -> bool {
-    matches!(name, "character_set_results" | "character_set_connection" | "collation_connection")
-}
-
 /// Character sets in which no byte of a longer character is an ASCII quote, backslash or letter.
 pub fn is_known_charset(name: &str) -> bool {
     matches!(name, "utf8mb4" | "utf8mb3" | "utf8" | "ascii" | "latin1" | "binary")
@@ -127,6 +104,11 @@ const CHARSETS: &[&str] = &[
     "latin7", "macce", "macroman", "sjis", "swe7", "tis620", "ucs2", "ujis", "utf16", "utf16le", "utf32",
 ];
 
+/// Whether literals may be turned into the character set without a letter of ASCII becoming another.
+pub(crate) fn is_text_charset(name: &str) -> bool {
+    name != "swe7" && (is_known_charset(name) || CHARSETS.contains(&name))
+}
+
 /// Modes that do not change how text is read.
 pub(crate) fn is_safe_sql_mode(mode: &str) -> bool {
     SAFE_SQL_MODES.iter().any(|safe| safe.eq_ignore_ascii_case(mode))
@@ -155,98 +137,6 @@ const SAFE_SQL_MODES: &[&str] = &[
     "TIME_ROUND_FRACTIONAL",
     "TIME_TRUNCATE_FRACTIONAL",
     "TRADITIONAL",
-];
-
-const HARMLESS_VARIABLES: &[&str] = &[
-    "auto_increment_increment",
-    "auto_increment_offset",
-    "autocommit",
-    "default_storage_engine",
-    "error_count",
-    "explicit_defaults_for_timestamp",
-    "foreign_key_checks",
-    "group_concat_max_len",
-    "have_query_cache",
-    "have_ssl",
-    "identity",
-    "idle_transaction_timeout",
-    "in_transaction",
-    "init_connect",
-    "innodb_lock_wait_timeout",
-    "innodb_version",
-    "insert_id",
-    "interactive_timeout",
-    "last_insert_id",
-    "lc_messages",
-    "lc_time_names",
-    "license",
-    "lock_wait_timeout",
-    "lower_case_file_system",
-    "lower_case_table_names",
-    "max_allowed_packet",
-    "max_execution_time",
-    "max_statement_time",
-    "performance_schema",
-    "port",
-    "protocol_version",
-    "pseudo_thread_id",
-    "query_cache_size",
-    "query_cache_type",
-    "read_only",
-    "rowcount",
-    "session_track_schema",
-    "session_track_system_variables",
-    "storage_engine",
-    "system_time_zone",
-    "time_zone",
-    "timestamp",
-    "unique_checks",
-    "version",
-    "version_comment",
-    "wait_timeout",
-];
-
-const SESSION_VARIABLES: &[&str] = &[
-    "autocommit",
-    "default_week_format",
-    "div_precision_increment",
-    "eq_range_index_dive_limit",
-    "foreign_key_checks",
-    "group_concat_max_len",
-    "idle_transaction_timeout",
-    "information_schema_stats_expiry",
-    "innodb_lock_wait_timeout",
-    "insert_id",
-    "interactive_timeout",
-    "join_buffer_size",
-    "last_insert_id",
-    "lc_time_names",
-    "lock_wait_timeout",
-    "max_execution_time",
-    "max_heap_table_size",
-    "max_join_size",
-    "max_sort_length",
-    "max_statement_time",
-    "net_read_timeout",
-    "net_write_timeout",
-    "optimizer_switch",
-    "sort_buffer_size",
-    "sql_auto_is_null",
-    "sql_big_selects",
-    "sql_notes",
-    "sql_quote_show_create",
-    "sql_safe_updates",
-    "sql_select_limit",
-    "sql_warnings",
-    "time_zone",
-    "timestamp",
-    "tmp_table_size",
-    "transaction_isolation",
-    "transaction_read_only",
-    "tx_isolation",
-    "tx_read_only",
-    "unique_checks",
-    "wait_timeout",
 ];
 
 /// Built-in functions that read nothing but their arguments and the session.

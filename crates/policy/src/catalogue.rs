@@ -135,7 +135,8 @@ impl Catalogue {
     fn folded(&self, name: &str) -> String {
         match self.lower_case_table_names {
             0 => name.to_owned(),
-            _ => name.to_ascii_lowercase(),
+            // Letter by letter, as servers do.
+            _ => name.chars().flat_map(char::to_lowercase).collect(),
         }
     }
 
@@ -148,9 +149,16 @@ impl Catalogue {
         if let Some(why) = &self.unreadable {
             return Known::Unknown(why);
         }
+        let names_ascii = schema.is_ascii() && name.is_ascii();
         let schema = self.schemas.get(&self.folded(schema));
-        let relation = schema.and_then(|schema| schema.relations.get(&self.folded(name)));
-        relation.map_or(Known::Nothing, Known::As)
+        match schema.and_then(|schema| schema.relations.get(&self.folded(name))) {
+            Some(relation) => Known::As(relation),
+            // Only ASCII is folded here as the servers do it.
+            None if self.lower_case_table_names != 0 && !names_ascii => {
+                Known::Unknown("the server folds the case of its letters outside ASCII")
+            }
+            None => Known::Nothing,
+        }
     }
 
     pub(crate) fn routine(&self, kind: RoutineKind, schema: &str, name: &str) -> Known<'_, Routine> {
@@ -165,6 +173,9 @@ impl Catalogue {
         };
         match routines.get(&name.to_ascii_lowercase()) {
             Some(routine) => Known::As(routine),
+            None if !name.is_ascii() => Known::Unknown(
+                "its name has characters outside ASCII, and may mean a routine that is written without accents",
+            ),
             None if schema.has_accents => {
                 Known::Unknown("a routine of the schema has a name with characters outside ASCII, which this may mean")
             }

@@ -11,39 +11,53 @@ impl Reader<'_> {
     pub(crate) fn truncate(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         cursor.word("TABLE");
         let name = cursor.qualified_name()?;
+        self.wait(&mut cursor)?;
         cursor.end()?;
         self.facts.class = Action::Truncate;
         self.table(Action::Truncate, name)
     }
 
-    /// `DROP …`
+    /// `WAIT n`, `NOWAIT`
+    fn wait(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        self.counted(cursor, |walk, cursor| walk.wait(cursor))
+    }
+
+    /// What follows `DROP`.
     pub(crate) fn drop(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.is_word("PREPARE") {
+            return self.deallocate(cursor);
+        }
         let temporary = cursor.word("TEMPORARY");
+        if cursor.one_of(&["TABLE", "TABLES", "SEQUENCE"]).is_some() || !temporary && cursor.word("VIEW") {
+            self.drop_tables(cursor)?;
+            self.facts.changes_definitions &= !temporary;
+            return Ok(());
+        }
+        if temporary {
+            return Err(cursor.unexpected("`TABLE`"));
+        }
+        if cursor.words(&["UNDO", "TABLESPACE"]) || cursor.one_of(&["TABLESPACE", "LOGFILE"]).is_some() {
+            return self.whole(Action::Outfile);
+        }
         let kinds = [
-            "TABLE",
-            "TABLES",
-            "VIEW",
             "DATABASE",
             "SCHEMA",
             "INDEX",
             "USER",
             "ROLE",
+            "SERVER",
             "PROCEDURE",
             "FUNCTION",
             "TRIGGER",
             "EVENT",
+            "PACKAGE",
         ];
         let Some(kind) = cursor.one_of(&kinds) else { return Err(cursor.unexpected("what to drop")) };
-        if temporary && !kind.starts_with("TABLE") {
-            return Err(cursor.unexpected("`TABLE`"));
+        if kind == "PACKAGE" {
+            cursor.word("BODY");
         }
         cursor.words(&["IF", "EXISTS"]);
         match kind {
-            "TABLE" | "TABLES" | "VIEW" => {
-                self.drop_tables(cursor)?;
-                self.facts.changes_definitions &= !temporary;
-                Ok(())
-            }
             "DATABASE" | "SCHEMA" => {
                 let schema = cursor.name()?;
                 cursor.end()?;
@@ -57,6 +71,7 @@ impl Reader<'_> {
                 self.index_on(cursor)
             }
             "USER" | "ROLE" => self.whole(Action::Users),
+            "SERVER" => self.whole(Action::Plugins),
             "TRIGGER" => self.whole(Action::Trigger),
             "EVENT" => self.whole(Action::Event),
             _ => {
@@ -68,6 +83,7 @@ impl Reader<'_> {
 
     fn drop_tables(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         self.facts.class = Action::Drop;
+        cursor.words(&["IF", "EXISTS"]);
         loop {
             let name = cursor.qualified_name()?;
             self.table(Action::Drop, name)?;
@@ -75,18 +91,20 @@ impl Reader<'_> {
                 break;
             }
         }
+        self.wait(&mut cursor)?;
         cursor.one_of(&["RESTRICT", "CASCADE"]);
         cursor.end()
     }
 
-    /// `… ON table …` of an index; what follows are columns and options, where no subquery may stand.
+    /// `ON table` of an index, and options.
     pub(crate) fn index_on(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         if !cursor.word("ON") {
             return Err(cursor.unexpected("`ON`"));
         }
         self.facts.class = Action::Index;
         let name = cursor.qualified_name()?;
-        self.table(Action::Index, name)
+        self.table(Action::Index, name)?;
+        self.index_end(cursor)
     }
 
     /// `RENAME TABLE a TO b, …`, `RENAME USER …`
@@ -98,8 +116,10 @@ impl Reader<'_> {
             return Err(cursor.unexpected("`TABLE`"));
         }
         self.facts.class = Action::Rename;
+        cursor.words(&["IF", "EXISTS"]);
         loop {
             let old = cursor.qualified_name()?;
+            self.wait(&mut cursor)?;
             if !cursor.word("TO") {
                 return Err(cursor.unexpected("`TO`"));
             }
@@ -114,6 +134,10 @@ impl Reader<'_> {
 
     /// `LOCK TABLES t [[AS] a] {READ [LOCAL] | [LOW_PRIORITY] WRITE}, …`
     pub(crate) fn lock_tables(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.words(&["INSTANCE", "FOR", "BACKUP"]) {
+            cursor.end()?;
+            return self.whole(Action::Flush);
+        }
         if cursor.one_of(&["TABLES", "TABLE"]).is_none() {
             return Err(cursor.unexpected("`TABLES`"));
         }
@@ -127,10 +151,11 @@ impl Reader<'_> {
             cursor.word("LOW_PRIORITY");
             match cursor.one_of(&["READ", "WRITE"]) {
                 Some("READ") => drop(cursor.word("LOCAL")),
-                Some(_) => {}
+                Some(_) => drop(cursor.word("CONCURRENT")),
                 None => return Err(cursor.unexpected("`READ` or `WRITE`")),
             }
             if !cursor.symbol(",") {
+                self.wait(&mut cursor)?;
                 return cursor.end();
             }
         }
@@ -138,27 +163,47 @@ impl Reader<'_> {
 
     /// `UNLOCK TABLES`
     pub(crate) fn unlock_tables(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-        if cursor.one_of(&["TABLES", "TABLE"]).is_none() {
+        if cursor.one_of(&["TABLES", "TABLE", "INSTANCE"]).is_none() {
             return Err(cursor.unexpected("`TABLES`"));
         }
         cursor.end()?;
         self.whole(Action::LockTables)
     }
 
-    /// `KILL [HARD|SOFT] [CONNECTION|QUERY] number`
+    /// What follows `KILL`: `[HARD|SOFT] [CONNECTION|QUERY [ID]] number`, `… USER name`. The number may be an expression.
     pub(crate) fn kill(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        self.whole(Action::Kill)?;
         cursor.one_of(&["HARD", "SOFT"]);
-        cursor.one_of(&["CONNECTION", "QUERY"]);
-        let id = cursor
-            .next_if(|token| token.kind == Kind::Number)
-            .ok_or_else(|| Unread::new("`KILL` of other than a number"))?;
-        cursor.end()?;
-        self.killed = id.text.parse().ok();
-        self.whole(Action::Kill)
+        if cursor.one_of(&["CONNECTION", "QUERY"]) == Some("QUERY") {
+            cursor.word("ID");
+        }
+        if cursor.word("USER") {
+            let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
+            cursor.need_kind(&kinds, "a user")?;
+            if cursor.symbol("(") {
+                cursor.need(")")?;
+            }
+            cursor.next_if(|token| token.kind == Kind::UserVariable);
+            return cursor.end();
+        }
+        if let [id] = cursor.rest()
+            && id.kind == Kind::Number
+        {
+            self.killed = id.text.parse().ok();
+            return Ok(());
+        }
+        self.expression_tokens(cursor.rest())
     }
 
-    /// What follows `START`, `STOP`, `CHANGE`, `RESET`.
-    pub(crate) fn replication(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+    /// What follows `START`, `STOP`, `CHANGE`, `RESET`: words, texts and numbers, none of which is a table's.
+    pub(crate) fn replication(&mut self, verb: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if verb == "RESET" && cursor.words(&["QUERY", "CACHE"]) {
+            cursor.end()?;
+            return self.whole(Action::Flush);
+        }
+        if verb == "RESET" && cursor.word("PERSIST") {
+            return self.whole(Action::SetGlobal);
+        }
         let words = ["SLAVE", "REPLICA", "MASTER", "REPLICATION", "GROUP_REPLICATION", "ALL", "BINARY"];
         match cursor.one_of(&words) {
             Some(_) => self.whole(Action::Replication),
@@ -166,21 +211,19 @@ impl Reader<'_> {
         }
     }
 
-    /// `LOAD DATA [LOCAL] INFILE 'file' [REPLACE|IGNORE] INTO TABLE name …`. What follows the name is columns, options and
-    /// expressions without subqueries (the caller saw to that); a function call in them is not read.
+    /// What follows `LOAD`: `{DATA|XML} [LOCAL] INFILE 'file' [REPLACE|IGNORE] INTO TABLE name …`
     pub(crate) fn load(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-        if !cursor.word("DATA") {
-            return Err(cursor.unexpected("`DATA`"));
+        if cursor.is_word("INDEX") {
+            return self.cache_index(cursor);
         }
+        cursor.one_of(&["DATA", "XML"]).ok_or_else(|| cursor.unexpected("`DATA` or `XML`"))?;
         cursor.one_of(&["LOW_PRIORITY", "CONCURRENT"]);
         let local = cursor.word("LOCAL");
-        if !cursor.word("INFILE") {
-            return Err(cursor.unexpected("`INFILE`"));
-        }
+        cursor.need_word("INFILE")?;
         let action = if local { Action::LocalInfile } else { Action::Infile };
         self.facts.request(action, Resource::Server);
         // Without escapes, so that it is the name that the server will ask for.
-        let file = cursor.string()?;
+        let file = if local { cursor.string()? } else { cursor.any_string()?.text };
         self.local_file = local.then(|| file.to_owned());
         let replaces = cursor.one_of(&["REPLACE", "IGNORE"]) == Some("REPLACE");
         if !cursor.words(&["INTO", "TABLE"]) {
@@ -192,24 +235,10 @@ impl Reader<'_> {
         if replaces {
             self.table(Action::Replace, name)?;
         }
-        match calls_a_function(cursor.rest()) {
-            true => Err(Unread::new("a function call in `LOAD DATA`")),
-            false => Ok(()),
-        }
+        self.walked(cursor, |walk, cursor| walk.load_options(cursor))
     }
 }
 
 fn is_lock_word(token: &Token<'_>) -> bool {
     ["READ", "WRITE", "LOW_PRIORITY"].iter().any(|word| token.is_word(word))
-}
-
-/// Whether a name is followed by a parenthesis, other than in `PARTITION (…)` and the list of columns, which follows the
-/// table's name or an option's value.
-fn calls_a_function(tokens: &[Token<'_>]) -> bool {
-    let set = tokens.iter().position(|token| token.is_word("SET"));
-    let expressions = set.and_then(|at| tokens.get(at..)).unwrap_or_default();
-    expressions.windows(2).any(|two| match two {
-        [name, parenthesis] => parenthesis.is_symbol("(") && matches!(name.kind, Kind::Word | Kind::Quoted),
-        _ => false,
-    })
 }

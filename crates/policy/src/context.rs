@@ -87,19 +87,26 @@ impl<'a> Context<'a> {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Names<'a> {
     pub(crate) default_schema: Option<&'a str>,
+    /// The text is UTF-8 to the server.
+    pub(crate) utf8: bool,
 }
 
 /// Both servers compare this schema's name, and the names in it, without case whatever `lower_case_table_names` says.
 const INFORMATION_SCHEMA: &str = "information_schema";
 
-impl Names<'_> {
+impl<'a> Names<'a> {
+    /// Those of a text in `context`.
+    pub(crate) fn of(context: &Context<'a>) -> Self {
+        Self { default_schema: context.default_schema, utf8: context.utf8 }
+    }
+
     /// The table that a name in a statement means.
     ///
     /// # Errors
     /// When the name has no schema and the session has none either.
     pub(crate) fn table(&self, schema: Option<String>, table: String) -> Result<Resource, Unread> {
         let schema = self.schema_name(schema)?;
-        check_name(&table)?;
+        check_name(&table, self.utf8)?;
         Ok(match schema == INFORMATION_SCHEMA {
             true => Resource::Table { schema, table: table.to_ascii_lowercase() },
             false => Resource::Table { schema, table },
@@ -117,7 +124,7 @@ impl Names<'_> {
     /// As [`Names::table`].
     pub(crate) fn routine(&self, schema: Option<String>, name: &str) -> Result<Resource, Unread> {
         let schema = self.schema_name(schema)?;
-        check_name(name)?;
+        check_name(name, false)?;
         Ok(Resource::Routine { schema, name: name.to_ascii_lowercase() })
     }
 
@@ -125,7 +132,7 @@ impl Names<'_> {
         let name = schema.or_else(|| self.default_schema.map(str::to_owned)).ok_or_else(|| {
             Unread::new("no default schema is selected (write the name as `schema.table`, or select one first)")
         })?;
-        check_name(&name)?;
+        check_name(&name, self.utf8)?;
         Ok(match name.eq_ignore_ascii_case(INFORMATION_SCHEMA) {
             true => INFORMATION_SCHEMA.to_owned(),
             false => name,

@@ -1,5 +1,6 @@
 //! Reads tokens one after the other: what the recognisers of small grammars (`SET`, `SHOW`, `KILL` …) are written in.
 
+use crate::builtins::is_introducer;
 use crate::limits::NAME_BYTES_MAX;
 use crate::token::{Kind, Token, Unread};
 
@@ -65,6 +66,63 @@ impl<'t, 'a> Cursor<'t, 'a> {
         self.next_if(|token| token.is_symbol(symbol)).is_some()
     }
 
+    /// The token `ahead` of the next.
+    pub(crate) fn peek_at(&self, ahead: usize) -> Option<&'t Token<'a>> {
+        self.tokens.get(ahead)
+    }
+
+    /// Whether `word` comes next; it is not taken.
+    pub(crate) fn is_word(&self, word: &str) -> bool {
+        self.is_word_at(0, word)
+    }
+
+    /// Whether `word` stands `ahead` of the next token.
+    pub(crate) fn is_word_at(&self, ahead: usize, word: &str) -> bool {
+        self.peek_at(ahead).is_some_and(|token| token.is_word(word))
+    }
+
+    /// Whether one of `words` stands `ahead` of the next token.
+    pub(crate) fn is_one_of_at(&self, ahead: usize, words: &[&str]) -> bool {
+        words.iter().any(|word| self.is_word_at(ahead, word))
+    }
+
+    /// Whether all of `words` come next, in order.
+    pub(crate) fn are_words(&self, words: &[&str]) -> bool {
+        words.iter().enumerate().all(|(ahead, word)| self.is_word_at(ahead, word))
+    }
+
+    /// Whether `symbol` stands `ahead` of the next token.
+    pub(crate) fn is_symbol_at(&self, ahead: usize, symbol: &str) -> bool {
+        self.peek_at(ahead).is_some_and(|token| token.is_symbol(symbol))
+    }
+
+    /// Takes `word`, which must come next.
+    pub(crate) fn need_word(&mut self, word: &str) -> Result<(), Unread> {
+        if self.word(word) { Ok(()) } else { Err(self.unexpected(&format!("`{word}`"))) }
+    }
+
+    /// Takes `symbol`, which must come next.
+    pub(crate) fn need(&mut self, symbol: &str) -> Result<(), Unread> {
+        if self.symbol(symbol) { Ok(()) } else { Err(self.unexpected(&format!("`{symbol}`"))) }
+    }
+
+    /// Takes the next token, which must be of one of `kinds`.
+    pub(crate) fn need_kind(&mut self, kinds: &[Kind], wanted: &str) -> Result<&'t Token<'a>, Unread> {
+        self.next_if(|token| kinds.contains(&token.kind)).ok_or_else(|| self.unexpected(wanted))
+    }
+
+    /// Takes a string literal, whatever is in it.
+    pub(crate) fn any_string(&mut self) -> Result<&'t Token<'a>, Unread> {
+        // Its character set, which says nothing of where it ends.
+        self.next_if(|token| token.kind == Kind::Word && is_introducer(token.text));
+        self.need_kind(&[Kind::String, Kind::DoubleString, Kind::Hex], "a string")
+    }
+
+    /// The tokens from `self` up to `later`, a copy of it that was moved on.
+    pub(crate) fn up_to(&self, later: &Self) -> &'t [Token<'a>] {
+        self.tokens.get(..self.tokens.len().saturating_sub(later.tokens.len())).unwrap_or_default()
+    }
+
     /// Takes a string literal; gives its raw inside. Strings with escapes are not read: no keyword-like value needs one.
     pub(crate) fn string(&mut self) -> Result<&'a str, Unread> {
         let token = self.next_if(|token| matches!(token.kind, Kind::String | Kind::DoubleString));
@@ -127,7 +185,7 @@ pub(crate) fn name_of(token: &Token<'_>) -> Result<String, Unread> {
         Kind::Quoted => name_text(token),
         _ => return Err(Unread::new("a value where a name is read")),
     };
-    check_name(&name)?;
+    check_length(&name)?;
     Ok(name)
 }
 
@@ -141,13 +199,32 @@ pub(crate) fn name_text(token: &Token<'_>) -> String {
     }
 }
 
-/// Whether a schema's or table's name is one that policy can compare.
-pub(crate) fn check_name(name: &str) -> Result<(), Unread> {
-    if name.is_empty() || name.len() > NAME_BYTES_MAX {
-        return Err(Unread::new("a name is empty or too long"));
+/// Whether a name is one that servers have.
+pub(crate) fn check_length(name: &str) -> Result<(), Unread> {
+    match name.is_empty() || name.len() > NAME_BYTES_MAX {
+        true => Err(Unread::new("a name is empty or too long")),
+        false => Ok(()),
     }
-    if !name.is_ascii() {
-        return Err(Unread::new("a schema's or table's name has a character outside ASCII"));
+}
+
+/// Whether a schema's or table's name is one that policy can compare: ASCII, or, where the text is UTF-8, characters of which
+/// all agree what their lower case is. What servers make of others depends on their version's tables, so that a name could
+/// pass for another (U+0130 is an `i` to them).
+pub(crate) fn check_name(name: &str, utf8: bool) -> Result<(), Unread> {
+    check_length(name)?;
+    match name.is_ascii() || utf8 && name.chars().all(is_agreed) {
+        true => Ok(()),
+        false => Err(Unread::new("a schema's or table's name has a character outside ASCII")),
     }
-    Ok(())
+}
+
+/// Whether the character has no lower case but itself, or is a letter of Latin, Greek, Cyrillic or their wide forms, which have
+/// the same in all of Unicode's versions.
+fn is_agreed(character: char) -> bool {
+    let has_old_case = match character {
+        '\u{130}' | '\u{131}' | '\u{17f}' => false,
+        '\u{c0}'..='\u{17e}' | '\u{386}'..='\u{3ab}' | '\u{400}'..='\u{481}' | '\u{ff21}'..='\u{ff3a}' => true,
+        _ => false,
+    };
+    character.is_ascii() || has_old_case || character.to_lowercase().eq([character])
 }

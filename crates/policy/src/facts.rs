@@ -84,6 +84,12 @@ pub struct StatementFacts {
     pub functions: BTreeSet<String>,
     /// Number of different tables.
     pub tables: usize,
+    /// Names, in lower case, of the statements that it prepares by a text, and of those that it executes: what these do was asked
+    /// for when they were prepared, by what was known then.
+    #[serde(skip)]
+    pub prepares: BTreeSet<String>,
+    #[serde(skip)]
+    pub executes: BTreeSet<String>,
     /// Whether it may change what views and routines are made of, or what names mean.
     #[serde(skip)]
     pub changes_definitions: bool,
@@ -113,6 +119,8 @@ impl StatementFacts {
             locks_rows: false,
             functions: BTreeSet::new(),
             tables: 0,
+            prepares: BTreeSet::new(),
+            executes: BTreeSet::new(),
             changes_definitions: false,
             asks_catalogue: false,
             has_unknown_names: false,

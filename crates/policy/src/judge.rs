@@ -58,7 +58,7 @@ impl Policies {
 
     /// Decides about `COM_FIELD_LIST`: `show` on the table of the default schema.
     pub fn judge_field_list(&self, subject: &Subject, table: &str, context: &Context<'_>) -> Verdict {
-        let names = crate::context::Names { default_schema: context.default_schema };
+        let names = crate::context::Names::of(context);
         let resource = names.table(None, table.to_owned()).map_err(|unread| unread.0);
         self.judge_named(subject, Action::Show, resource, context)
     }
@@ -88,7 +88,7 @@ impl Policies {
         resource: Result<Resource, String>,
         context: &Context<'_>,
     ) -> Verdict {
-        let names = crate::context::Names { default_schema: None };
+        let names = crate::context::Names { default_schema: None, utf8: context.utf8 };
         let resource = match resource {
             Ok(Resource::Schema(schema)) => names.schema(Some(schema)).map_err(|unread| unread.0),
             other => other,

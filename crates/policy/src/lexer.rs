@@ -30,7 +30,8 @@ pub(crate) struct Lexer<'a> {
     /// Which of the open parentheses are braces (`{fn …}`), by bits; the innermost is the lowest.
     braces: u64,
     reading: Reading,
-    after_name: bool,
+    /// The token before, where it is a word or a quoted name.
+    last_name: Option<Token<'a>>,
     /// Where the last word ended: a period right there is followed by a name, digits or not.
     word_end: usize,
     /// Where a period before a name ended: what is there is no keyword, string or number.
@@ -63,7 +64,7 @@ impl<'a> Lexer<'a> {
             depth: 0,
             braces: 0,
             reading,
-            after_name: false,
+            last_name: None,
             word_end: usize::MAX,
             name_at: usize::MAX,
             executable: false,
@@ -87,7 +88,7 @@ impl<'a> Lexer<'a> {
         };
         let kind = if self.name_at == start { self.plain_name()? } else { self.scan(first)? };
         let text = self.text.get(start..self.at).ok_or_else(|| Unread::new("a token ends inside a character"))?;
-        self.after_name = matches!(kind, Kind::Word | Kind::Quoted);
+        self.last_name = matches!(kind, Kind::Word | Kind::Quoted).then_some(Token { kind, text });
         if matches!(kind, Kind::Word | Kind::SystemVariable) {
             self.word_end = self.at;
         }
@@ -150,7 +151,7 @@ impl<'a> Lexer<'a> {
         match first {
             b'(' => self.open(false),
             b')' => self.close(false),
-            b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' => {
+            b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' | b':' => {
                 self.take(1, Kind::Symbol)
             }
             other => Err(Unread::new(format!("`{}` is not read outside quotes", char::from(other)))),

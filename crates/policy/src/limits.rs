@@ -30,6 +30,13 @@ pub const STATEMENTS_MAX: usize = 64;
 /// Deepest nesting of parentheses.
 pub const PARENTHESES_DEPTH_MAX: usize = 40;
 
+/// Deepest nesting of what a walk recurses into: queries, parentheses, calls, `CASE`, blocks of routines. Deeper than
+/// [`PARENTHESES_DEPTH_MAX`], as a call or subquery is more than one level of it.
+pub const NESTING_MAX: usize = 160;
+
+/// Deepest nesting of blocks in the body of a routine.
+pub const BLOCKS_MAX: usize = 40;
+
 /// Most operators (symbols and words) in one statement. A chain such as `1+1+…` is built by a loop but dropped by
 /// recursion: some ten thousand links overflow a stack of 2 MiB and end the whole process.
 pub const OPERATORS_MAX: usize = 2_000;

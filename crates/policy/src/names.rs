@@ -57,7 +57,11 @@ fn resource_id(uid: &EntityUid) -> Option<String> {
 /// The id with its schema and table in lower case; the server's name is the configuration's and stays.
 fn lower(id: &str) -> String {
     match id.split_once('/') {
-        Some((server, rest)) => format!("{server}/{}", rest.to_ascii_lowercase()),
+        // Letter by letter: what stands beside a letter decides nothing for the servers.
+        Some((server, rest)) => {
+            let lower: String = rest.chars().flat_map(char::to_lowercase).collect();
+            format!("{server}/{lower}")
+        }
         None => id.to_owned(),
     }
 }

@@ -9,6 +9,7 @@ use crate::limits::{
     JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_DEPTH_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, STACK_BYTES,
 };
 use crate::reading::ReadingSet;
+use crate::routine::holds_statements;
 use crate::through::Through;
 use crate::token::{Kind, Token, Unread};
 
@@ -32,6 +33,12 @@ pub(crate) struct Reader<'n> {
     /// `SELECT`s and `TABLE`s walked: held against the words in the text, so that none can be lost on the way.
     pub(crate) selects_walked: usize,
     pub(crate) tables_walked: usize,
+    /// In the body of a stored routine, where names may be variables.
+    pub(crate) in_routine: bool,
+    /// Variables and parameters of that routine, in lower case.
+    pub(crate) variables: Vec<String>,
+    /// How deep in blocks of the routine.
+    pub(crate) blocks: usize,
     /// What `USE` changed the default schema to.
     pub(crate) schema_used: Option<String>,
     /// The file that `LOAD DATA LOCAL` names.
@@ -56,6 +63,9 @@ impl<'n> Reader<'n> {
             scope: Vec::new(),
             selects_walked: 0,
             tables_walked: 0,
+            in_routine: false,
+            variables: Vec::new(),
+            blocks: 0,
             schema_used: None,
             local_file: None,
             killed: None,
@@ -65,55 +75,79 @@ impl<'n> Reader<'n> {
 
     /// Reads a whole statement. What was found is kept when the rest cannot be read.
     pub(crate) fn statement(&mut self, tokens: &[Token<'_>]) {
-        self.read(tokens, Self::dispatch);
+        let rest = self.first(tokens);
+        if !rest.is_empty() && self.facts.unparsed.is_none() {
+            self.facts.unread_for("something follows the statement".to_owned());
+        }
     }
 
-    /// Reads what follows `RETURN` in a function's body.
-    pub(crate) fn returned(&mut self, tokens: &[Token<'_>]) {
-        self.facts.class = Action::Execute;
-        self.read(tokens, Self::expression_tokens);
+    /// Reads the first statement of `tokens`; gives what follows it. After one that holds others and cannot be read, nobody
+    /// knows where that begins: nothing follows.
+    pub(crate) fn first<'t, 'a>(&mut self, tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
+        let mut rest: &'t [Token<'a>] = &[];
+        if holds_statements(tokens, self.flavour) {
+            self.read(tokens, |reader| {
+                rest = reader.holding(tokens)?;
+                Ok(())
+            });
+            return rest;
+        }
+        let end = tokens.iter().position(|token| token.kind == Kind::Semicolon).unwrap_or(tokens.len());
+        let (statement, rest) = tokens.split_at_checked(end).unwrap_or((tokens, &[]));
+        self.read(statement, |reader| reader.dispatch(statement));
+        rest
     }
 
-    fn read(&mut self, tokens: &[Token<'_>], read: impl Fn(&mut Self, &[Token<'_>]) -> Result<(), Unread>) {
+    fn read(&mut self, tokens: &[Token<'_>], read: impl FnOnce(&mut Self) -> Result<(), Unread>) {
         let read = Size::of(tokens).and_then(|size| match size.is_small() {
-            true => read(self, tokens),
-            // The tree is built, walked and dropped in here.
-            false => stacker::grow(STACK_BYTES, || read(self, tokens)),
+            true => read(self),
+            false => stacker::grow(STACK_BYTES, || read(self)),
         });
-        let read = read.and_then(|()| self.check_requests());
-        if let Err(Unread(reason)) = read {
+        self.finish(read);
+    }
+
+    /// Notes why the statement was not read, if it was not.
+    pub(crate) fn finish(&mut self, read: Result<(), Unread>) {
+        if let Err(Unread(reason)) = read.and_then(|()| self.check_requests()) {
             self.facts.requests.truncate(REQUESTS_MAX);
             self.facts.unread_for(reason);
         }
     }
 
-    fn dispatch(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+    /// Reads a statement that holds no others.
+    pub(crate) fn dispatch(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let mut cursor = Cursor::new(tokens);
         let Some(first) = cursor.next() else { return Err(Unread::new("an empty statement")) };
         if first.is_symbol("(") {
-            return self.parsed(tokens);
+            return self.rows(tokens);
         }
         if first.kind != Kind::Word {
             return Err(Unread::new("the statement does not start with a word"));
         }
         let verb = first.text.to_ascii_uppercase();
         match verb.as_str() {
-            "SELECT" | "WITH" | "TABLE" | "VALUES" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" | "CALL" => {
-                self.parsed(tokens)
-            }
+            "SELECT" | "WITH" | "TABLE" | "VALUES" | "INSERT" | "REPLACE" | "UPDATE" | "DELETE" => self.rows(tokens),
+            "CALL" => self.call(cursor),
+            "DO" => self.do_expressions(cursor),
+            "HANDLER" => self.handler(cursor),
             "EXPLAIN" | "DESCRIBE" | "DESC" => self.explain(cursor),
-            "ANALYZE" if self.flavour == Flavour::MariaDb => self.analyze(cursor),
+            "ANALYZE" => self.analyze(cursor),
             "SET" => self.set(cursor),
             "SHOW" => self.show(cursor),
-            "CREATE" => self.create(cursor, tokens),
-            "ALTER" => self.alter(cursor, tokens),
-            _ => {
-                // None of these has a place for a subquery: one that is there is not read.
-                if tokens.iter().any(|token| token.is_word("SELECT")) {
-                    return Err(Unread::new(format!("a subquery in `{verb}`")));
-                }
-                self.command(&verb, cursor)
-            }
+            "CREATE" => self.create(cursor),
+            "ALTER" => self.alter(cursor),
+            "DROP" => self.drop(cursor),
+            "PREPARE" => self.prepare(cursor),
+            "EXECUTE" => self.execute(cursor),
+            "DEALLOCATE" => self.deallocate(cursor),
+            "LOAD" => self.load(cursor),
+            "KILL" => self.kill(cursor),
+            "SIGNAL" | "RESIGNAL" => self.signal(cursor),
+            "GET" => self.diagnostics(cursor),
+            "CHECK" | "REPAIR" | "OPTIMIZE" | "CHECKSUM" => self.maintain(&verb, cursor),
+            "CACHE" => self.cache_index(cursor),
+            "PURGE" => self.purge(cursor),
+            _ => self.command(&verb, cursor),
         }
     }
 
@@ -122,16 +156,20 @@ impl<'n> Reader<'n> {
             "USE" => self.use_schema(cursor),
             "BEGIN" | "START" | "COMMIT" | "ROLLBACK" | "SAVEPOINT" | "RELEASE" => self.transaction(verb, cursor),
             "TRUNCATE" => self.truncate(cursor),
-            "DROP" => self.drop(cursor),
             "RENAME" => self.rename(cursor),
             "LOCK" => self.lock_tables(cursor),
             "UNLOCK" => self.unlock_tables(cursor),
-            "LOAD" => self.load(cursor),
-            "KILL" => self.kill(cursor),
+            // Privileges are named as statements are: nothing in these reads or changes a table.
             "GRANT" | "REVOKE" => self.whole(Action::Users),
             "FLUSH" => self.whole(Action::Flush),
             "INSTALL" | "UNINSTALL" => self.whole(Action::Plugins),
-            "STOP" | "CHANGE" | "RESET" => self.replication(cursor),
+            "STOP" | "CHANGE" | "RESET" => self.replication(verb, cursor),
+            "XA" => self.xa(cursor),
+            "HELP" => self.help(cursor),
+            "BACKUP" => self.backup(cursor),
+            // It holds changes of rows of any table.
+            "BINLOG" => self.whole_text(Action::Replication, cursor),
+            "SHUTDOWN" | "RESTART" => self.whole_word(Action::Shutdown, cursor),
             _ => Err(Unread::new(format!("`{}` is not read", verb.chars().take(32).collect::<String>()))),
         }
     }

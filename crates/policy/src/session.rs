@@ -1,6 +1,7 @@
 //! Statements about the session: `USE`, transactions, `EXPLAIN`.
 
 use crate::action::Action;
+use crate::context::Flavour;
 use crate::cursor::Cursor;
 use crate::facts::Resource;
 use crate::reader::Reader;
@@ -25,7 +26,7 @@ impl Reader<'_> {
                 cursor.word("WORK");
             }
             "START" if cursor.word("TRANSACTION") => start_modes(&mut cursor)?,
-            "START" => return self.replication(cursor),
+            "START" => return self.replication(verb, cursor),
             "SAVEPOINT" => drop(cursor.name()?),
             "RELEASE" => {
                 if !cursor.word("SAVEPOINT") {
@@ -55,6 +56,11 @@ impl Reader<'_> {
         if starts_data(cursor.peek()) {
             return self.explained(analyze, cursor.rest());
         }
+        if cursor.words(&["FOR", "CONNECTION"]) {
+            cursor.need_kind(&[Kind::Number], "a connection")?;
+            cursor.end()?;
+            return self.whole(Action::Processlist);
+        }
         if analyze || options {
             return Err(cursor.unexpected("the statement to explain"));
         }
@@ -65,18 +71,21 @@ impl Reader<'_> {
         self.table(Action::Show, name)
     }
 
-    /// MariaDB's `ANALYZE [FORMAT=JSON] statement`, which runs it.
+    /// What follows `ANALYZE`: MariaDB's `[FORMAT=JSON] statement`, which runs it; `TABLE t`, which gathers statistics.
     pub(crate) fn analyze(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        let table = cursor.is_one_of_at(0, &["TABLE", "TABLES", "LOCAL", "NO_WRITE_TO_BINLOG"]);
+        if table || self.flavour == Flavour::MySql {
+            return self.maintain("ANALYZE", cursor);
+        }
         explain_options(&mut cursor)?;
-        // `ANALYZE TABLE t` is another statement: it gathers statistics.
-        if !starts_data(cursor.peek()) || cursor.peek().is_some_and(|token| token.is_word("TABLE")) {
+        if !starts_data(cursor.peek()) {
             return Err(cursor.unexpected("the statement to analyze"));
         }
         self.explained(true, cursor.rest())
     }
 
     fn explained(&mut self, runs: bool, statement: &[Token<'_>]) -> Result<(), Unread> {
-        self.parsed(statement)?;
+        self.rows(statement)?;
         let mut resources: Vec<_> = self.facts.requests.iter().map(|request| request.resource.clone()).collect();
         if resources.iter().any(|resource| matches!(resource, Resource::Table { .. })) {
             resources.retain(|resource| matches!(resource, Resource::Table { .. }));

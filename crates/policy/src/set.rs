@@ -3,11 +3,17 @@
 //! A session variable that is not listed is not read, even with a literal: new versions add ones that change parsing.
 
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_session_variable, is_text_variable};
-use crate::cursor::{Cursor, plain_string};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_text_charset};
+use crate::cursor::{Cursor, name_of, plain_string};
+use crate::facts::Resource;
 use crate::reader::Reader;
 use crate::reading::{Modes, is_utf8_charset};
 use crate::token::{Kind, Token, Unread};
+use crate::variables::{
+    is_debug_variable, is_engine_variable, is_replication_variable, is_server_variable, is_session_variable,
+    is_text_variable,
+};
+use crate::walk::is_engine;
 
 impl Reader<'_> {
     /// What follows `SET`.
@@ -19,16 +25,43 @@ impl Reader<'_> {
         if let Some(read) = self.set_transaction(cursor) {
             return read;
         }
-        for word in ["STATEMENT", "RESOURCE"] {
-            if cursor.word(word) && cursor.peek().is_some_and(|token| token.kind == Kind::Word) {
-                return Err(Unread::new(format!("`SET {word}` is not read")));
-            }
+        if cursor.is_word("STATEMENT") && cursor.peek_at(1).is_some_and(|next| next.kind == Kind::Word) {
+            cursor.next();
+            return self.set_for_statement(cursor);
         }
         self.facts.class = Action::SetSession;
-        for part in split_top_level(cursor.rest()) {
-            self.set_part(Cursor::new(part))?;
+        self.set_parts(cursor.rest())
+    }
+
+    /// Assignments. The scope of one counts for those after it that have none (manual, "SET Syntax for Variable Assignment").
+    fn set_parts(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        let mut global = false;
+        for part in split_top_level(tokens) {
+            let cursor = Cursor::new(part);
+            if cursor.is_one_of_at(0, &["GLOBAL", "PERSIST", "PERSIST_ONLY"]) {
+                global = true;
+            } else if cursor.is_one_of_at(0, &["SESSION", "LOCAL"]) {
+                global = false;
+            }
+            self.set_part(cursor, global)?;
         }
         Ok(())
+    }
+
+    /// What follows `SET STATEMENT`: `variable = value, … FOR statement`
+    fn set_for_statement(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        let tokens = cursor.rest();
+        let at = end_of_assignments(tokens).ok_or_else(|| Unread::new("`SET STATEMENT` without `FOR`"))?;
+        let (assignments, statement) = tokens.split_at_checked(at).unwrap_or((tokens, &[]));
+        let before = self.reading_set;
+        self.set_parts(assignments)?;
+        let statement = statement.get(1..).unwrap_or_default();
+        // The text was read before its modes are set (seen on MariaDB 10.11); what is read later would be read in them.
+        if self.reading_set.changes(&self.context) && !is_of_rows(statement) {
+            return Err(Unread::new("a statement that is read in a mode of its own"));
+        }
+        self.reading_set = before;
+        self.dispatch(statement)
     }
 
     /// `SET [GLOBAL|SESSION|LOCAL] TRANSACTION …`
@@ -42,14 +75,15 @@ impl Reader<'_> {
     }
 
     /// One assignment of the list.
-    fn set_part(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+    fn set_part(&mut self, mut cursor: Cursor<'_, '_>, global_before: bool) -> Result<(), Unread> {
         if cursor.word("NAMES") {
             return self.set_names(cursor);
         }
         if cursor.words(&["CHARACTER", "SET"]) || cursor.word("CHARSET") {
-            let name = charset(&mut cursor)?;
-            self.reading_set.utf8 = Some(is_utf8_charset(&name));
-            cursor.end()?;
+            match character_set(cursor)? {
+                Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                None => self.reading_set.unknown = true,
+            }
             return self.session();
         }
         if cursor.next_if(|token| token.kind == Kind::UserVariable).is_some() {
@@ -57,34 +91,103 @@ impl Reader<'_> {
             self.any_value(cursor)?;
             return self.session();
         }
+        if self.is_own_variable(&cursor) {
+            cursor.next();
+            while cursor.symbol(".") {
+                cursor.name()?;
+            }
+            assign(&mut cursor)?;
+            return self.any_value(cursor);
+        }
+        let bare = cursor.peek().is_some_and(|token| token.kind == Kind::Word);
         let (global, name) = variable(&mut cursor)?;
         assign(&mut cursor)?;
-        if global || name == "sql_log_bin" {
+        if !global && global_before && bare && matches!(name.as_str(), "sql_mode" | "character_set_client") {
+            // Whichever the server takes it for.
+            self.reading_set.unknown = true;
+        }
+        if global || global_before && bare || is_replication_variable(&name) || is_server_variable(&name) {
             self.facts.class = Action::SetGlobal;
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
         }
-        match name.as_str() {
-            "sql_mode" => match sql_mode(cursor)? {
-                Some(modes) => self.reading_set.modes = Some(modes),
-                None => self.reading_set.unknown = true,
-            },
-            "character_set_client" => match character_set(cursor)? {
-                Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
-                None => self.reading_set.unknown = true,
-            },
-            _ => check_value(&name, cursor)?,
-        }
+        self.session_variable(&name, cursor)?;
         self.session()
+    }
+
+    /// Whether a variable or row of the routine is set.
+    fn is_own_variable(&self, cursor: &Cursor<'_, '_>) -> bool {
+        let name = cursor.peek().filter(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
+        name.and_then(|token| name_of(token).ok())
+            .is_some_and(|name| self.in_routine && self.variables.contains(&name.to_ascii_lowercase()))
+    }
+
+    fn session_variable(&mut self, name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        match name {
+            "sql_mode" => self.sql_mode(cursor),
+            // A number, or what only the server knows.
+            "character_set_client" if !is_spelt(&cursor) => {
+                self.reading_set.unknown = true;
+                self.any_value(cursor)
+            }
+            "character_set_results" if !is_spelt(&cursor) => self.any_value(cursor),
+            "character_set_client" => {
+                match character_set(cursor)? {
+                    Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                    None => self.reading_set.unknown = true,
+                }
+                Ok(())
+            }
+            _ if is_text_variable(name) => check_text(name, cursor),
+            _ if is_engine_variable(name) => {
+                // What the server was configured with.
+                if cursor.peek().is_some_and(|token| token.kind == Kind::SystemVariable) {
+                    let (global, name) = variable(&mut cursor)?;
+                    if global && is_engine_variable(&name) {
+                        return cursor.end();
+                    }
+                }
+                let engine = word_or_string(&mut cursor)?;
+                if !is_engine(&engine) && !matches!(engine.as_str(), "default" | "null") {
+                    return Err(Unread::new("an engine that may reach beyond the server"));
+                }
+                cursor.end()
+            }
+            _ if is_debug_variable(name) => {
+                self.facts.request(Action::Debug, Resource::Server);
+                self.any_value(cursor)
+            }
+            _ if is_session_variable(name) => self.any_value(cursor),
+            _ => Err(Unread::new(format!("setting the variable `{}` is not read", clip(name)))),
+        }
+    }
+
+    /// Modes that are spelt out, or a value that only the server knows: it is asked afterwards.
+    fn sql_mode(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if is_spelt(&cursor) && !cursor.is_word("DEFAULT") {
+            self.reading_set.modes = Some(known_modes(&word_or_string(&mut cursor.clone())?)?);
+            return Ok(());
+        }
+        self.reading_set.unknown = true;
+        self.any_value(cursor)
     }
 
     /// `NAMES charset [COLLATE collation]`
     fn set_names(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        if cursor.word("DEFAULT") {
+            self.reading_set.unknown = true;
+            if cursor.word("COLLATE") {
+                word_or_string(&mut cursor)?;
+            }
+            cursor.end()?;
+            return self.session();
+        }
         let name = charset(&mut cursor)?;
         self.reading_set.utf8 = Some(is_utf8_charset(&name));
         if cursor.word("COLLATE") {
             let collation = word_or_string(&mut cursor)?;
-            if collation != name && !collation.starts_with(&format!("{name}_")) {
+            let own = collation == name || collation.starts_with(&format!("{name}_"));
+            if !own && collation != "default" && collation != "binary" && !collation.starts_with("uca") {
                 return Err(Unread::new(format!("a collation of another character set than `{name}`")));
             }
         }
@@ -102,7 +205,7 @@ impl Reader<'_> {
     }
 
     fn session(&mut self) -> Result<(), Unread> {
-        self.facts.request(Action::SetSession, crate::facts::Resource::Server);
+        self.facts.request(Action::SetSession, Resource::Server);
         Ok(())
     }
 }
@@ -136,15 +239,29 @@ fn variable(cursor: &mut Cursor<'_, '_>) -> Result<(bool, String), Unread> {
         let global = match first.as_str() {
             scope if SCOPES_GLOBAL.contains(&scope) => true,
             scope if SCOPES_SESSION.contains(&scope) => false,
-            _ => return Err(Unread::new(format!("`@@{first}.` is not a scope"))),
+            // A key cache of that name; all share those.
+            _ => {
+                cursor.name()?;
+                return Ok((true, first));
+            }
         };
-        return Ok((global, cursor.name()?.to_ascii_lowercase()));
+        let name = cursor.name()?.to_ascii_lowercase();
+        if cursor.symbol(".") {
+            cursor.name()?;
+            return Ok((true, name));
+        }
+        return Ok((global, name));
     }
     let global = cursor.one_of(&["GLOBAL", "PERSIST", "PERSIST_ONLY"]).is_some();
     if !global {
         cursor.one_of(&["SESSION", "LOCAL"]);
     }
-    Ok((global, cursor.name()?.to_ascii_lowercase()))
+    let name = cursor.name()?.to_ascii_lowercase();
+    if cursor.symbol(".") {
+        cursor.name()?;
+        return Ok((true, name));
+    }
+    Ok((global, name))
 }
 
 fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
@@ -154,20 +271,34 @@ fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-fn check_value(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-    if is_text_variable(name) {
-        let nullable = name == "character_set_results";
-        // A saved one decides nothing about reading, as little as one by name.
-        if !(takes_elsewhere(&mut cursor) || nullable && cursor.word("NULL")) {
-            text_value(&mut cursor)?;
-        }
+/// Whether the value is one word or string.
+fn is_spelt(cursor: &Cursor<'_, '_>) -> bool {
+    let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
+    matches!(cursor.rest(), [only] if kinds.contains(&only.kind))
+}
+
+fn check_text(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+    let nullable = name == "character_set_results";
+    if !(takes_elsewhere(&mut cursor) || nullable && cursor.word("NULL")) {
+        text_value(&mut cursor)?;
         return cursor.end();
     }
-    if !is_session_variable(name) {
-        return Err(Unread::new(format!("setting the variable `{name}` is not read")));
-    }
-    simple_value(&mut cursor)?;
-    cursor.end()
+    Ok(())
+}
+
+/// Whether the statement holds no text that is read when it runs.
+fn is_of_rows(statement: &[Token<'_>]) -> bool {
+    let verbs = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"];
+    statement.first().is_some_and(|first| verbs.iter().any(|verb| first.is_word(verb)))
+}
+
+/// Where the `FOR` of a `SET STATEMENT` stands.
+fn end_of_assignments(tokens: &[Token<'_>]) -> Option<usize> {
+    let mut depth = 0_i32;
+    tokens.iter().position(|token| {
+        depth += i32::from(token.is_symbol("(")) - i32::from(token.is_symbol(")"));
+        depth == 0 && token.is_word("FOR")
+    })
 }
 
 /// A literal, a word, or another variable.
@@ -189,7 +320,7 @@ fn simple_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
 fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     let value = word_or_string(cursor)?;
     let charset = value.split('_').next().unwrap_or_default();
-    match is_known_charset(charset) {
+    match is_text_charset(charset) {
         true => Ok(()),
         false => Err(Unread::new(format!("the character set `{charset}` changes how text is read"))),
     }
@@ -219,53 +350,6 @@ fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
     false
 }
 
-/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery; a value that
-/// only the server knows. `None` where the text does not say what comes of it.
-fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<Option<Modes>, Unread> {
-    if takes_elsewhere(&mut cursor) {
-        return Ok(None);
-    }
-    let mut inner = cursor;
-    let subquery = inner.symbol("(") && inner.word("SELECT");
-    let mut cursor = if subquery { inner } else { cursor };
-    let set = match cursor.word("CONCAT") {
-        true => {
-            concatenated_modes(&mut cursor)?;
-            None
-        }
-        false => Some(known_modes(&word_or_string(&mut cursor)?)?),
-    };
-    if subquery && !cursor.symbol(")") {
-        return Err(cursor.unexpected("`)`"));
-    }
-    cursor.end()?;
-    Ok(set)
-}
-
-/// What comes of it, the server knows.
-fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
-    if !cursor.symbol("(") {
-        return Err(cursor.unexpected("`(`"));
-    }
-    loop {
-        if cursor.peek().is_some_and(|token| token.kind == Kind::SystemVariable) {
-            let (global, name) = variable(cursor)?;
-            if global || name != "sql_mode" {
-                return Err(Unread::new("a `sql_mode` made from another variable"));
-            }
-        } else {
-            known_modes(&word_or_string(cursor)?)?;
-        }
-        if !cursor.symbol(",") {
-            break;
-        }
-    }
-    match cursor.symbol(")") {
-        true => Ok(()),
-        false => Err(cursor.unexpected("`)`")),
-    }
-}
-
 fn known_modes(list: &str) -> Result<Modes, Unread> {
     Modes::parse(list).map_err(|mode| Unread::new(format!("the sql_mode `{}` may change how text is read", clip(mode))))
 }
@@ -280,10 +364,11 @@ fn charset(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {
 
 /// In lower case.
 fn word_or_string(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {
-    let wanted = |token: &Token<'_>| matches!(token.kind, Kind::Word | Kind::String | Kind::DoubleString);
-    let token = cursor.next_if(wanted).ok_or_else(|| cursor.unexpected("a word or a string"))?;
+    let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
+    let token = cursor.need_kind(&kinds, "a word or a string")?;
     let text = match token.kind {
         Kind::Word => Some(token.text),
+        Kind::Quoted => Some(token.text.trim_matches('`')),
         _ => plain_string(token),
     };
     Ok(text.ok_or_else(|| Unread::new("a string with escapes where a word is read"))?.to_ascii_lowercase())

@@ -4,18 +4,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::action::Action;
-use crate::analysis::tokens;
-use crate::body;
+use crate::analysis::tokens_of;
 use crate::builtins::is_known_charset;
 use crate::catalogue::{Known, Relation, Routine, RoutineKind, Security, View, is_system_schema};
 use crate::context::{Context, Names};
 use crate::facts::{Resource, escape};
-use crate::lexer::Lexer;
 use crate::limits::{
     DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX, STACK_BYTES,
 };
 use crate::reader::Reader;
-use crate::reading::{Modes, Reading};
+use crate::reading::Modes;
 use crate::token::{Token, Unread};
 
 /// What was looked through so far, for one statement.
@@ -228,7 +226,7 @@ impl Reader<'_> {
         let context = definition_context(&self.context, Some(schema), &routine.sql_mode);
         let context = context.map_err(|Unread(why)| Unread::new(format!("{what} is not read: {why}")))?;
         self.definition(&what, text, routine.security, &context, |outer, tokens| {
-            body::routine_body(outer, context, tokens)
+            outer.known_body(context, Vec::new(), tokens)
         })
     }
 
@@ -244,7 +242,7 @@ impl Reader<'_> {
         let as_definer = self.through.as_definer;
         let read = self.through.enter(what, text.len()).and_then(|()| {
             self.through.as_definer |= security == Security::Definer;
-            let read = tokens(&mut Lexer::new(text, Reading::of(context))).and_then(|tokens| {
+            let read = tokens_of(text, context).and_then(|tokens| {
                 stacker::maybe_grow(DEFINITION_STACK_BYTES_MIN, STACK_BYTES, || read(self, &tokens))
             });
             self.through.path.pop();
@@ -264,7 +262,7 @@ impl Reader<'_> {
         context: Context<'s>,
         read: impl FnOnce(&mut Reader<'s>),
     ) -> Result<Vec<Resource>, Unread> {
-        let names = Names { default_schema: context.default_schema };
+        let names = Names::of(&context);
         let mut inner = Reader::new(names, context, std::mem::take(&mut self.through));
         read(&mut inner);
         let Reader { facts, through, sources, schema_used, .. } = inner;
@@ -276,6 +274,8 @@ impl Reader<'_> {
         }
         self.facts.functions.extend(facts.functions);
         self.facts.locks_rows |= facts.locks_rows;
+        self.facts.prepares.extend(facts.prepares);
+        self.facts.executes.extend(facts.executes);
         self.facts.changes_definitions |= facts.changes_definitions;
         self.facts.asks_catalogue |= facts.asks_catalogue;
         self.facts.has_unknown_names |= facts.has_unknown_names;

@@ -171,10 +171,16 @@ fn d19_pipes_and_not_touch_the_same_tables_in_every_mode() {
 }
 
 #[test]
-fn letters_of_names_may_be_outside_ascii_where_names_are_not_compared() {
+fn letters_of_names_may_be_outside_ascii_where_all_agree_on_their_case() {
     both("SELECT größe AS naïve FROM t", "select t");
-    unparsed("SELECT * FROM größe");
-    unparsed("SELECT * FROM `größe`");
+    both("SELECT * FROM größe", "select größe");
+    both("SELECT * FROM `ＴＡＢＬＥ`", "select ＴＡＢＬＥ");
+    // An `i` to the servers, a `k`, an `ss`.
+    unparsed("SELECT * FROM `\u{130}tems`");
+    unparsed("SELECT * FROM `\u{212a}eys`");
+    unparsed("SELECT * FROM `\u{1e9e}`");
+    let latin1 = Context { utf8: false, ..mysql() };
+    assert_eq!(found("SELECT * FROM `größe`", &latin1), "unparsed");
 }
 
 #[test]

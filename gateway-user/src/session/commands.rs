@@ -5,6 +5,7 @@
 mod administrative;
 mod files;
 mod prepared;
+mod texts;
 
 use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
 
@@ -30,6 +31,7 @@ use super::{
 use crate::{catalogue::Snapshot, gateway::Gateway, policies::Loaded};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
+use texts::Texts;
 
 /// Bytes of the longest text that is analysed on the session's own thread.
 const ANALYSED_HERE_MAX: usize = 64 * 1024;
@@ -171,6 +173,7 @@ pub(super) struct Commands {
     /// The generation of policies under which verdicts are known not to depend on how texts are read, or the server was asked.
     reading_settled: Option<u64>,
     prepared: HashMap<u32, Prepared>,
+    texts: Texts,
     last_prepared: LastPrepared,
 }
 
@@ -188,12 +191,13 @@ impl Commands {
             session,
             server,
             definitions,
+            looked: false,
             verdicts: Rc::clone(verdicts),
             scope,
             policies,
             reading_settled: None,
-            looked: false,
             prepared: HashMap::new(),
+            texts: Texts::default(),
             last_prepared: LastPrepared::None,
         }
     }
@@ -217,6 +221,27 @@ impl Commands {
         !std::mem::take(&mut self.looked) && self.definitions.must_look(&self.scope.key.catalogue, facts)
     }
 
+    /// Refuses what executes a statement that a text prepared under other policies, definitions or modes: what it does now was
+    /// never judged.
+    fn executes_outdated(
+        &self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        facts: &Facts,
+        command: Recorded,
+        text: Text<'_>,
+    ) -> Result<Option<Action>, Ended> {
+        if !self.definitions.matter || gateway.config.observe {
+            return Ok(None);
+        }
+        let Some(name) = self.texts.outdated(facts, &self.scope.key, self.policies.generation) else { return Ok(None) };
+        gateway.counters.statement(true);
+        let name: String = name.chars().take(64).collect();
+        let why = format!("`{name}` was not prepared under the policies and definitions of now: prepare it again");
+        journal.refused(self.arrived(command, text), &why)?;
+        Ok(Some(Action::Answer(Refusal::prepare_again(&why, &self.session))))
+    }
+
     /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
     /// reads texts: verdicts depend on it now, and did not when the session began.
     pub(super) fn take_policies(&mut self, gateway: &Gateway) -> bool {
@@ -238,6 +263,7 @@ impl Commands {
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
     pub(super) fn begin_anew(&mut self, key: ScopeKey) {
         self.prepared.clear();
+        self.texts.clear();
         self.last_prepared = LastPrepared::None;
         self.reading_settled = None;
         self.scope = self.verdicts.scope(key);
@@ -331,6 +357,11 @@ impl Commands {
         if self.must_look(&judgement.facts) {
             return Ok(Action::Look);
         }
+        if let Some(refused) =
+            self.executes_outdated(gateway, journal, &judgement.facts, Recorded::Query, Text::of_sql(sql))?
+        {
+            return Ok(refused);
+        }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
         // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
@@ -338,11 +369,15 @@ impl Commands {
         let verdict = of_kill.as_ref().unwrap_or(&judgement.verdict);
         let number = journal.judged(arrived, judgement.class, verdict)?;
         let canonical = canonical(journal, number, &judgement, verdict)?;
+        let changes_definitions = judgement.facts.changes_definitions() || self.texts.define(&judgement.facts);
+        if verdict.is_allowed() {
+            self.texts.prepare(&judgement.facts, &self.scope.key, self.policies.generation);
+        }
         Ok(self.by_verdict(gateway, verdict, || Forwarded {
             canonical,
             effect: Effect::of_query(&judgement.facts),
             text: files::text_to_hold(&judgement.facts, sql),
-            changes_definitions: judgement.facts.changes_definitions(),
+            changes_definitions,
             judgement: Some(Rc::clone(&judgement)),
             ..Forwarded::plain(number, Expect::Query)
         }))

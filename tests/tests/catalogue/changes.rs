@@ -95,3 +95,22 @@ fn a_view_made_outside_is_looked_for_when_it_is_named() {
         check_denied(&mut wire, "SELECT * FROM later", KEYS);
     }
 }
+
+#[test]
+fn a_text_that_was_prepared_is_not_executed_by_what_its_view_has_become() {
+    for flavour in FLAVOURS {
+        let scene = scene(flavour);
+        scene.server.sql("CREATE VIEW shop.front AS SELECT item FROM shop.orders WHERE id = 1").unwrap();
+        let (mut wire, mut other) = (reporting(&scene), ingest(&scene));
+        wire.query("PREPARE one FROM 'SELECT * FROM front'").unwrap();
+        check_gives(&mut wire, "EXECUTE One", &["teapot"]);
+        check_gives(&mut wire, "EXECUTE one", &["teapot"]);
+
+        other.query("CREATE OR REPLACE VIEW front AS SELECT word AS item FROM vault.keys").unwrap();
+        let refused = format!("{:#}", wire.query("EXECUTE one").unwrap_err());
+        assert!(refused.contains("needs to be re-prepared"), "{refused}");
+        check_denied(&mut wire, "PREPARE one FROM 'SELECT * FROM front'", KEYS);
+        wire.query("PREPARE one FROM 'SELECT item FROM orders WHERE id = 1'").unwrap();
+        check_gives(&mut wire, "EXECUTE one", &["teapot"]);
+    }
+}

@@ -35,6 +35,8 @@ impl Fake {
         let listener = TcpListener::bind((address, 3306)).unwrap();
         let thread = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // The gateway's own questions about views and routines come by another connection: it is refused.
+            drop(listener);
             stream.set_read_timeout(Some(PATIENCE)).unwrap();
             serve(&mut stream);
             let mut after = Vec::new();
@@ -47,7 +49,8 @@ impl Fake {
 
     /// One that logs anybody in, and then answers the first query with `answer`, byte for byte.
     fn answering(answer: Vec<u8>) -> Self {
-        Self::answering_to("SELECT item", answer)
+        // No table or routine is named: what views there are does not matter.
+        Self::answering_to("SELECT 'item'", answer)
     }
 
     fn answering_to(query: &'static str, answer: Vec<u8>) -> Self {
@@ -134,7 +137,7 @@ fn an_honest_fake_is_served() {
     let fake = Fake::answering(framed(1, b"\0\0\0\x02\0\0\0"));
     let scene = stage(&[&fake]);
     let mut wire = Wire::login(&scene.reporting, fake.address, "shop").unwrap();
-    wire.command(QUERY, b"SELECT item FROM orders").unwrap();
+    wire.command(QUERY, b"SELECT 'item'").unwrap();
     assert_eq!(wire.packet().unwrap(), Packet { id: 1, payload: b"\0\0\0\x02\0\0\0".to_vec() });
     drop(wire);
     fake.thread.join().unwrap();
@@ -161,7 +164,7 @@ fn an_answer_that_was_not_asked_for_ends_the_session_and_reads_no_file() {
     let mut other = session(&scene);
     for ((case, _), fake) in cases.iter().zip(fakes) {
         let mut wire = Wire::login(&scene.reporting, fake.address, "shop").unwrap();
-        wire.command(QUERY, b"SELECT item FROM orders").unwrap();
+        wire.command(QUERY, b"SELECT 'item'").unwrap();
         // A client that is asked for a file would answer: whatever it says must not arrive.
         wire.send_packet(2, b"root:x:0:0").unwrap();
         wire.finish();

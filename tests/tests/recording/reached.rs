@@ -13,13 +13,22 @@ use std::collections::BTreeSet;
 /// What the gateway asks every server itself, before the client's first statement.
 const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_client, DATABASE(), ";
 
-/// What the gateway begins with where it reads a server's views and routines.
-const CATALOGUE_BEGINS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1";
+/// What a connection begins with on which the gateway asks for views and routines, beside the sessions.
+const OWN_CONNECTION: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1, NAMES utf8mb4";
+/// And what it asks there, with nothing of a client's in it.
+const OWN_QUESTIONS: [&str; 5] = [
+    "SELECT @@lower_case_table_names",
+    "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES",
+    "SELECT TABLE_SCHEMA, TABLE_NAME, IF(LENGTH(VIEW_DEFINITION)",
+    "SELECT ROUTINE_SCHEMA, ROUTINE_NAME,",
+    "SHOW CREATE PROCEDURE ",
+];
 
-/// Command and text of everything in a server's general log that came from the accounts that Portreeve holds.
+/// Command and text of everything in a server's general log that came from the accounts that Portreeve holds, without what it
+/// asks on connections of its own.
 fn reached(server: &Server) -> Vec<(String, String)> {
     let log = server.general_log();
-    let mut ours = BTreeSet::new();
+    let (mut ours, mut own) = (BTreeSet::new(), BTreeSet::new());
     let mut reached = Vec::new();
     for line in log.lines() {
         let mut fields = line.split('\t');
@@ -33,9 +42,10 @@ fn reached(server: &Server) -> Vec<(String, String)> {
         let text = fields.collect::<Vec<_>>().join("\t");
         if command == "Connect" && text.starts_with("shop_") {
             ours.insert(id);
-        } else if text.starts_with(CATALOGUE_BEGINS) {
-            // A connection of the gateway's own, which no client has a part in.
-            ours.remove(&id);
+        } else if ours.contains(&id) && text == OWN_CONNECTION {
+            own.insert(id);
+        } else if own.contains(&id) && (command == "Quit" || OWN_QUESTIONS.iter().any(|own| text.starts_with(own))) {
+            // Nobody's statement.
         } else if ours.contains(&id) {
             reached.push((command.to_owned(), text));
         }

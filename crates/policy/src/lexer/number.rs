@@ -1,7 +1,9 @@
 //! Numbers, and what starts like one: `1e0`, `0x41`, the names `1a` and `0xg`, and periods.
 
 use super::{Lexer, is_name_byte};
+use crate::context::Flavour;
 use crate::token::{Kind, Unread};
+use crate::words::is_reserved;
 
 impl Lexer<'_> {
     /// Digits first: a number, or a name where a letter follows that is no part of one (`MY_LEX_NUMBER_IDENT`).
@@ -13,6 +15,8 @@ impl Lexer<'_> {
         }
         self.skip_while(|b| b.is_ascii_digit());
         match self.byte(0) {
+            // `FOR i IN 1..3`
+            Some(b'.') if self.is_range() => Ok(Kind::Number),
             Some(b'.') => {
                 self.at += 1;
                 self.fraction_ends()
@@ -21,6 +25,11 @@ impl Lexer<'_> {
             Some(b) if is_name_byte(b) || !b.is_ascii() => self.plain_name(),
             _ => Ok(Kind::Number),
         }
+    }
+
+    /// Two periods are one word to MariaDB (`DOT_DOT_SYM`).
+    fn is_range(&self) -> bool {
+        self.reading.flavour == Flavour::MariaDb && self.rest().starts_with(b"..")
     }
 
     /// `0x` and `0b` in lower case; with other letters behind it is a name.
@@ -43,6 +52,9 @@ impl Lexer<'_> {
     /// A period: before a name, where what follows is no keyword; of a number; or an operator.
     pub(super) fn period(&mut self) -> Result<Kind, Unread> {
         let behind_word = self.word_end == self.at;
+        if self.is_range() {
+            return self.take(2, Kind::Symbol);
+        }
         match self.byte(1) {
             Some(b'0'..=b'9') if !behind_word => self.fraction(),
             Some(b) if is_name_byte(b) || !b.is_ascii() => {
@@ -55,7 +67,8 @@ impl Lexer<'_> {
     }
 
     fn fraction(&mut self) -> Result<Kind, Unread> {
-        if self.after_name {
+        // Behind a keyword it cannot be a part of a name.
+        if self.last_name.is_some_and(|last| !is_reserved(&last, self.reading.flavour)) {
             return Err(Unread::new("a number that starts with a period, right after a name"));
         }
         self.at += 1;

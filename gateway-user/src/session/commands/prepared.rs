@@ -259,8 +259,14 @@ impl Commands {
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
         let judgement = id.and_then(|id| self.prepared.get(&id)).map(|prepared| Rc::clone(&prepared.judgement));
-        if judgement.is_some_and(|judgement| self.must_look(&judgement.facts)) {
-            return Ok(Action::Look);
+        if let Some(judgement) = judgement {
+            if self.must_look(&judgement.facts) {
+                return Ok(Action::Look);
+            }
+            let refused = self.executes_outdated(gateway, journal, &judgement.facts, run.command, Text::empty())?;
+            if let Some(refused) = refused {
+                return Ok(refused);
+            }
         }
         if self.reads_otherwise(id) {
             gateway.counters.statement(true);

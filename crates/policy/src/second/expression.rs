@@ -8,28 +8,15 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
-use crate::builtins::{
-    SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, needs_parenthesis, takes_a_table,
-};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, needs_parenthesis};
 use crate::catalogue::RoutineKind;
 use crate::facts::Resource;
-use crate::parse;
-use crate::query::{absent, foreign};
 use crate::reader::Reader;
-use crate::token::{Token, Unread};
+use crate::second::query::{absent, foreign};
+use crate::token::Unread;
+use crate::variables::is_harmless_variable;
 
 impl Reader<'_> {
-    /// Parses and walks tokens that are one expression.
-    pub(crate) fn expression_tokens(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
-        let walked = self.selects_walked;
-        let expression = parse::expression(tokens)?;
-        self.expression(&expression)?;
-        match self.selects_walked - walked == parse::count(tokens, "SELECT") {
-            true => Ok(()),
-            false => Err(Unread::new("a subquery was lost on the way")),
-        }
-    }
-
     pub(crate) fn expression(&mut self, root: &Expr) -> Result<(), Unread> {
         self.expressions += 1;
         let mut todo = vec![root];
@@ -174,6 +161,9 @@ impl Reader<'_> {
                 if name.quote_style.is_some() && needs_parenthesis(&name.value, self.flavour) {
                     self.facts.request(Action::Execute, Resource::Server);
                 }
+                if takes_a_table(&name.value.to_ascii_lowercase()) {
+                    return Err(Unread::new("a sequence"));
+                }
                 self.called(&name.value)?;
             }
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
@@ -187,31 +177,6 @@ impl Reader<'_> {
         match over {
             Some(WindowType::WindowSpec(spec)) => self.window(spec),
             Some(WindowType::NamedWindow(_)) | None => Ok(()),
-        }
-    }
-
-    fn called(&mut self, name: &str) -> Result<(), Unread> {
-        let name = name.to_ascii_lowercase();
-        if takes_a_table(&name) {
-            return Err(Unread::new("a sequence"));
-        }
-        let action = function_action(&name);
-        self.facts.functions.insert(name.clone());
-        match action {
-            // A loadable function has no schema, and comes before a stored one of its name.
-            Some(Action::Execute) if self.names.default_schema.is_none() => {
-                self.facts.request(Action::Execute, Resource::Server);
-                Ok(())
-            }
-            Some(Action::Execute) => self.routine(Action::Execute, RoutineKind::Function, None, &name),
-            Some(_) | None => {
-                action.into_iter().for_each(|action| self.facts.request(action, Resource::Server));
-                // What one family of servers builds in may be a stored function at the other.
-                match self.has_function(&name) {
-                    true => self.routine(Action::Execute, RoutineKind::Function, None, &name),
-                    false => Ok(()),
-                }
-            }
         }
     }
 
@@ -299,4 +264,9 @@ pub(crate) fn is_constant(root: &Expr) -> bool {
         }
     }
     true
+}
+
+/// Whether a function's argument names a table (MariaDB sequences), which this version does not read.
+fn takes_a_table(name: &str) -> bool {
+    matches!(name, "nextval" | "lastval" | "setval" | "previous_value" | "next_value")
 }

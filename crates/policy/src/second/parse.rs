@@ -1,7 +1,7 @@
 //! From our tokens to the parser's tree. The parser never sees the text: its own tokenizer reads some of it otherwise
 //! than the servers do. Forms that the servers take and the parser does not are rewritten to ones with the same tables.
 
-use sqlparser::ast::{Expr, Statement};
+use sqlparser::ast::Statement;
 use sqlparser::dialect::MySqlDialect;
 use sqlparser::parser::{Parser, ParserError};
 use sqlparser::tokenizer::Token as Parsed;
@@ -10,6 +10,7 @@ use crate::action::Action;
 use crate::builtins::is_introducer;
 use crate::cursor::{Cursor, name_text};
 use crate::token::{Kind, Token, Unread};
+use crate::walk::count;
 
 /// A statement made ready for the parser.
 #[derive(Debug)]
@@ -181,31 +182,6 @@ fn by_text(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
 fn take_text(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     let text = |token: &Token<'_>| matches!(token.kind, Kind::String | Kind::DoubleString | Kind::Hex);
     cursor.next_if(text).map(drop).ok_or_else(|| cursor.unexpected("a string"))
-}
-
-/// The tree of a lone expression.
-///
-/// # Errors
-/// When the parser does not take it whole.
-pub(crate) fn expression(tokens: &[Token<'_>]) -> Result<Expr, Unread> {
-    let dialect = MySqlDialect {};
-    let mut parser = Parser::new(&dialect).with_tokens(convert(tokens)?);
-    let expression = parser.parse_expr().map_err(|error| syntax(&error))?;
-    match parser.peek_token().token {
-        Parsed::EOF => Ok(expression),
-        _ => Err(Unread::new("something follows an expression")),
-    }
-}
-
-/// How often the keyword `word` occurs: not as a name in backticks, nor after a period.
-pub(crate) fn count(tokens: &[Token<'_>], word: &str) -> usize {
-    let mut after_period = false;
-    let mut number = 0;
-    for token in tokens {
-        number += usize::from(!after_period && token.is_word(word));
-        after_period = token.is_symbol(".");
-    }
-    number
 }
 
 /// Says that the parser gave up; its own message would quote the statement.

@@ -7,17 +7,18 @@ use sqlparser::ast::{
 
 use crate::action::Action;
 use crate::catalogue::RoutineKind;
-use crate::expression::is_constant;
 use crate::facts::Resource;
-use crate::parse::Prepared;
-use crate::query::{absent, foreign};
 use crate::reader::Reader;
-use crate::source::{Target, table_name, targets};
+use crate::second::expression::is_constant;
+use crate::second::parse::Prepared;
+use crate::second::query::{absent, foreign};
+use crate::second::source::{table_name, targets};
 use crate::token::{Token, Unread};
+use crate::walk::Target;
 
 impl Reader<'_> {
     /// Reads a statement by the parser, and holds what was walked against the words of the text.
-    pub(crate) fn parsed(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+    pub(crate) fn by_parser(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
         let prepared = Prepared::new(tokens)?;
         let statement = prepared.statement()?;
         self.data(&statement)?;
@@ -25,19 +26,11 @@ impl Reader<'_> {
         if self.selects_walked != prepared.selects || self.tables_walked != prepared.tables {
             return Err(Unread::new("a subquery was lost on the way"));
         }
-        self.without_tables();
+        self.inspect_without_tables();
         if let Some(file) = prepared.file {
             self.facts.request(file, Resource::Server);
         }
         Ok(())
-    }
-
-    /// A query that reads no table asks to `inspect`.
-    fn without_tables(&mut self) {
-        if self.facts.class == Action::Select && self.facts.tables == 0 {
-            self.facts.class = Action::Inspect;
-            self.facts.request(Action::Inspect, Resource::Server);
-        }
     }
 
     pub(crate) fn data(&mut self, statement: &Statement) -> Result<(), Unread> {
@@ -46,7 +39,7 @@ impl Reader<'_> {
             Statement::Insert(insert) => self.insert(insert),
             Statement::Update(update) => self.update(update),
             Statement::Delete(delete) => self.delete(delete),
-            Statement::Call(function) => self.call(function),
+            Statement::Call(function) => self.call_by_parser(function),
             // Everything else has a recogniser of its own, or is not read.
             _ => Err(Unread::new("the parser takes it for another statement")),
         }
@@ -66,7 +59,7 @@ impl Reader<'_> {
         self.facts.where_is_constant = condition.is_some_and(is_constant);
     }
 
-    fn call(&mut self, function: &Function) -> Result<(), Unread> {
+    fn call_by_parser(&mut self, function: &Function) -> Result<(), Unread> {
         self.facts.class = Action::Call;
         let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
             function;

@@ -7,7 +7,6 @@ use sqlparser::ast::{
     Values, WildcardAdditionalOptions, With,
 };
 
-use crate::action::Action;
 use crate::reader::Reader;
 use crate::token::Unread;
 
@@ -98,15 +97,6 @@ impl Reader<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Asks to select from a table, unless the name is a common table expression's. Names of those are compared with
-    /// case, so that where servers fold it, a table too many is asked for rather than one too few.
-    pub(crate) fn read_table(&mut self, schema: Option<String>, table: String) -> Result<(), Unread> {
-        if schema.is_none() && self.scope.contains(&table) {
-            return Ok(());
-        }
-        self.table(Action::Select, (schema, table))
     }
 
     pub(crate) fn values(&mut self, values: &Values) -> Result<(), Unread> {
