@@ -86,10 +86,14 @@ impl<'n> Reader<'n> {
     pub(crate) fn first<'t, 'a>(&mut self, tokens: &'t [Token<'a>]) -> &'t [Token<'a>] {
         let mut rest: &'t [Token<'a>] = &[];
         if holds_statements(tokens, self.flavour) {
-            self.read(tokens, |reader| {
-                rest = reader.holding(tokens)?;
-                Ok(())
+            // Blocks nest without an operator or a parenthesis.
+            let read = Size::of(tokens).and_then(|_| {
+                stacker::maybe_grow(STACK_BYTES / 2, STACK_BYTES, || {
+                    rest = self.holding(tokens)?;
+                    Ok(())
+                })
             });
+            self.finish(read);
             return rest;
         }
         let end = tokens.iter().position(|token| token.kind == Kind::Semicolon).unwrap_or(tokens.len());
@@ -222,7 +226,7 @@ fn is_about_the_name(action: Action) -> bool {
 }
 
 /// Words that the parser chains to the left, so that their number is the depth of a tree.
-const OPERATOR_WORDS: [&str; 36] = [
+const OPERATOR_WORDS: [&str; 34] = [
     "AND",
     "OR",
     "XOR",
@@ -256,16 +260,19 @@ const OPERATOR_WORDS: [&str; 36] = [
     "ANY",
     "ALL",
     "SOME",
-    "CASE",
-    "INTERVAL",
     "PIVOT",
 ];
+
+/// Words whose operands hold operands of their own.
+const NESTING_WORDS: [&str; 2] = ["CASE", "INTERVAL"];
 
 /// What decides how much stack a statement needs.
 #[derive(Debug, Default)]
 struct Size {
     operators: usize,
     joins: usize,
+    /// Words that nest without a parenthesis.
+    nesting_words: usize,
     /// Deepest nesting; how many there are does not matter.
     depth: usize,
 }
@@ -283,6 +290,10 @@ impl Size {
                 Kind::Symbol if token.text == ")" => depth = depth.saturating_sub(1),
                 Kind::Symbol if !matches!(token.text, "," | ".") => size.operators += 1,
                 Kind::Word if is_join(token) => size.joins += 1,
+                Kind::Word if NESTING_WORDS.iter().any(|word| token.is_word(word)) => {
+                    size.operators += 1;
+                    size.nesting_words += 1;
+                }
                 Kind::Word if OPERATOR_WORDS.iter().any(|word| token.is_word(word)) => size.operators += 1,
                 _ => {}
             }
@@ -297,7 +308,9 @@ impl Size {
     }
 
     fn is_small(&self) -> bool {
-        self.operators <= SMALL_OPERATORS_MAX && self.joins <= SMALL_JOINS_MAX && self.depth <= SMALL_DEPTH_MAX
+        self.operators <= SMALL_OPERATORS_MAX
+            && self.joins <= SMALL_JOINS_MAX
+            && self.depth + self.nesting_words <= SMALL_DEPTH_MAX
     }
 }
 

@@ -244,7 +244,7 @@ impl Reader<'_> {
 
     /// One statement of a body, without its semicolon.
     fn body_statement(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
-        if self.blocks == BLOCKS_MAX {
+        if self.blocks >= BLOCKS_MAX {
             return Err(Unread::new(format!("blocks are more than {BLOCKS_MAX} deep")));
         }
         self.blocks += 1;

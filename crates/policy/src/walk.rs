@@ -46,7 +46,7 @@ impl<'r, 'n> Walk<'r, 'n> {
 
     /// One level deeper, where the walk calls itself.
     fn nested<T>(&mut self, inner: impl FnOnce(&mut Self) -> Result<T, Unread>) -> Result<T, Unread> {
-        if self.depth == NESTING_MAX {
+        if self.depth >= NESTING_MAX {
             return Err(Unread::new("the statement is nested too deeply"));
         }
         self.depth += 1;

@@ -5,8 +5,8 @@
 use std::time::{Duration, Instant};
 
 use portreeve_policy::limits::{
-    JOINS_MAX, OPERATORS_MAX, PARENTHESES_DEPTH_MAX, PARSED_BYTES_MAX, REQUESTS_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX,
-    TOKENS_MAX,
+    BLOCKS_MAX, JOINS_MAX, NESTING_MAX, OPERATORS_MAX, PARENTHESES_DEPTH_MAX, PARSED_BYTES_MAX, REQUESTS_MAX,
+    STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX,
 };
 use portreeve_policy::{Context, Facts, Flavour, analyse};
 
@@ -110,4 +110,26 @@ fn long_inserts_of_values_are_read_quickly() {
     assert!(reason(&format!("{values} /*! , (1) */")).is_some());
     let one = format!("INSERT INTO t VALUES ('{}')", "y".repeat(20_000_000));
     assert_eq!(reason(&one), None);
+}
+
+#[test]
+fn blocks_of_routines_are_limited_and_so_is_whatever_else_calls_itself() {
+    let blocks = |number: usize| format!("CREATE PROCEDURE p() {}{}", "BEGIN ".repeat(number), "END; ".repeat(number));
+    check(&blocks(BLOCKS_MAX - 1), &blocks(BLOCKS_MAX + 1), "deep");
+    for (open, close) in [("CASE WHEN ", " THEN 1 END"), ("INTERVAL ", " DAY"), ("NOT ", ""), ("- ", "")] {
+        for number in [10, 200, 1_500] {
+            facts(&format!("SELECT {}1{}", open.repeat(number), close.repeat(number)));
+        }
+    }
+    let case = |number: usize| format!("SELECT {}1{}", "CASE WHEN ".repeat(number), " THEN 1 END".repeat(number));
+    assert_eq!(reason(&case(NESTING_MAX - 4)), None);
+    assert!(reason(&case(NESTING_MAX + 1)).unwrap().contains("nested"));
+    for head in [
+        "CREATE EVENT e ON SCHEDULE AT 1 DO ",
+        "CREATE TRIGGER t BEFORE INSERT ON t FOR EACH ROW ",
+        "CREATE PROCEDURE p() ",
+        "l: ",
+    ] {
+        assert!(reason(&format!("{}SELECT 1", head.repeat(10_000))).is_some(), "{head}");
+    }
 }

@@ -166,7 +166,7 @@ fn statements() -> Vec<String> {
     let mut all = fill(&SHELLS, &EXPRESSIONS);
     all.extend(fill(&FROMS, &TABLES));
     all.extend(fill(
-        &["SELECT a FROM t{}", "(SELECT a FROM s.t){}", "SELECT * FROM t, v{}", "EXPLAIN SELECT a FROM t{}"],
+        &["SELECT a FROM t{}", "SELECT a FROM s.t x{}", "SELECT * FROM t, v{}", "EXPLAIN SELECT a FROM t{}"],
         &CONDITIONS,
     ));
     all.extend(fill(
