@@ -1,0 +1,205 @@
+//! Every trick of a family: through Portreeve as text, prepared and among other statements, then directly.
+
+use crate::{
+    case::{Case, Effect, PIN, SECRET},
+    stage::{MULTI_STATEMENTS, Stage},
+    talk::Talk,
+};
+use anyhow::{Result, bail, ensure};
+use portreeve_tests::{
+    servers::Flavour,
+    wire::{CAPABILITIES, Hello},
+};
+use serde_json::Value;
+use std::{fs, time::Instant};
+
+/// How the statements of a trick are sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// Each as a text, by a client that cannot send several.
+    Text,
+    /// Each prepared and executed.
+    Prepared,
+    /// All in one text, behind a harmless one.
+    Joined,
+}
+
+const WAYS: [Way; 3] = [Way::Text, Way::Prepared, Way::Joined];
+
+/// Panics with everything that was wrong.
+pub(crate) fn check(flavour: Flavour, cases: &[Case]) {
+    let stage = Stage::new(flavour).unwrap();
+    let mut wrong = Vec::new();
+    let mut tried = 0;
+    for case in cases.iter().filter(|case| case.on.is_none_or(|on| on == flavour)) {
+        tried += 1;
+        if let Err(error) = attempt(&stage, case) {
+            wrong.push(format!("{} ({}): {error:#}", case.name, case.id));
+            stage.reset().unwrap();
+        }
+    }
+    let records = stage.scene.gateway.records(&[]).unwrap();
+    // Before a panic: the daemon's log would hide what matters.
+    drop(stage);
+    for case in cases.iter().filter(|case| case.denied && case.on.is_none_or(|on| on == flavour)) {
+        for way in WAYS {
+            if let Err(error) = explained(&records, case, way) {
+                wrong.push(format!("{} ({}), {way:?}: {error:#}", case.name, case.id));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{} problems with {tried} tricks:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+fn attempt(stage: &Stage, case: &Case) -> Result<()> {
+    for way in WAYS {
+        if let Some(happened) = through(stage, case, way)? {
+            bail!("it works, {way:?}: {happened}");
+        }
+    }
+    if case.direct {
+        let seen = stage.look_before(case)?;
+        let mut session = Talk::new(stage.direct(&hello(case, Way::Text))?);
+        let elapsed = play(stage, &mut session, case, Way::Text)?;
+        let happened = happened(stage, &session, case, &seen, elapsed)?;
+        let said = session.error.clone();
+        drop(session);
+        stage.tidy(case)?;
+        ensure!(happened.is_some(), "it does not work directly, and shows nothing: {said:?}");
+    }
+    Ok(())
+}
+
+/// What happened, if the effect did.
+fn through(stage: &Stage, case: &Case, way: Way) -> Result<Option<String>> {
+    let seen = stage.look_before(case)?;
+    // Being let in not at all is as good as a denial.
+    let Ok(wire) = stage.agent(&hello(case, way)) else { return Ok(None) };
+    let mut session = Talk::new(wire);
+    session.query(mark(case, way).as_bytes())?;
+    let elapsed = play(stage, &mut session, case, way)?;
+    happened(stage, &session, case, &seen, elapsed)
+}
+
+fn hello(case: &Case, way: Way) -> Hello<'static> {
+    let capabilities = if way == Way::Joined { CAPABILITIES } else { CAPABILITIES & !MULTI_STATEMENTS };
+    Hello { schema: "shop", capabilities, collation: case.collation, ..Hello::default() }
+}
+
+/// The statement by which a session is found in the recording.
+fn mark(case: &Case, way: Way) -> String {
+    format!("SELECT '{} {way:?}'", case.name)
+}
+
+/// Milliseconds that it took. A session that ends within is over, no error.
+fn play(stage: &Stage, session: &mut Talk, case: &Case, way: Way) -> Result<u128> {
+    let statements: Vec<_> = case.statements.iter().map(|text| stage.in_dir(text)).collect();
+    let start = Instant::now();
+    match way {
+        Way::Joined => {
+            let joined = [&[b"SELECT 1".to_vec()], statements.as_slice()].concat().join(&b";\n"[..]);
+            session.query(&joined)?;
+        }
+        Way::Text => statements.iter().try_for_each(|text| session.query(text))?,
+        Way::Prepared => statements.iter().try_for_each(|text| session.prepared(text))?,
+    }
+    Ok(start.elapsed().as_millis())
+}
+
+fn happened(stage: &Stage, session: &Talk, case: &Case, seen: &str, elapsed: u128) -> Result<Option<String>> {
+    Ok(match case.effect {
+        Effect::Leaks => {
+            [SECRET, PIN].iter().flat_map(|secret| forms(secret)).find(|form| holds(&session.bytes, form)).map(shown)
+        }
+        Effect::Shows(text) => {
+            let text = stage.in_dir(text.as_bytes());
+            holds(&session.bytes, &text).then(|| shown(text))
+        }
+        Effect::Changes(query) => {
+            let now = stage.look(query)?;
+            (now != seen).then(|| format!("`{query}` gave {seen:?}, and now {now:?}"))
+        }
+        Effect::Runs => session.error.is_none().then(|| "it ran".to_owned()),
+        Effect::Waits(ms) => (session.error.is_none() && elapsed >= ms).then(|| format!("{elapsed} ms")),
+        Effect::File(file) => stage.dir().join(file).exists().then(|| format!("there is a file `{file}`")),
+    })
+}
+
+/// A secret as it may be disguised.
+fn forms(secret: &str) -> Vec<Vec<u8>> {
+    let hex: String = secret.bytes().map(|byte| format!("{byte:02X}")).collect();
+    let wide: Vec<u8> = secret.bytes().flat_map(|byte| [0, byte]).collect();
+    vec![
+        secret.as_bytes().to_vec(),
+        secret.to_uppercase().into_bytes(),
+        hex.to_lowercase().into_bytes(),
+        hex.into_bytes(),
+        wide,
+        secret.chars().rev().collect::<String>().into_bytes(),
+        base64(secret.as_bytes()).into_bytes(),
+    ]
+}
+
+/// Of the whole groups of three bytes; what follows them depends on what follows the secret.
+fn base64(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let groups = bytes.chunks_exact(3).flat_map(|group| {
+        let bits = group.iter().fold(0_usize, |bits, &byte| bits << 8 | usize::from(byte));
+        [18, 12, 6, 0].map(|shift| char::from(DIGITS[bits >> shift & 63]))
+    });
+    groups.collect()
+}
+
+fn holds(bytes: &[u8], needle: &[u8]) -> bool {
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+fn shown(bytes: Vec<u8>) -> String {
+    format!("the agent read `{}`", String::from_utf8_lossy(&bytes))
+}
+
+/// The session's recording has a denial, and the denial a reason that names what is not permitted.
+fn explained(records: &[Value], case: &Case, way: Way) -> Result<()> {
+    let mark = mark(case, way);
+    let marked = records.iter().find(|record| record.pointer("/sql/text").is_some_and(|text| *text == *mark));
+    let Some(session) = marked.map(|record| &record["session"]) else {
+        // Not let in: the login says why.
+        let refused = records.iter().any(|record| record["record"] == "login" && record["accepted"] == false);
+        ensure!(refused, "no session of it was recorded");
+        return Ok(());
+    };
+    let of_session = records.iter().filter(|record| record["session"] == *session && record["record"] == "verdict");
+    let reasons: Vec<_> =
+        of_session.filter(|verdict| verdict["decision"] == "deny").map(|verdict| verdict["reason"].to_string()).collect();
+    ensure!(!reasons.is_empty(), "nothing was denied");
+    let told = reasons.iter().any(|reason| reason.contains("`unparsed`") || reason.contains(case.why));
+    ensure!(told, "no reason names `{}`: {reasons:?}", case.why);
+    Ok(())
+}
+
+impl Stage {
+    /// What the effect is compared with.
+    fn look_before(&self, case: &Case) -> Result<String> {
+        match case.effect {
+            Effect::Changes(query) => self.look(query),
+            Effect::Leaks | Effect::Shows(_) | Effect::Runs | Effect::Waits(_) | Effect::File(_) => Ok(String::new()),
+        }
+    }
+
+    /// A text with the folder in place of `{dir}`.
+    fn in_dir(&self, text: &[u8]) -> Vec<u8> {
+        let Ok(as_text) = std::str::from_utf8(text) else { return text.to_vec() };
+        as_text.replace("{dir}", &self.dir().display().to_string()).into_bytes()
+    }
+
+    /// Undoes what a trick that worked has done.
+    fn tidy(&self, case: &Case) -> Result<()> {
+        if let Effect::File(file) = case.effect {
+            fs::remove_file(self.dir().join(file))?;
+        }
+        if !case.undo.is_empty() {
+            self.look(case.undo)?;
+        }
+        if case.leaves_something() { self.reset() } else { Ok(()) }
+    }
+}
