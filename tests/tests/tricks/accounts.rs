@@ -35,10 +35,10 @@ fn accounts() -> Vec<Case> {
 
 fn variables() -> Vec<Case> {
     let global = "SELECT @@GLOBAL.max_connections, @@GLOBAL.sql_mode, @@GLOBAL.init_connect";
-    let back = "SET GLOBAL max_connections = 3000; SET GLOBAL sql_mode = 'STRICT_TRANS_TABLES'; SET GLOBAL init_connect = ''";
-    let changes = |name: &'static str, text: &str| {
-        Case::changes(name, "B020", global, &[text]).why("`set_global`").undo(back)
-    };
+    let back =
+        "SET GLOBAL max_connections = 3000; SET GLOBAL sql_mode = 'STRICT_TRANS_TABLES'; SET GLOBAL init_connect = ''";
+    let changes =
+        |name: &'static str, text: &str| Case::changes(name, "B020", global, &[text]).why("`set_global`").undo(back);
     let runs = |name: &'static str, id: &'static str, text: &str| Case::runs(name, id, "shop-db", &[text]);
     vec![
         changes("a variable of the server", "SET GLOBAL max_connections = 100"),
@@ -47,8 +47,12 @@ fn variables() -> Vec<Case> {
         changes("a variable of the server among others", "SET autocommit = 1, GLOBAL max_connections = 103"),
         changes("what every connection begins with", "SET GLOBAL init_connect = 'SET NAMES gbk'"),
         changes("how every connection reads", "SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES,STRICT_TRANS_TABLES'"),
-        runs("a variable that stays", "B020", "SET PERSIST max_connections = 104").mysql().undo("RESET PERSIST; SET GLOBAL max_connections = 3000"),
-        runs("a variable that stays, later", "B020", "SET PERSIST_ONLY max_connections = 105").mysql().undo("RESET PERSIST"),
+        runs("a variable that stays", "B020", "SET PERSIST max_connections = 104")
+            .mysql()
+            .undo("RESET PERSIST; SET GLOBAL max_connections = 3000"),
+        runs("a variable that stays, later", "B020", "SET PERSIST_ONLY max_connections = 105")
+            .mysql()
+            .undo("RESET PERSIST"),
         runs("no binary log", "B123", "SET sql_log_bin = 0"),
         runs("somebody else's thread", "B123", "SET pseudo_thread_id = 1"),
         runs("checks of keys", "B123", "SET GLOBAL foreign_key_checks = 0").undo("SET GLOBAL foreign_key_checks = 1"),

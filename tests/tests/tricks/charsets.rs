@@ -47,37 +47,37 @@ fn by_set() -> Vec<Case> {
 }
 
 fn by_login() -> Vec<Case> {
-    let with = |name: &'static str, collation: u16, lead: u8| {
-        Case::leaks(name, "B017", &[half(lead)]).collation(collation)
-    };
+    let with =
+        |name: &'static str, collation: u16, lead: u8| Case::leaks(name, "B017", &[half(lead)]).collation(collation);
     vec![
         with("gbk at login", GBK, 0xBF),
         with("big5 at login", BIG5, 0xA4),
         with("sjis at login", SJIS, 0x95),
         with("cp932 at login", CP932, 0x95),
-        Case::leaks("brackets are letters", "B022", &[
-            &b"SELECT 1 AS [ UNION SELECT password FROM vault.users"[..],
-        ])
-        .collation(SWE7),
+        Case::leaks("brackets are letters", "B022", &[&b"SELECT 1 AS [ UNION SELECT password FROM vault.users"[..]])
+            .collation(SWE7),
     ]
 }
 
 fn spaces() -> Vec<Case> {
     vec![
-        Case::leaks("a space of latin1", "D17", &[
-            b"SET NAMES latin1".to_vec(),
-            b"SELECT\xA0password\xA0FROM\xA0vault.users".to_vec(),
-        ]),
-        Case::leaks("a space of latin1 behind dashes", "D17", &[
-            b"SET NAMES latin1".to_vec(),
-            b"SELECT 1 --\xA0\n, password FROM vault.users".to_vec(),
-        ])
+        Case::leaks(
+            "a space of latin1",
+            "D17",
+            &[b"SET NAMES latin1".to_vec(), b"SELECT\xA0password\xA0FROM\xA0vault.users".to_vec()],
+        ),
+        Case::leaks(
+            "a space of latin1 behind dashes",
+            "D17",
+            &[b"SET NAMES latin1".to_vec(), b"SELECT 1 --\xA0\n, password FROM vault.users".to_vec()],
+        )
         .not_directly(),
         Case::leaks("a name that is no UTF-8", "B029", &[b"SELECT password AS `\xFF` FROM vault.users".to_vec()])
             .not_directly(),
-        Case::leaks("brackets that are letters", "B022", &[
-            "SET NAMES swe7".as_bytes().to_vec(),
-            b"SELECT 1 AS [ UNION SELECT password FROM vault.users".to_vec(),
-        ]),
+        Case::leaks(
+            "brackets that are letters",
+            "B022",
+            &["SET NAMES swe7".as_bytes().to_vec(), b"SELECT 1 AS [ UNION SELECT password FROM vault.users".to_vec()],
+        ),
     ]
 }

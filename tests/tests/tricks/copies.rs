@@ -14,48 +14,58 @@ fn copied() -> Vec<Case> {
     let leaks = |name: &'static str, texts: &[&str]| Case::leaks(name, "B073", texts).why("shop-db/");
     let orders = |name: &'static str, text: &str| Case::changes(name, "B073", ORDERS, &[text]).why("shop-db/");
     vec![
-        leaks("a table made of it", &["CREATE TABLE shop.copy AS SELECT * FROM vault.users", "SELECT * FROM shop.copy"]),
-        leaks("a temporary table made of it", &[
-            "CREATE TEMPORARY TABLE copy AS SELECT password FROM vault.users",
-            "SELECT * FROM copy",
-        ]),
-        leaks("a temporary table made of TABLE", &[
-            "CREATE TEMPORARY TABLE copy TABLE vault.users",
-            "SELECT * FROM copy",
-        ])
+        leaks(
+            "a table made of it",
+            &["CREATE TABLE shop.copy AS SELECT * FROM vault.users", "SELECT * FROM shop.copy"],
+        ),
+        leaks(
+            "a temporary table made of it",
+            &["CREATE TEMPORARY TABLE copy AS SELECT password FROM vault.users", "SELECT * FROM copy"],
+        ),
+        leaks(
+            "a temporary table made of TABLE",
+            &["CREATE TEMPORARY TABLE copy TABLE vault.users", "SELECT * FROM copy"],
+        )
         .mysql(),
-        leaks("rows inserted", &[
-            "INSERT INTO orders (item) SELECT password FROM vault.users",
-            "SELECT item FROM orders",
-        ]),
-        leaks("rows replaced", &[
-            "REPLACE INTO orders SELECT id, 1, password FROM vault.users",
-            "SELECT item FROM orders",
-        ]),
-        leaks("a value inserted", &[
-            "INSERT INTO orders (item) VALUES ((SELECT password FROM vault.users LIMIT 1))",
-            "SELECT item FROM orders",
-        ]),
-        leaks("a value inserted by SET", &[
-            "INSERT INTO orders SET item = (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT item FROM orders",
-        ]),
-        leaks("a row updated in place of an insert", &[
-            "INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE item = (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT item FROM orders",
-        ]),
-        leaks("rows updated", &[
-            "UPDATE orders SET item = (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT item FROM orders",
-        ]),
-        leaks("rows updated by a join", &[
-            "UPDATE orders o, vault.users u SET o.item = u.password",
-            "SELECT item FROM orders",
-        ]),
+        leaks(
+            "rows inserted",
+            &["INSERT INTO orders (item) SELECT password FROM vault.users", "SELECT item FROM orders"],
+        ),
+        leaks(
+            "rows replaced",
+            &["REPLACE INTO orders SELECT id, 1, password FROM vault.users", "SELECT item FROM orders"],
+        ),
+        leaks(
+            "a value inserted",
+            &[
+                "INSERT INTO orders (item) VALUES ((SELECT password FROM vault.users LIMIT 1))",
+                "SELECT item FROM orders",
+            ],
+        ),
+        leaks(
+            "a value inserted by SET",
+            &["INSERT INTO orders SET item = (SELECT password FROM vault.users LIMIT 1)", "SELECT item FROM orders"],
+        ),
+        leaks(
+            "a row updated in place of an insert",
+            &[
+                "INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE item = (SELECT password FROM vault.users LIMIT 1)",
+                "SELECT item FROM orders",
+            ],
+        ),
+        leaks(
+            "rows updated",
+            &["UPDATE orders SET item = (SELECT password FROM vault.users LIMIT 1)", "SELECT item FROM orders"],
+        ),
+        leaks(
+            "rows updated by a join",
+            &["UPDATE orders o, vault.users u SET o.item = u.password", "SELECT item FROM orders"],
+        ),
         leaks("rows returned by a DELETE", &["DELETE FROM vault.users RETURNING password"]).mariadb(),
-        leaks("rows returned by an INSERT", &[
-            "INSERT INTO orders (item) VALUES ('x') RETURNING (SELECT password FROM vault.users LIMIT 1)",
-        ])
+        leaks(
+            "rows returned by an INSERT",
+            &["INSERT INTO orders (item) VALUES ('x') RETURNING (SELECT password FROM vault.users LIMIT 1)"],
+        )
         .mariadb(),
         orders("TABLE inserted", "INSERT INTO shop.users TABLE vault.plain").not_directly(),
     ]
@@ -69,7 +79,7 @@ fn changed() -> Vec<Case> {
         vault("rows deleted by a join", "DELETE u FROM vault.users u JOIN shop.orders o ON o.id = u.id"),
         vault("rows deleted by USING", "DELETE FROM u USING vault.users AS u, shop.orders AS o WHERE u.id = o.id"),
         vault("rows deleted, qualified", "DELETE vault.users FROM shop.orders JOIN vault.users"),
-        vault("rows updated", "UPDATE vault.users SET password = 'x'"),
+        vault("words updated", "UPDATE vault.users SET password = 'x'"),
         vault("rows updated over an alias", "UPDATE shop.orders a, vault.users b SET b.password = 'x'").why("shop-db/"),
         vault("rows updated, lowly", "UPDATE LOW_PRIORITY IGNORE vault.users SET password = 'x'"),
         vault("a table emptied", "TRUNCATE vault.users"),
@@ -79,7 +89,8 @@ fn changed() -> Vec<Case> {
         vault("rows updated through a view", "UPDATE shop.everyone SET nick = 'zzz'").why("shop-db/"),
         vault("rows deleted through a view", "DELETE FROM shop.everyone").why("shop-db/"),
         orders("what may be read is deleted", "DELETE FROM orders WHERE id = 1"),
-        orders("what may be read is deleted by a comment", "/*!50000 DELETE FROM orders WHERE */ id = 1").not_directly(),
+        orders("what may be read is deleted by a comment", "/*!50000 DELETE FROM orders WHERE */ id = 1")
+            .not_directly(),
         orders("what may be read is updated", "UPDATE orders SET item = 'x' WHERE 1 = 1"),
         orders("what may be read is emptied", "TRUNCATE TABLE orders"),
         orders("an insert", "INSERT orders (item) VALUES ('x')"),

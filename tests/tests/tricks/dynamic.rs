@@ -14,37 +14,55 @@ fn prepared() -> Vec<Case> {
     vec![
         leaks("a literal prepared", "B030", &[&format!("PREPARE s FROM {read}"), "EXECUTE s"]),
         leaks("a variable prepared", "B031", &[&format!("SET @q = {read}"), "PREPARE s FROM @q", "EXECUTE s"]),
-        leaks("hexadecimal prepared", "B023", &[
-            "SET @q = 0x53454C4543542070617373776F72642046524F4D207661756C742E7573657273",
-            "PREPARE s FROM @q",
-            "EXECUTE s",
-        ]),
-        leaks("characters prepared", "B023", &[
-            "SET @q = CONCAT(CHAR(83, 69, 76, 69, 67, 84), ' password FROM ', 'va', 'ult.users')",
-            "PREPARE s FROM @q",
-            "EXECUTE s",
-        ]),
-        leaks("selected, then prepared", "B031", &[
-            "SELECT REPLACE('SELECT password FROM vault!users', '!', '.') INTO @q",
-            "PREPARE s FROM @q",
-            "EXECUTE s",
-        ]),
-        leaks("parameters that count", "B032", &[
-            "PREPARE s FROM 'SELECT password FROM vault.users WHERE id = ?'",
-            "SET @id = 1",
-            "EXECUTE s USING @id",
-        ]),
+        leaks(
+            "hexadecimal prepared",
+            "B023",
+            &[
+                "SET @q = 0x53454C4543542070617373776F72642046524F4D207661756C742E7573657273",
+                "PREPARE s FROM @q",
+                "EXECUTE s",
+            ],
+        ),
+        leaks(
+            "characters prepared",
+            "B023",
+            &[
+                "SET @q = CONCAT(CHAR(83, 69, 76, 69, 67, 84), ' password FROM ', 'va', 'ult.users')",
+                "PREPARE s FROM @q",
+                "EXECUTE s",
+            ],
+        ),
+        leaks(
+            "selected, then prepared",
+            "B031",
+            &["SELECT REPLACE('SELECT password FROM vault!users', '!', '.') INTO @q", "PREPARE s FROM @q", "EXECUTE s"],
+        ),
+        leaks(
+            "parameters that count",
+            "B032",
+            &["PREPARE s FROM 'SELECT password FROM vault.users WHERE id = ?'", "SET @id = 1", "EXECUTE s USING @id"],
+        ),
         leaks("executed at once", "B033", &[&format!("EXECUTE IMMEDIATE {read}")]).mariadb(),
-        leaks("an expression executed", "B033", &[
-            "EXECUTE IMMEDIATE CONCAT('SELECT pass', 'word FROM vault.', 'users')",
-        ])
+        leaks(
+            "an expression executed",
+            "B033",
+            &["EXECUTE IMMEDIATE CONCAT('SELECT pass', 'word FROM vault.', 'users')"],
+        )
         .mariadb(),
-        leaks("prepared in a comment", "B030", &["PREPARE s FROM 'SELECT /*! password FROM vault.*/users'", "EXECUTE s"]),
-        leaks("prepared over another of its name", "B030", &[
-            "PREPARE s FROM 'SELECT item FROM shop.orders'",
-            "PREPARE s FROM 'SELECT password FROM vault.users'",
-            "EXECUTE s",
-        ]),
+        leaks(
+            "prepared in a comment",
+            "B030",
+            &["PREPARE s FROM 'SELECT /*! password FROM vault.*/users'", "EXECUTE s"],
+        ),
+        leaks(
+            "prepared over another of its name",
+            "B030",
+            &[
+                "PREPARE s FROM 'SELECT item FROM shop.orders'",
+                "PREPARE s FROM 'SELECT password FROM vault.users'",
+                "EXECUTE s",
+            ],
+        ),
     ]
 }
 
@@ -53,14 +71,19 @@ fn blocks() -> Vec<Case> {
     vec![
         leaks("a block", "B034", &["BEGIN NOT ATOMIC SELECT password FROM vault.users; END"]).mariadb(),
         leaks("a block with a condition", "B034", &["IF 1 THEN SELECT password FROM vault.users; END IF"]).mariadb(),
-        leaks("a loop", "B034", &["FOR r IN (SELECT password FROM vault.users) DO SELECT r.password; END FOR"]).mariadb(),
-        leaks("a setting for a statement", "B046", &[
-            "SET STATEMENT max_statement_time = 100 FOR SELECT password FROM vault.users",
-        ])
+        leaks("a loop", "B034", &["FOR r IN (SELECT password FROM vault.users) DO SELECT r.password; END FOR"])
+            .mariadb(),
+        leaks(
+            "a setting for a statement",
+            "B046",
+            &["SET STATEMENT max_statement_time = 100 FOR SELECT password FROM vault.users"],
+        )
         .mariadb(),
-        leaks("settings with a query for a statement", "B046", &[
-            "SET STATEMENT sql_mode = (SELECT password FROM vault.users LIMIT 1) FOR SELECT 1",
-        ])
+        leaks(
+            "settings with a query for a statement",
+            "B046",
+            &["SET STATEMENT sql_mode = (SELECT password FROM vault.users LIMIT 1) FOR SELECT 1"],
+        )
         .mariadb()
         // It takes no queries.
         .not_directly(),
@@ -71,28 +94,43 @@ fn values() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
     vec![
         leaks("a variable", "B047", &["SET @x = (SELECT password FROM vault.users LIMIT 1)", "SELECT @x"]),
-        leaks("a variable among others", "B047", &[
-            "SET @y = 1, @x = (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT @x",
-        ]),
-        leaks("a variable in a query", "B047", &[
-            "SELECT @x := password FROM vault.users LIMIT 1",
-        ]),
+        leaks(
+            "a variable among others",
+            "B047",
+            &["SET @y = 1, @x = (SELECT password FROM vault.users LIMIT 1)", "SELECT @x"],
+        ),
+        leaks("a variable in a query", "B047", &["SELECT @x := password FROM vault.users LIMIT 1"]),
         leaks("into a variable", "B067", &["SELECT password INTO @x FROM vault.users LIMIT 1", "SELECT @x"]),
         leaks("into a variable at the end", "B067", &["SELECT password FROM vault.users LIMIT 1 INTO @x", "SELECT @x"]),
-        leaks("a value that a mode cannot have", "B101", &["SET sql_mode = (SELECT password FROM vault.users LIMIT 1)"]),
-        leaks("a value that a locale cannot have", "B101", &[
-            "SET lc_time_names = (SELECT password FROM vault.users LIMIT 1)",
-        ]),
-        leaks("a value that is tracked", "B107", &[
-            "SET session_track_system_variables = (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT @@session_track_system_variables",
-        ]),
+        leaks(
+            "a value that a mode cannot have",
+            "B101",
+            &["SET sql_mode = (SELECT password FROM vault.users LIMIT 1)"],
+        ),
+        leaks(
+            "a value that a locale cannot have",
+            "B101",
+            &["SET lc_time_names = (SELECT password FROM vault.users LIMIT 1)"],
+        ),
+        leaks(
+            "a value that is tracked",
+            "B107",
+            &[
+                "SET session_track_system_variables = (SELECT password FROM vault.users LIMIT 1)",
+                "SELECT @@session_track_system_variables",
+            ],
+        ),
         leaks("a time zone that is none", "B101", &["SET time_zone = (SELECT password FROM vault.users LIMIT 1)"]),
-        leaks("a character set that is none", "B101", &[
-            "SET character_set_results = (SELECT password FROM vault.users LIMIT 1)",
-        ]),
-        leaks("a comment's variable", "B047", &["SET @x = /*! (SELECT password FROM vault.users LIMIT 1) */", "SELECT @x"]),
+        leaks(
+            "a character set that is none",
+            "B101",
+            &["SET character_set_results = (SELECT password FROM vault.users LIMIT 1)"],
+        ),
+        leaks(
+            "a comment's variable",
+            "B047",
+            &["SET @x = /*! (SELECT password FROM vault.users LIMIT 1) */", "SELECT @x"],
+        ),
     ]
 }
 
@@ -122,16 +160,19 @@ fn expressions() -> Vec<Case> {
         loud("VALUES", "VALUES (LOUD)").mariadb(),
         loud("VALUES in rows", "VALUES ROW(LOUD)").mysql(),
         loud("an argument of CALL", "CALL shop.shout(LOUD)").why("shop-db"),
-        Case::leaks("an argument of CALL that is told", "B047", &[
-            "CALL shop.shout((SELECT password FROM vault.users LIMIT 1))",
-        ])
+        Case::leaks(
+            "an argument of CALL that is told",
+            "B047",
+            &["CALL shop.shout((SELECT password FROM vault.users LIMIT 1))"],
+        )
         .why("shop-db"),
         loud("KILL", "KILL LOUD").not_directly(),
         loud("SIGNAL", "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = LOUD").not_directly(),
-        Case::leaks("a signal", "B103", &[
-            "SELECT password INTO @x FROM vault.users LIMIT 1",
-            "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @x",
-        ]),
+        Case::leaks(
+            "a signal",
+            "B103",
+            &["SELECT password INTO @x FROM vault.users LIMIT 1", "SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = @x"],
+        ),
     ]
 }
 
@@ -143,23 +184,33 @@ fn explained() -> Vec<Case> {
         leaks("EXPLAIN ANALYZE of a tree", "B048", &[&format!("EXPLAIN ANALYZE FORMAT=TREE {loud}")]).mysql(),
         leaks("ANALYZE", "B048", &[&format!("ANALYZE {loud}")]).mariadb(),
         leaks("ANALYZE FORMAT=JSON", "B048", &[&format!("ANALYZE FORMAT=JSON {loud}")]).mariadb(),
-        Case::changes("ANALYZE of a DELETE", "B048", "SELECT COUNT(*) FROM vault.users", &[
-            "ANALYZE DELETE FROM vault.users",
-        ])
+        Case::changes(
+            "ANALYZE of a DELETE",
+            "B048",
+            "SELECT COUNT(*) FROM vault.users",
+            &["ANALYZE DELETE FROM vault.users"],
+        )
         .mariadb(),
-        Case::changes("a DELETE behind WITH", "B049", "SELECT COUNT(*) FROM vault.users", &[
-            "WITH x AS (SELECT 1 AS id) DELETE FROM vault.users WHERE id IN (SELECT id FROM x)",
-        ])
+        Case::changes(
+            "a DELETE behind WITH",
+            "B049",
+            "SELECT COUNT(*) FROM vault.users",
+            &["WITH x AS (SELECT 1 AS id) DELETE FROM vault.users WHERE id IN (SELECT id FROM x)"],
+        )
         .mysql(),
-        Case::changes("an UPDATE behind WITH", "B049", "SELECT item FROM shop.orders", &[
-            "WITH x AS (SELECT 1 AS id) UPDATE shop.orders SET item = 'changed' WHERE id IN (SELECT id FROM x)",
-        ])
+        Case::changes(
+            "an UPDATE behind WITH",
+            "B049",
+            "SELECT item FROM shop.orders",
+            &["WITH x AS (SELECT 1 AS id) UPDATE shop.orders SET item = 'changed' WHERE id IN (SELECT id FROM x)"],
+        )
         .mysql()
         .why("`update` on `shop-db/shop.orders`"),
         leaks("HANDLER", "B047", &["HANDLER vault.users OPEN AS h", "HANDLER h READ FIRST"]),
-        leaks("HANDLER with a condition", "B047", &[
-            "HANDLER vault.users OPEN AS h",
-            "HANDLER h READ `PRIMARY` = (1) WHERE pin > 0",
-        ]),
+        leaks(
+            "HANDLER with a condition",
+            "B047",
+            &["HANDLER vault.users OPEN AS h", "HANDLER h READ `PRIMARY` = (1) WHERE pin > 0"],
+        ),
     ]
 }

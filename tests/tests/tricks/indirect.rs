@@ -9,18 +9,26 @@ pub(crate) fn cases() -> Vec<Case> {
 fn views() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
     vec![
-        leaks("a view made", "B041", &[
-            "CREATE VIEW shop.vv AS SELECT password AS nick FROM vault.users",
-            "SELECT nick FROM shop.vv",
-        ]),
-        leaks("a view replaced", "B041", &[
-            "CREATE OR REPLACE VIEW shop.items AS SELECT id, password AS item FROM vault.users",
-            "SELECT item FROM shop.items",
-        ]),
-        leaks("a view altered", "B041", &[
-            "ALTER VIEW shop.items AS SELECT id, password AS item FROM vault.users",
-            "SELECT item FROM shop.items",
-        ]),
+        leaks(
+            "a view made",
+            "B041",
+            &["CREATE VIEW shop.vv AS SELECT password AS nick FROM vault.users", "SELECT nick FROM shop.vv"],
+        )
+        .why("shop-db/"),
+        leaks(
+            "a view replaced",
+            "B041",
+            &[
+                "CREATE OR REPLACE VIEW shop.items AS SELECT id, password AS item FROM vault.users",
+                "SELECT item FROM shop.items",
+            ],
+        )
+        .why("shop-db/"),
+        leaks(
+            "a view altered",
+            "B041",
+            &["ALTER VIEW shop.items AS SELECT id, password AS item FROM vault.users", "SELECT item FROM shop.items"],
+        ),
         leaks("a view that is there", "B077", &["SELECT nick FROM shop.everyone"]),
         leaks("a view that is there, unqualified", "B077", &["SELECT * FROM everyone"]),
         leaks("a view in another case of its alias", "B077", &["SELECT E.nick FROM shop.everyone AS E WHERE E.id = 1"]),
@@ -30,7 +38,13 @@ fn views() -> Vec<Case> {
         leaks("a view in a comment", "B077", &["SELECT nick FROM /*! everyone */"]),
         leaks("a view as a table", "B077", &["TABLE shop.everyone"]).mysql(),
         leaks("a view over a function", "B077", &["SELECT nick FROM shop.by_function"]).why("`execute`"),
-        leaks("a view's error", "B077", &["SELECT 1 FROM everyone WHERE EXTRACTVALUE(1, CONCAT('~', (SELECT MIN(nick) FROM everyone WHERE id = 1)))"]),
+        leaks(
+            "a view's error",
+            "B077",
+            &[
+                "SELECT 1 FROM everyone WHERE EXTRACTVALUE(1, CONCAT('~', (SELECT MIN(nick) FROM everyone WHERE id = 1)))",
+            ],
+        ),
     ]
 }
 
@@ -43,26 +57,44 @@ fn routines() -> Vec<Case> {
         leaks("a function that is there", "B038", &["SELECT shop.word()"]),
         leaks("a function, unqualified", "B038", &["SELECT word()"]),
         leaks("a function in quotes", "B038", &["SELECT `shop`.`word`()"]),
-        leaks("a function in a condition", "B038", &["SELECT EXTRACTVALUE(1, CONCAT('~', word())) FROM orders"]),
+        leaks(
+            "a function in a condition",
+            "B038",
+            &["SELECT id FROM orders GROUP BY id, word() HAVING CAST(word() AS DATE) IS NULL", "SHOW WARNINGS"],
+        ),
         leaks("a function in SET", "B038", &["SET @x = shop.word()", "SELECT @x"]),
-        leaks("a function in DO", "B038", &["DO EXTRACTVALUE(1, CONCAT('~', shop.word()))"]),
-        leaks("a procedure made", "B035", &[
-            "CREATE PROCEDURE shop.mine() SELECT password FROM vault.users",
-            "CALL shop.mine()",
-        ]),
-        leaks("a procedure with a body", "B035", &[
-            "CREATE PROCEDURE shop.mine() BEGIN DECLARE x INT; SELECT password FROM vault.users; END",
-            "CALL shop.mine()",
-        ]),
-        leaks("a function made", "B038", &[
-            "CREATE FUNCTION shop.mine() RETURNS TEXT READS SQL DATA RETURN (SELECT password FROM vault.users LIMIT 1)",
-            "SELECT shop.mine()",
-        ]),
-        Case::shows("a mode set in a procedure", "B019", "NO_BACKSLASH_ESCAPES,", &[
-            "CREATE PROCEDURE shop.quiet() SET sql_mode = 'NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES'",
-            "CALL shop.quiet()",
-            "SELECT CONCAT(@@sql_mode, ',')",
-        ])
+        leaks("a function in DO", "B038", &["DO CAST(shop.word() AS DATE)", "SHOW WARNINGS"]),
+        leaks(
+            "a procedure made",
+            "B035",
+            &["CREATE PROCEDURE shop.mine() SELECT password FROM vault.users", "CALL shop.mine()"],
+        ),
+        leaks(
+            "a procedure with a body",
+            "B035",
+            &[
+                "CREATE PROCEDURE shop.mine() BEGIN DECLARE x INT; SELECT password FROM vault.users; END",
+                "CALL shop.mine()",
+            ],
+        ),
+        leaks(
+            "a function made",
+            "B038",
+            &[
+                "CREATE FUNCTION shop.mine() RETURNS TEXT READS SQL DATA RETURN (SELECT password FROM vault.users LIMIT 1)",
+                "SELECT shop.mine()",
+            ],
+        ),
+        Case::shows(
+            "a mode set in a procedure",
+            "B019",
+            "NO_BACKSLASH_ESCAPES,",
+            &[
+                "CREATE PROCEDURE shop.quiet() SET sql_mode = 'NO_BACKSLASH_ESCAPES,STRICT_ALL_TABLES'",
+                "CALL shop.quiet()",
+                "SELECT CONCAT(@@sql_mode, ',')",
+            ],
+        )
         .why("shop-db")
         .not_directly(),
     ]
@@ -103,7 +135,8 @@ fn names() -> Vec<Case> {
         leaks("two tables exchanged", "B043", &[
             "RENAME TABLE shop.users TO shop.aside, vault.users TO shop.users",
             "SELECT password FROM users",
-        ]),
+        ])
+        .why("shop-db/"),
         Case::changes("a column renamed", "B043", "SELECT * FROM vault.users LIMIT 1", &[
             "ALTER TABLE vault.users RENAME COLUMN password TO name2, RENAME COLUMN name TO password",
         ]),

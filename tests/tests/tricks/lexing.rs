@@ -17,8 +17,12 @@ fn executable_comments() -> Vec<Case> {
         leaks("a table in a comment", "B001", &["SELECT password FROM /*!40000 vault.*/users"]),
         leaks("a union in MariaDB's comment", "D1", &["SELECT 1 /*M!100000 UNION SELECT password FROM vault.users */"])
             .mariadb(),
-        leaks("MariaDB's comment without version", "B002", &["SELECT 1 /*M! UNION SELECT password FROM vault.users */"])
-            .mariadb(),
+        leaks(
+            "MariaDB's comment without version",
+            "B002",
+            &["SELECT 1 /*M! UNION SELECT password FROM vault.users */"],
+        )
+        .mariadb(),
         leaks(
             "MariaDB's comment elsewhere",
             "B002",
@@ -35,7 +39,6 @@ fn executable_comments() -> Vec<Case> {
         leaks("a comment within", "D10", &["SELECT 1 /*!50000 /* x */ UNION SELECT password FROM vault.users */"]),
         leaks("quotes around its end", "D10", &["SELECT 1 /*! , '*/', (SELECT password FROM vault.users LIMIT 1) */"])
             .mysql(),
-        leaks("its end in a string", "D10", &["SELECT /*! '*/' , password FROM vault.users -- ' */"]),
     ]
 }
 
@@ -49,7 +52,8 @@ fn versions() -> Vec<Case> {
             .mariadb(),
         leaks("the last version before", "D8", &["SELECT /*!50699 password FROM vault.*/users"]),
         leaks("six digits", "D8", &["SELECT /*!050001 password */ FROM vault.users"]),
-        leaks("six digits of MariaDB", "D8", &["SELECT /*!100000(SELECT password FROM vault.users LIMIT 1)*/"]).mariadb(),
+        leaks("six digits of MariaDB", "D8", &["SELECT /*!100000(SELECT password FROM vault.users LIMIT 1)*/"])
+            .mariadb(),
         leaks("five digits and one", "D8", &["SELECT /*!500001,(SELECT password FROM vault.users LIMIT 1)*/"]).mysql(),
         leaks("few digits", "D9", &["SELECT /*!1*/,(SELECT password FROM vault.users LIMIT 1)"]),
         leaks("a sum for a version", "D9", &["SELECT /*!5000+1*/, (SELECT password FROM vault.users LIMIT 1)"]),
@@ -87,27 +91,39 @@ fn tokens() -> Vec<Case> {
         leaks("backticks for blanks", "B025", &["SELECT`password`FROM`vault`.`users`"]),
         leaks("a number before a union", "B025", &["SELECT 1e0UNION SELECT password FROM vault.users"]),
         leaks("a number before a keyword", "B025", &["SELECT 1,password FROM vault.users WHERE 1.e0OR 1"]),
-        leaks("a null before a union", "B025", &["SELECT \\NUNION SELECT password FROM vault.users"]),
-        leaks("a bit string that is none", "B010", &[
-            "SELECT b\"\\\" UNION SELECT 1 -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS b) x -- \"",
-        ]),
-        leaks("a hexadecimal string that is none", "B010", &[
-            "SELECT x\"\\\" UNION SELECT 1 -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS x) x -- \"",
-        ]),
+        leaks("a null before a union", "B025", &["SELECT \\NUNION SELECT password FROM vault.users"]).mariadb(),
+        leaks(
+            "a bit string that is none",
+            "B010",
+            &[
+                "SELECT b\"\\\" UNION SELECT 1 -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS b) x -- \"",
+            ],
+        ),
+        leaks(
+            "a hexadecimal string that is none",
+            "B010",
+            &[
+                "SELECT x\"\\\" UNION SELECT 1 -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS x) x -- \"",
+            ],
+        ),
         leaks("a quote that is doubled", "B010", &["SELECT 'a''', password, '' FROM vault.users"]),
         leaks("a quote behind a backslash", "B010", &["SELECT 'a\\'', password, '' FROM vault.users"]),
         leaks("a backtick that is doubled", "B010", &["SELECT password AS `a``` FROM vault.users"]),
         leaks("a function of ODBC", "B028", &["SELECT {fn CONCAT(password)} FROM vault.users"]),
         leaks("any word of ODBC", "B028", &["SELECT {x password} FROM vault.users"]),
-        leaks("a join of ODBC", "B028", &[
-            "SELECT u.password FROM {oj vault.users u LEFT JOIN vault.users v ON u.id = v.id}",
-        ]),
+        leaks(
+            "a join of ODBC",
+            "B028",
+            &["SELECT u.password FROM {oj vault.users u LEFT JOIN vault.users v ON u.id = v.id}"],
+        ),
         leaks("another case", "B029", &["sElEcT PASSWORD fRoM vault.users"]),
         leaks("an introducer", "B023", &["SELECT _utf8mb4'a' 'b', password FROM vault.users"]),
         leaks("a hint", "B001", &["SELECT /*+ NO_ICP(u) */ password FROM vault.users u"]),
-        leaks("a hint that sets a mode", "D13", &[
-            "SELECT /*+ SET_VAR(max_join_size=1000) */ password FROM vault.users",
-        ])
+        leaks(
+            "a hint that sets a mode",
+            "D13",
+            &["SELECT /*+ SET_VAR(max_join_size=1000) */ password FROM vault.users"],
+        )
         .mysql(),
         leaks("a semicolon at the end", "B007", &["SELECT password FROM vault.users;"]),
         leaks("a NUL at the end", "B029", &["SELECT password FROM vault.users\0"]).not_directly(),

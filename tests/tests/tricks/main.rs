@@ -16,6 +16,7 @@ mod accounts;
 mod case;
 mod charsets;
 mod check;
+mod commands;
 
 mod copies;
 mod dynamic;
@@ -28,7 +29,7 @@ mod modes;
 mod queries;
 mod stage;
 mod talk;
-
+mod transformed;
 
 /// One test per family and server, so that a failure names both.
 macro_rules! families {

@@ -50,26 +50,34 @@ fn quotes() -> Vec<Case> {
         with("quotes around names", "SET sql_mode = 'ANSI_QUOTES'"),
         with("quotes around names, by a mode of many", "SET sql_mode = 'ANSI'"),
         with("quotes around names, by number", "SET sql_mode = 4"),
-        Case::leaks("a table in quotes", "D13", &[
-            "SET SESSION sql_mode = 'ANSI_QUOTES'",
-            "SELECT item, password FROM orders JOIN \"vault\".\"users\"",
-        ]),
-        Case::leaks("a string that is a name", "D13", &[
-            "SET sql_mode = 'ANSI_QUOTES'",
-            "SELECT \"' FROM vault.users -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS \"' FROM vault.users -- \") x",
-        ]),
-        Case::leaks("bars for a concatenation", "D19", &[
-            "SET sql_mode = 'PIPES_AS_CONCAT'",
-            "SELECT '~' || password FROM vault.users",
-        ]),
-        Case::leaks("NOT that binds otherwise", "D19", &[
-            "SET sql_mode = 'HIGH_NOT_PRECEDENCE'",
-            "SELECT password FROM vault.users WHERE NOT 1 BETWEEN -5 AND 0",
-        ]),
-        Case::leaks("blanks before parentheses", "D19", &[
-            "SET sql_mode = 'IGNORE_SPACE'",
-            "SELECT max (password) FROM vault.users",
-        ]),
+        Case::leaks(
+            "a table in quotes",
+            "D13",
+            &["SET SESSION sql_mode = 'ANSI_QUOTES'", "SELECT item, password FROM orders JOIN \"vault\".\"users\""],
+        ),
+        Case::leaks(
+            "a string that is a name",
+            "D13",
+            &[
+                "SET sql_mode = 'ANSI_QUOTES'",
+                "SELECT \"' FROM vault.users -- \", (SELECT password FROM vault.users LIMIT 1) FROM (SELECT 1 AS \"' FROM vault.users -- \") x",
+            ],
+        ),
+        Case::leaks(
+            "bars for a concatenation",
+            "D19",
+            &["SET sql_mode = 'PIPES_AS_CONCAT'", "SELECT '~' || password FROM vault.users"],
+        ),
+        Case::leaks(
+            "NOT that binds otherwise",
+            "D19",
+            &["SET sql_mode = 'HIGH_NOT_PRECEDENCE'", "SELECT password FROM vault.users WHERE NOT 1 BETWEEN -5 AND 0"],
+        ),
+        Case::leaks(
+            "blanks before parentheses",
+            "D19",
+            &["SET sql_mode = 'IGNORE_SPACE'", "SELECT max (password) FROM vault.users"],
+        ),
     ]
 }
 
@@ -77,16 +85,22 @@ fn grammars() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
     vec![
         leaks("brackets around names", "B013", &["SET sql_mode = 'MSSQL'", BRACKETS]).mariadb(),
-        leaks("a block of Oracle's", "B013", &[
-            "SET sql_mode = 'ORACLE'",
-            "BEGIN EXECUTE IMMEDIATE 'SELECT password FROM vault.users'; END",
-        ])
+        leaks(
+            "a block of Oracle's",
+            "B013",
+            &["SET sql_mode = 'ORACLE'", "BEGIN EXECUTE IMMEDIATE 'SELECT password FROM vault.users'; END"],
+        )
         .mariadb(),
-        leaks("a block of Oracle's that declares", "B034", &[
-            "SET sql_mode = 'ORACLE'",
-            "DECLARE word VARCHAR(40); BEGIN SELECT password INTO word FROM vault.users LIMIT 1; SELECT word; END",
-        ])
+        leaks(
+            "a block of Oracle's that declares",
+            "B034",
+            &[
+                "SET sql_mode = 'ORACLE'",
+                "DECLARE word VARCHAR(40); BEGIN SELECT password INTO word FROM vault.users LIMIT 1; SELECT word; END",
+            ],
+        )
         .mariadb(),
-        leaks("a dual of Oracle's", "B013", &["SET sql_mode = 'ORACLE'", "SELECT password || '' FROM vault.users"]).mariadb(),
+        leaks("a dual of Oracle's", "B013", &["SET sql_mode = 'ORACLE'", "SELECT password || '' FROM vault.users"])
+            .mariadb(),
     ]
 }

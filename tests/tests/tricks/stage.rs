@@ -94,7 +94,7 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
     if let Some(server) = shared.upgrade() {
         return Ok(server);
     }
-    let mut arguments = vec![
+    let arguments = [
         "--secure-file-priv=",
         "--local-infile=ON",
         "--event-scheduler=ON",
@@ -106,11 +106,12 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
         "--performance-schema=ON",
         "--performance-schema-consumer-events-statements-history=ON",
         "--performance-schema-consumer-events-statements-history-long=ON",
-    ];
-    if flavour == Flavour::MySql {
-        arguments.push("--innodb-flush-log-at-trx-commit=0");
-    }
-    let arguments: Vec<_> = arguments.into_iter().map(str::to_owned).collect();
+        // Nobody reads these data after a crash.
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-method=nosync",
+        "--sync-binlog=0",
+    ]
+    .map(str::to_owned);
     let server = Arc::new(shop_with(flavour, host::free_address()?, &arguments)?);
     server.sql("CREATE USER agent@'127.%'; GRANT ALL ON *.* TO agent@'127.%' WITH GRANT OPTION")?;
     let dir = server.data().parent().map(PathBuf::from).unwrap_or_default();
@@ -145,3 +146,12 @@ const ROUTINES: &str = "
     CREATE PROCEDURE shop.peek() SELECT password AS nick FROM vault.users;
     CREATE PROCEDURE shop.shout(IN said VARCHAR(80)) SELECT said;
     CREATE VIEW shop.by_function AS SELECT shop.word() AS nick";
+
+impl Stage {
+    /// The reasons of all recorded denials.
+    pub(crate) fn denials(&self) -> Vec<String> {
+        let records = self.scene.gateway.records(&[]).unwrap();
+        let denied = records.iter().filter(|record| record["decision"] == "deny");
+        denied.map(|verdict| verdict["reason"].to_string()).collect()
+    }
+}
