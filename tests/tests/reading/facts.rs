@@ -10,6 +10,9 @@ use serde_json::Value;
 /// Statements of one call: a text may hold 64.
 const AT_ONCE: usize = 40;
 
+/// Stands in a request for the fact of that name: MySQL wants a right to change what is locked.
+pub(crate) const LOCKS_ROWS: &str = "locks_rows";
+
 /// What a statement asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Request {
@@ -81,7 +84,6 @@ fn explain(reader: &Gateway, flavour: Flavour, schema: &str, text: &str) -> Resu
         "--flavour",
         flavour.name(),
         "--json",
-        "--",
         text,
     ])?;
     let said: Value = serde_json::from_slice(&output.stdout)
@@ -96,7 +98,14 @@ fn statement(facts: &Value) -> Result<Reading> {
         return Ok(Err(why.to_owned()));
     }
     let requests = facts["requests"].as_array().context("no requests")?;
-    requests.iter().map(request).collect::<Result<Vec<_>>>().map(Ok)
+    let mut requests = requests.iter().map(request).collect::<Result<Vec<_>>>()?;
+    if facts["locks_rows"] == true {
+        let locks = requests.iter().filter(|request| request.action == "select");
+        let locks: Vec<_> =
+            locks.map(|request| Request { action: LOCKS_ROWS.into(), on: request.on.clone() }).collect();
+        requests.extend(locks);
+    }
+    Ok(Ok(requests))
 }
 
 fn request(request: &Value) -> Result<Request> {

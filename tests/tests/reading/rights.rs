@@ -1,6 +1,6 @@
 //! The server's rights that stand for what analysis found.
 
-use crate::facts::{On, Request};
+use crate::facts::{LOCKS_ROWS, On, Request};
 use anyhow::{Result, bail};
 use portreeve_tests::servers::Flavour;
 
@@ -39,6 +39,7 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
         "insert" | "load" => "INSERT",
         // docs/policy.md: a change of one table's rows asks for that only, although it reads them.
         "update" => "UPDATE, SELECT",
+        LOCKS_ROWS => "UPDATE",
         "delete" => "DELETE, SELECT",
         "replace" => "INSERT, DELETE",
         "create" => "CREATE, CREATE VIEW, INSERT",
@@ -46,7 +47,10 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
         "drop" | "truncate" => "DROP",
         "rename" => "ALTER, DROP, CREATE, INSERT",
         "index" => "INDEX",
-        "lock_tables" => return Ok(vec![format!("GRANT LOCK TABLES ON `{schema}`.* TO {PROBE}")]),
+        "lock_tables" => {
+            let tables = format!("GRANT SELECT ON `{schema}`.`{table}` TO {PROBE}");
+            return Ok(vec![format!("GRANT LOCK TABLES ON `{schema}`.* TO {PROBE}"), tables]);
+        }
         _ => bail!("`{action}` on a table"),
     };
     let mut grants = vec![format!("GRANT {rights} ON `{schema}`.`{table}` TO {PROBE}")];
@@ -59,7 +63,7 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
 fn on_schema(action: &str, schema: &str) -> Result<Vec<String>> {
     let rights = match action {
         // Any right on a schema lets it be used and looked at.
-        "use" | "show" => "CREATE TEMPORARY TABLES",
+        "use" | "show" => "CREATE TEMPORARY TABLES, EVENT",
         "create" => "CREATE",
         "drop" => "DROP",
         "alter" => "ALTER",

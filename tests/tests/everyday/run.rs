@@ -1,0 +1,142 @@
+//! A program directly, then through Portreeve; what was denied there, and why.
+
+use anyhow::Result;
+use portreeve_tests::{
+    client::{self, Answer, Login},
+    host,
+    scene::{REPORTING_PASSWORD, Scene, shop_with},
+    servers::{Flavour, Server},
+};
+use serde_json::Value;
+use std::{
+    collections::BTreeMap,
+    process::Command,
+    sync::{Arc, Mutex, PoisonError, Weak},
+    time::Duration,
+};
+
+/// For one run; generous, as two run at a time on two cores.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
+
+/// The test binary's server of that flavour.
+fn server(flavour: Flavour) -> Result<Arc<Server>> {
+    let shared = match flavour {
+        Flavour::MariaDb => &MARIADB,
+        Flavour::MySql => &MYSQL,
+    };
+    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(server) = shared.upgrade() {
+        return Ok(server);
+    }
+    let arguments = [
+        "--local-infile=ON",
+        "--log-bin-trust-function-creators=ON",
+        // Nobody reads these data after a crash.
+        "--innodb-flush-log-at-trx-commit=0",
+        "--innodb-flush-method=nosync",
+    ]
+    .map(str::to_owned);
+    let server = Arc::new(shop_with(flavour, host::free_address()?, &arguments)?);
+    // The first login over TLS fills MySQL's cache of passwords: not every client can fill it without.
+    let login =
+        Login { user: "shop_reporting".into(), password: REPORTING_PASSWORD.into(), ..Login::agent(server.address()) };
+    client::mysql(None, &login, "SELECT 1")?;
+    *shared = Arc::downgrade(&server);
+    Ok(server)
+}
+
+/// A server, a daemon with the policy, and a schema of the name in which the program works.
+pub(crate) struct Work {
+    pub(crate) scene: Scene,
+    schema: String,
+}
+
+impl Work {
+    /// `SCHEMA` in the policy stands for the schema.
+    pub(crate) fn new(flavour: Flavour, schema: &str, policy: &str) -> Self {
+        let scene = Scene::with(server(flavour).unwrap(), &policy.replace("SCHEMA", schema), |_| ()).unwrap();
+        Self { scene, schema: schema.to_owned() }
+    }
+
+    /// Makes the schema anew.
+    pub(crate) fn fresh(&self, tables: &str) {
+        let schema = &self.schema;
+        let make =
+            format!("DROP DATABASE IF EXISTS {schema}; CREATE DATABASE {schema} CHARACTER SET utf8mb4; USE {schema};");
+        self.scene.server.sql(&format!("{make}\n{tables}")).unwrap();
+    }
+
+    /// With the account that Portreeve holds.
+    pub(crate) fn direct_login(&self) -> Login {
+        let account =
+            Login { user: "shop_reporting".into(), password: REPORTING_PASSWORD.into(), ..self.scene.login() };
+        account.schema(&self.schema)
+    }
+
+    pub(crate) fn login(&self) -> Login {
+        self.scene.login().schema(&self.schema)
+    }
+
+    /// Runs the program, with host, user, password and schema behind what it has, both ways.
+    pub(crate) fn both_ways(&self, tables: &str, program: impl Fn() -> Result<Command>, arguments: &[String]) {
+        self.fresh(tables);
+        let direct = client::run_script(None, program().unwrap(), &self.direct_login(), arguments, PATIENCE).unwrap();
+        assert!(direct.ok(), "directly: {}", shown(&direct));
+        self.through(tables, program, arguments);
+    }
+
+    /// [`Work::both_ways`] of a program that other tests run directly.
+    pub(crate) fn through(&self, tables: &str, program: impl Fn() -> Result<Command>, arguments: &[String]) {
+        self.fresh(tables);
+        let cgroup = Some(&self.scene.reporting);
+        let through = client::run_script(cgroup, program().unwrap(), &self.login(), arguments, PATIENCE).unwrap();
+        self.check(&[&through]);
+    }
+
+    /// Nothing was denied, and the programs ended well.
+    pub(crate) fn check(&self, answers: &[&Answer]) {
+        let records = self.scene.gateway.records(&[]).unwrap();
+        let judged = records.iter().filter(|record| record["record"] == "verdict").count();
+        let denied = denied(&records);
+        let told: Vec<_> = denied.iter().map(|(what, times)| format!("{times} x {what}")).collect();
+        let failed: Vec<_> = answers.iter().filter(|answer| !answer.ok()).map(|answer| shown(answer)).collect();
+        assert!(
+            told.is_empty() && failed.is_empty(),
+            "denied {} of {judged} verdicts:\n{}\n{}",
+            denied.values().sum::<usize>(),
+            told.join("\n"),
+            failed.join("\n")
+        );
+        assert!(judged > 0, "nothing went through Portreeve");
+        self.scene.server.sql(&format!("DROP DATABASE IF EXISTS {}", self.schema)).unwrap();
+    }
+}
+
+/// Each reason and text that was denied, and how often.
+fn denied(records: &[Value]) -> BTreeMap<String, usize> {
+    let mut denied = BTreeMap::new();
+    for verdict in records.iter().filter(|record| record["decision"] == "deny") {
+        let of_verdict = |record: &&Value| {
+            record["record"] == "statement"
+                && record["session"] == verdict["session"]
+                && record["number"] == verdict["number"]
+        };
+        let text = records.iter().find(of_verdict).map_or(&Value::Null, |statement| &statement["sql"]["text"]);
+        let text: String = text.as_str().unwrap_or("?").split_whitespace().collect::<Vec<_>>().join(" ");
+        let text: String = text.chars().take(300).collect();
+        *denied.entry(format!("{}: {text}", verdict["reason"].as_str().unwrap_or("?"))).or_insert(0) += 1;
+    }
+    denied
+}
+
+/// How it ended and the last that it said.
+pub(crate) fn shown(answer: &Answer) -> String {
+    let last = |text: &str, count: usize| {
+        let lines: Vec<_> = text.lines().collect();
+        lines[lines.len().saturating_sub(count)..].join("\n")
+    };
+    format!("{}: {}\n{}\n{}", answer.command, answer.status, last(&answer.stdout, 3), last(&answer.stderr, 12))
+}
