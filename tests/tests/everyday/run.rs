@@ -18,6 +18,13 @@ use std::{
 /// For one run; generous, as two run at a time on two cores.
 const PATIENCE: Duration = Duration::from_secs(120);
 
+/// As an installed server has them: Django asks for dates in its own zone, here without daylight saving.
+const ZONES: &str = "
+    INSERT INTO mysql.time_zone (Time_zone_id, Use_leap_seconds) VALUES (1, 'N'), (2, 'N');
+    INSERT INTO mysql.time_zone_name (Name, Time_zone_id) VALUES ('UTC', 1), ('America/Chicago', 2);
+    INSERT INTO mysql.time_zone_transition_type (Time_zone_id, Transition_type_id, `Offset`, Is_DST, Abbreviation)
+      VALUES (1, 0, 0, 0, 'UTC'), (2, 0, -21600, 0, 'CST')";
+
 static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 
@@ -40,6 +47,7 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
     ]
     .map(str::to_owned);
     let server = Arc::new(shop_with(flavour, host::free_address()?, &arguments)?);
+    server.sql(ZONES)?;
     // The first login over TLS fills MySQL's cache of passwords: not every client can fill it without.
     let login =
         Login { user: "shop_reporting".into(), password: REPORTING_PASSWORD.into(), ..Login::agent(server.address()) };
