@@ -7,7 +7,7 @@ use portreeve_tests::{
     host,
     servers::{Flavour, mysql_program},
 };
-use std::{fs, fs::File, process::Command, time::Duration};
+use std::{fs, path::Path, process::Command, time::Duration};
 
 /// A dump reads everything of its schema and its definitions; a restore makes all of it anew.
 const POLICY: &str = r#"
@@ -103,7 +103,12 @@ fn check(flavour: Flavour, name: &str, dump: &[String], ways: &[Vec<&str>]) {
         answers.push(dumped(Some(&work.scene.reporting), &work.login(), dump, way, &through));
         work.fresh("");
         let said = restored(None, &work.direct_login(), flavour, &direct);
-        assert!(said.ok() && objects(&work) == before, "directly: {}", shown(&said));
+        let restored_directly = objects(&work);
+        assert!(
+            said.ok() && restored_directly == before,
+            "directly: {restored_directly}, not {before}: {}",
+            shown(&said)
+        );
         work.fresh("");
         answers.push(restored(Some(&work.scene.reporting), &work.login(), flavour, &direct));
         let after = objects(&work);
@@ -120,7 +125,7 @@ fn check(flavour: Flavour, name: &str, dump: &[String], ways: &[Vec<&str>]) {
 }
 
 /// A dump but for what names the account and the time.
-fn told(file: &std::path::Path) -> Vec<String> {
+fn told(file: &Path) -> Vec<String> {
     let text = String::from_utf8_lossy(&fs::read(file).unwrap()).into_owned();
     text.lines().filter(|line| !line.starts_with("-- ")).map(str::to_owned).collect()
 }
@@ -130,19 +135,19 @@ fn objects(work: &Work) -> String {
     work.scene.server.sql(&format!("USE {schema}; {OBJECTS}")).unwrap_or_else(|error| format!("{error:#}"))
 }
 
-fn dumped(cgroup: Option<&Cgroup>, login: &Login, dump: &[String], way: &[&str], file: &std::path::Path) -> Answer {
+fn dumped(cgroup: Option<&Cgroup>, login: &Login, dump: &[String], way: &[&str], file: &Path) -> Answer {
     let mut command = Command::new(&dump[0]);
     command.args(&dump[1..]).args(way).args(account(login)).arg(format!("--result-file={}", file.display()));
     command.arg(login.schema.as_deref().unwrap());
     client::run_for(cgroup, command, Duration::from_secs(60)).unwrap()
 }
 
-fn restored(cgroup: Option<&Cgroup>, login: &Login, flavour: Flavour, file: &std::path::Path) -> Answer {
-    let mut command = flavour.client().unwrap();
+fn restored(cgroup: Option<&Cgroup>, login: &Login, flavour: Flavour, file: &Path) -> Answer {
+    let client = flavour.client().unwrap();
+    let mut command = Command::new("sh");
+    // `--force`: goes on, so that everything that is denied is told.
+    command.args(["-c", "exec \"$@\" --force < \"$0\""]).arg(file).arg(client.get_program()).args(client.get_args());
     command.args(account(login)).arg(login.schema.as_deref().unwrap());
-    // Goes on, so that everything that is denied is told.
-    command.arg("--force").arg("-e").arg(format!("source {}", file.display()));
-    let _ = File::open(file).unwrap();
     client::run_for(cgroup, command, Duration::from_secs(60)).unwrap()
 }
 

@@ -84,9 +84,9 @@ impl Connection {
         loop {
             let (_, packet) = self.packet()?;
             match packet.as_slice() {
-                &[0xFE, _, _, low, high] => return Ok(Ok(u16::from_le_bytes([low, high]))),
-                &[0xFF, low, high, ref said @ ..] => {
-                    return Ok(Err((u16::from_le_bytes([low, high]), String::from_utf8_lossy(said).into_owned())));
+                [0xFE, _, _, low, high] => return Ok(Ok(u16::from_le_bytes([*low, *high]))),
+                [0xFF, low, high, said @ ..] => {
+                    return Ok(Err((u16::from_le_bytes([*low, *high]), String::from_utf8_lossy(said).into_owned())));
                 }
                 _ => {}
             }
