@@ -78,8 +78,10 @@ pub(crate) fn mysqldump(flavour: Flavour) {
     let plugins = host::provisioned().join("mysql/usr/lib/mysql/plugin").display().to_string();
     dump.extend(["--no-defaults".to_owned(), format!("--plugin-dir={plugins}")]);
     dump.extend(["--routines", "--triggers", "--events"].map(str::to_owned));
+    // Positions of replication are for administrators.
+    dump.push("--set-gtid-purged=OFF".to_owned());
     if flavour == Flavour::MariaDb {
-        dump.extend(["--column-statistics=0", "--set-gtid-purged=OFF"].map(str::to_owned));
+        dump.extend(["--column-statistics=0"].map(str::to_owned));
     }
     check(
         flavour,

@@ -95,7 +95,7 @@ fn mark(case: &Case, way: Way) -> String {
 
 /// Milliseconds that it took. A session that ends within is over, no error.
 fn play(stage: &Stage, session: &mut Talk, case: &Case, way: Way) -> Result<u128> {
-    let statements: Vec<_> = case.statements.iter().map(|text| stage.in_dir(text)).collect();
+    let statements: Vec<_> = case.statements.iter().map(|text| stage.filled(text)).collect();
     let start = Instant::now();
     match way {
         Way::Joined => {
@@ -114,7 +114,7 @@ fn happened(stage: &Stage, session: &Talk, case: &Case, seen: &str, elapsed: u12
             [SECRET, PIN].iter().flat_map(|secret| forms(secret)).find(|form| holds(&session.bytes, form)).map(shown)
         }
         Effect::Shows(text) => {
-            let text = stage.in_dir(text.as_bytes());
+            let text = stage.filled(text.as_bytes());
             holds(&session.bytes, &text).then(|| shown(text))
         }
         Effect::Changes(query) => {
@@ -188,12 +188,6 @@ impl Stage {
             Effect::Changes(query) => self.look(query),
             Effect::Leaks | Effect::Shows(_) | Effect::Runs | Effect::Waits(_) | Effect::File(_) => Ok(String::new()),
         }
-    }
-
-    /// A text with the folder in place of `{dir}`.
-    fn in_dir(&self, text: &[u8]) -> Vec<u8> {
-        let Ok(as_text) = std::str::from_utf8(text) else { return text.to_vec() };
-        as_text.replace("{dir}", &self.dir().display().to_string()).into_bytes()
     }
 
     /// Undoes what a trick that worked has done.

@@ -7,7 +7,7 @@ const ORDERS: &str = "SELECT GROUP_CONCAT(item ORDER BY id), COUNT(*) FROM shop.
 const TABLES: &str = "SELECT GROUP_CONCAT(table_name ORDER BY table_name) FROM information_schema.tables WHERE table_schema IN ('shop', 'vault')";
 
 pub(crate) fn cases() -> Vec<Case> {
-    [copied(), changed(), made()].concat()
+    [copied(), sequences(), changed(), made()].concat()
 }
 
 fn copied() -> Vec<Case> {
@@ -68,6 +68,19 @@ fn copied() -> Vec<Case> {
         )
         .mariadb(),
         orders("TABLE inserted", "INSERT INTO shop.users TABLE vault.plain").not_directly(),
+    ]
+}
+
+/// MariaDB's sequences are tables, named where columns are.
+fn sequences() -> Vec<Case> {
+    let next = "SELECT next_not_cached_value FROM vault.numbers";
+    let changes = |name: &'static str, text: &str| Case::changes(name, "-", next, &[text]).mariadb();
+    vec![
+        changes("a sequence's next value", "SELECT NEXT VALUE FOR vault.numbers"),
+        changes("a sequence's next value by function", "SELECT NEXTVAL(vault.numbers)"),
+        changes("a sequence set", "SELECT SETVAL(vault.numbers, 5000)"),
+        changes("a sequence set in DO", "DO SETVAL(vault.numbers, 6000)"),
+        changes("a sequence altered", "ALTER SEQUENCE vault.numbers RESTART 7000"),
     ]
 }
 

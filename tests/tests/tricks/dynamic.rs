@@ -206,6 +206,12 @@ fn explained() -> Vec<Case> {
         )
         .mysql()
         .why("`update` on `shop-db/shop.orders`"),
+        leaks("EXPLAIN into a variable", "B084", &[
+            "EXPLAIN FORMAT=JSON INTO @x SELECT * FROM vault.users WHERE hint = 'x' OR name = (SELECT MAX(word) FROM vault.plain)",
+            "SELECT @x",
+        ])
+        .mysql()
+        .not_directly(),
         leaks("HANDLER", "B047", &["HANDLER vault.users OPEN AS h", "HANDLER h READ FIRST"]),
         leaks(
             "HANDLER with a condition",

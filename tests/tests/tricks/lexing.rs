@@ -45,6 +45,15 @@ fn executable_comments() -> Vec<Case> {
 fn versions() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
     vec![
+        leaks("just this version", "D8", &["SELECT /*!{now} password FROM vault.*/ users"]),
+        leaks("just the next version", "D8", &["SELECT /*!{next} 1 AS */ password FROM vault.users"]),
+        leaks("just this version of MariaDB", "D8", &["SELECT 1 /*M!{now} UNION SELECT password FROM vault.users */"])
+            .mariadb(),
+        leaks("just the next version of MariaDB", "D8", &["SELECT /*M!{next} 1 AS */ password FROM vault.users"])
+            .mariadb(),
+        leaks("just this version without a blank", "D8", &["SELECT(/*!{now}password*/)FROM(vault.users)"]),
+        leaks("version zero", "D8", &["SELECT /*!00000 password FROM vault.*/ users"]),
+        leaks("empty comments", "D8", &["SELECT/*!*/password/*!*/FROM/*!*/vault./*!*/users"]),
         leaks("a version of the future", "D3", &["SELECT /*!99999 1 AS */ password FROM vault.users"]),
         leaks("a version that MariaDB leaves out", "D3", &["SELECT /*!80000 1 AS */ password FROM vault.users"])
             .mariadb(),
@@ -87,6 +96,10 @@ fn white_space() -> Vec<Case> {
 fn tokens() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
     vec![
+        leaks("dollars that quote", "-", &["SELECT 1 AS $$ ', password FROM vault.users -- ' $$"]).not_directly(),
+        leaks("dollars in a name", "-", &["SELECT $ FROM (SELECT password AS $ FROM vault.users) x"]),
+        leaks("a string that goes on", "-", &["SELECT 'a' -- '\n 'b', password FROM vault.users"]),
+        leaks("a name that begins with a digit", "-", &["SELECT 1a FROM (SELECT password AS 1a FROM vault.users) x"]),
         leaks("parentheses for blanks", "B025", &["SELECT(password)FROM(vault.users)"]),
         leaks("backticks for blanks", "B025", &["SELECT`password`FROM`vault`.`users`"]),
         leaks("a number before a union", "B025", &["SELECT 1e0UNION SELECT password FROM vault.users"]),

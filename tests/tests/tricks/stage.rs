@@ -40,6 +40,8 @@ static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
 pub(crate) struct Stage {
     pub(crate) scene: Scene,
     auditor: Mutex<Talk>,
+    /// As in executable comments.
+    version: u32,
     outside: Cgroup,
     _turn: MutexGuard<'static, ()>,
 }
@@ -50,9 +52,10 @@ impl Stage {
         let server = server(flavour)?;
         let turn = TURNS[usize::from(flavour == Flavour::MySql)].lock().unwrap_or_else(PoisonError::into_inner);
         let outside = Cgroup::create("auditor")?;
+        let version = version(&server.sql("SELECT VERSION()")?);
         let auditor = Mutex::new(Talk::new(Wire::login_directly(&outside, server.address(), "", 0)?));
         let scene = Scene::with(server, REPORTING, |_| ())?;
-        let stage = Self { scene, auditor, outside, _turn: turn };
+        let stage = Self { scene, version, auditor, outside, _turn: turn };
         stage.reset()?;
         Ok(stage)
     }
@@ -65,6 +68,9 @@ impl Stage {
     /// Makes both schemas anew.
     pub(crate) fn reset(&self) -> Result<()> {
         self.look(&schemas())?;
+        if self.scene.server.flavour() == Flavour::MariaDb {
+            self.look("CREATE SEQUENCE vault.numbers NOCACHE")?;
+        }
         self.look(ROUTINES).map(drop)
     }
 
@@ -78,10 +84,24 @@ impl Stage {
         Wire::login_with(&self.outside, self.scene.server.address(), &Hello { auth: &[], ..*hello })
     }
 
+    /// A text with the folder in place of `{dir}`, and the server's version (and the next) in place of `{now}` (and `{next}`).
+    pub(crate) fn filled(&self, text: &[u8]) -> Vec<u8> {
+        let Ok(text) = std::str::from_utf8(text) else { return text.to_vec() };
+        let text = text.replace("{now}", &format!("{:05}", self.version));
+        let text = text.replace("{next}", &format!("{:05}", self.version + 1));
+        text.replace("{dir}", &self.dir().display().to_string()).into_bytes()
+    }
+
     /// Where the server's files are.
     pub(crate) fn dir(&self) -> PathBuf {
         self.scene.server.data().parent().map(PathBuf::from).unwrap_or_default()
     }
+}
+
+/// `101119` for 10.11.19.
+fn version(text: &str) -> u32 {
+    let numbers = text.split(['.', '-', '\n']).take(3).map(|number| number.parse::<u32>().unwrap_or_default());
+    numbers.fold(0, |version, number| version * 100 + number)
 }
 
 /// The test binary's server of that flavour, which lets files be read and written, and keeps whatever logs it can keep.
