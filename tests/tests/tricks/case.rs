@@ -136,12 +136,21 @@ impl Case {
 
     /// Whether what it leaves at the server needs the schemas to be made anew.
     pub(crate) fn leaves_something(&self) -> bool {
-        self.statements.iter().any(|text| changes(text))
+        const WORDS: [&str; 7] = ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "LOAD", "COMMIT"];
+        self.have_word(&WORDS)
     }
-}
 
-fn changes(text: &[u8]) -> bool {
-    let words = ["INSERT", "REPLACE", "UPDATE", "DELETE", "CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "LOAD"];
-    let text = String::from_utf8_lossy(text).to_uppercase();
-    !text.starts_with("SHOW") && words.iter().any(|word| text.contains(word))
+    /// Whether it changes rows and nothing else: a transaction around it undoes that.
+    pub(crate) fn changes_rows_only(&self) -> bool {
+        self.changes_rows() && !self.leaves_something()
+    }
+
+    fn changes_rows(&self) -> bool {
+        self.have_word(&["INSERT", "REPLACE", "UPDATE", "DELETE"])
+    }
+
+    fn have_word(&self, words: &[&str]) -> bool {
+        let texts = self.statements.iter().map(|text| String::from_utf8_lossy(text).to_uppercase());
+        texts.filter(|text| !text.starts_with("SHOW")).any(|text| words.iter().any(|word| text.contains(word)))
+    }
 }

@@ -27,7 +27,7 @@ const SET_OPTION: u8 = 0x1B;
 const GBK: u16 = 28;
 
 fn agent(stage: &Stage, capabilities: u32) -> Talk {
-    Talk::new(stage.agent(&Hello { schema: "shop", capabilities, ..Hello::default() }).unwrap())
+    stage.agent(&Hello { schema: "shop", capabilities, ..Hello::default() }).unwrap()
 }
 
 fn silent(session: &Talk) -> bool {
@@ -73,7 +73,7 @@ fn check_commands(flavour: Flavour) {
 fn check_columns(flavour: Flavour) {
     let stage = Stage::new(flavour).unwrap();
     let list = |session: &mut Talk, table: &[u8]| session.listing(FIELD_LIST, table).unwrap();
-    let mut direct = Talk::new(stage.direct(&Hello { schema: "vault", ..Hello::default() }).unwrap());
+    let mut direct = stage.direct(&Hello { schema: "vault", ..Hello::default() }).unwrap();
     list(&mut direct, b"users\0%");
     assert!(!silent(&direct), "{flavour:?}: the command works no more");
     let mut session = agent(&stage, CAPABILITIES);

@@ -7,11 +7,10 @@ use crate::{
 };
 use anyhow::Result;
 use portreeve_tests::{
-    cgroup::Cgroup,
     host,
     scene::{Scene, shop_with},
     servers::{Flavour, Server},
-    wire::{Hello, Wire},
+    wire::{Hello, Plain, Wire},
 };
 use std::{
     fs,
@@ -42,7 +41,6 @@ pub(crate) struct Stage {
     auditor: Mutex<Talk>,
     /// As in executable comments.
     version: u32,
-    outside: Cgroup,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -51,11 +49,10 @@ impl Stage {
         // Before its turn comes: so that the server goes on from one family to the next.
         let server = server(flavour)?;
         let turn = TURNS[usize::from(flavour == Flavour::MySql)].lock().unwrap_or_else(PoisonError::into_inner);
-        let outside = Cgroup::create("auditor")?;
         let version = version(&server.sql("SELECT VERSION()")?);
-        let auditor = Mutex::new(Talk::new(Wire::login_directly(&outside, server.address(), "", 0)?));
+        let auditor = Mutex::new(Talk::direct(Plain::login(server.address(), &Hello::default())?));
         let scene = Scene::with(server, REPORTING, |_| ())?;
-        let stage = Self { scene, version, auditor, outside, _turn: turn };
+        let stage = Self { scene, version, auditor, _turn: turn };
         stage.reset()?;
         Ok(stage)
     }
@@ -75,13 +72,13 @@ impl Stage {
     }
 
     /// A session of the agent, with the schema `shop`.
-    pub(crate) fn agent(&self, hello: &Hello<'_>) -> Result<Wire> {
-        Wire::login_with(&self.scene.reporting, self.scene.server.address(), hello)
+    pub(crate) fn agent(&self, hello: &Hello<'_>) -> Result<Talk> {
+        Wire::login_with(&self.scene.reporting, self.scene.server.address(), hello).map(Talk::agent)
     }
 
     /// The same at the server itself, by an account that may do everything.
-    pub(crate) fn direct(&self, hello: &Hello<'_>) -> Result<Wire> {
-        Wire::login_with(&self.outside, self.scene.server.address(), &Hello { auth: &[], ..*hello })
+    pub(crate) fn direct(&self, hello: &Hello<'_>) -> Result<Talk> {
+        Plain::login(self.scene.server.address(), hello).map(Talk::direct)
     }
 
     /// A text with the folder in place of `{dir}`, and the server's version (and the next) in place of `{now}` (and `{next}`).

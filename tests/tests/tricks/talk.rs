@@ -1,7 +1,7 @@
 //! A client that says what it is told to and keeps every byte of the answers.
 
-use anyhow::{Result, ensure};
-use portreeve_tests::wire::{Packet, Wire};
+use anyhow::{Result, bail, ensure};
+use portreeve_tests::wire::{Packet, Plain, Wire};
 
 const QUERY: u8 = 0x03;
 const PREPARE: u8 = 0x16;
@@ -11,10 +11,35 @@ const MORE_RESULTS: u16 = 8;
 /// What stands in [`Talk::bytes`] before the name of a file that the server asked for.
 pub(crate) const FILE_ASKED: &str = "the server asks for the file ";
 
+/// Whose packets go where.
+#[derive(Debug)]
+enum Leg {
+    /// From a process in a cgroup.
+    Agent(Wire),
+    /// From here, to the server itself.
+    Direct(Plain),
+}
+
+impl Leg {
+    fn send(&mut self, id: u8, payload: &[u8]) -> Result<()> {
+        match self {
+            Self::Agent(wire) => wire.send_packet(id, payload),
+            Self::Direct(plain) => plain.send_packet(id, payload),
+        }
+    }
+
+    fn packet(&mut self) -> Result<Packet> {
+        match self {
+            Self::Agent(wire) => wire.packet(),
+            Self::Direct(plain) => plain.packet(),
+        }
+    }
+}
+
 /// One session.
 #[derive(Debug)]
 pub(crate) struct Talk {
-    wire: Wire,
+    leg: Leg,
     /// Every payload received since the login.
     pub(crate) bytes: Vec<u8>,
     /// The last answer's error, if it was one.
@@ -22,8 +47,12 @@ pub(crate) struct Talk {
 }
 
 impl Talk {
-    pub(crate) fn new(wire: Wire) -> Self {
-        Self { wire, bytes: Vec::new(), error: None }
+    pub(crate) fn agent(wire: Wire) -> Self {
+        Self { leg: Leg::Agent(wire), bytes: Vec::new(), error: None }
+    }
+
+    pub(crate) fn direct(plain: Plain) -> Self {
+        Self { leg: Leg::Direct(plain), bytes: Vec::new(), error: None }
     }
 
     /// Sends a text and reads all that it is answered with.
@@ -33,7 +62,7 @@ impl Talk {
 
     /// Prepares a text without parameters and executes it.
     pub(crate) fn prepared(&mut self, text: &[u8]) -> Result<()> {
-        self.wire.command(PREPARE, text)?;
+        self.send(PREPARE, text)?;
         let answer = self.packet()?;
         let &[0, ref id @ .., columns, _, parameters, _, _, _, _] = answer.payload.as_slice() else {
             self.error = Some(answer.text());
@@ -48,20 +77,21 @@ impl Talk {
 
     /// Sends any command that is answered like a query.
     pub(crate) fn command(&mut self, command: u8, argument: &[u8]) -> Result<()> {
-        self.wire.command(command, argument)?;
+        self.send(command, argument)?;
         self.answer()
     }
 
     /// Sends a command that is answered with definitions up to an EOF packet, or one packet.
     pub(crate) fn listing(&mut self, command: u8, argument: &[u8]) -> Result<()> {
         self.error = None;
-        self.wire.command(command, argument)?;
+        self.send(command, argument)?;
         self.until_eof().map(drop)
     }
 
-    /// COM_CHANGE_USER.
+    /// COM_CHANGE_USER of an agent.
     pub(crate) fn change_user(&mut self, argument: &[u8]) -> Result<()> {
-        let answer = self.wire.change_user(argument)?;
+        let Leg::Agent(wire) = &mut self.leg else { bail!("nobody else changes its user") };
+        let answer = wire.change_user(argument)?;
         self.bytes.extend(&answer.payload);
         self.error = answer.error_code().map(|_| answer.text());
         Ok(())
@@ -73,6 +103,10 @@ impl Talk {
         self.query(query.as_bytes())?;
         ensure!(self.error.is_none(), "`{}`: {:?}", query.chars().take(60).collect::<String>(), self.error);
         Ok(String::from_utf8_lossy(&std::mem::take(&mut self.bytes)).into_owned())
+    }
+
+    fn send(&mut self, command: u8, argument: &[u8]) -> Result<()> {
+        self.leg.send(0, &[&[command], argument].concat())
     }
 
     fn answer(&mut self) -> Result<()> {
@@ -87,7 +121,7 @@ impl Talk {
                 Some(0) => status_of_ok(&first.payload),
                 Some(0xFB) => {
                     self.bytes.extend(FILE_ASKED.bytes());
-                    self.wire.send_packet(first.id.wrapping_add(1), b"")?;
+                    self.leg.send(first.id.wrapping_add(1), b"")?;
                     continue;
                 }
                 _ => {
@@ -117,7 +151,7 @@ impl Talk {
     }
 
     fn packet(&mut self) -> Result<Packet> {
-        let packet = self.wire.packet()?;
+        let packet = self.leg.packet()?;
         self.bytes.extend(&packet.payload);
         Ok(packet)
     }

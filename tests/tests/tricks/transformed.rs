@@ -77,7 +77,7 @@ fn mixed(word: &str) -> String {
 fn check(flavour: Flavour) {
     let stage = Stage::new(flavour).unwrap();
     let hello = Hello { schema: "shop", ..Hello::default() };
-    let (mut agent, mut direct) = (Talk::new(stage.agent(&hello).unwrap()), Talk::new(stage.direct(&hello).unwrap()));
+    let (mut agent, mut direct) = (stage.agent(&hello).unwrap(), stage.direct(&hello).unwrap());
     let orders = "SELECT COUNT(*), MAX(item), MIN(item) FROM shop.orders";
     let before = stage.look(orders).unwrap();
     for (name, tamper) in tampers() {
