@@ -15,19 +15,21 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use portreeve_abi::PortRule;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
 use crate::{
     admin::{self, Lock},
+    catalogue::Catalogues,
     config::Config,
     connections::Connections,
     counters::Counters,
     gateway::{Gateway, Secrets},
     host,
     interception::{self, Events, Interception, Listeners},
-    memory, policies,
+    memory,
+    policies::{Live, Watch},
     recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker,
@@ -50,7 +52,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     forbid_core_dumps();
     memory::give_back_large_blocks();
     raise_descriptor_limit();
-    let policies = policies::load(&config.policy_paths)?;
+    let policies = Live::open(&config.policy_paths)?;
     let secrets = Secrets::read(&config)?;
     let servers_tls = ServersTls::load(&config)?;
     make_state_dir(&config)?;
@@ -78,6 +80,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         workloads,
         counters: Counters::default(),
         connections: Connections::default(),
+        catalogues: Catalogues::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
         config,
@@ -201,6 +204,7 @@ async fn administer(
 ) -> Result<()> {
     let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
+    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
     let socket = gateway.config.control_socket();
     let listener = admin::listen(&socket, lock)?;
     gateway.workloads.interception().announce(listeners)?;
@@ -208,9 +212,13 @@ async fn administer(
         listen = ?listeners.addresses(), workloads = gateway.workloads.list().len(),
         "portreeve {} is ready", env!("CARGO_PKG_VERSION")
     );
+    if gateway.config.observe {
+        tracing::warn!("NOTHING IS DENIED: the daemon only observes, and records what policy would have denied");
+    }
     tokio::select! {
         () = admin::serve(listener, Arc::new(control)) => {}
         () = keep_house(gateway, events) => {}
+        () = follow_policies(gateway, hangup) => {}
         _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
         _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
     }
@@ -237,6 +245,32 @@ async fn keep_house(gateway: &Gateway, mut events: Events) {
                 destination = %interception::destination(&event.origin),
                 "refused a connect: {}", interception::describe(&event)
             );
+        }
+    }
+}
+
+/// Loads policies anew when their files change, and at SIGHUP.
+async fn follow_policies(gateway: &Arc<Gateway>, mut hangup: Signal) {
+    let watch = Watch::new(gateway.policies.paths());
+    let watch = watch.inspect_err(|error| tracing::warn!("changes of policy files will not be seen: {error}")).ok();
+    let mut changed = false;
+    loop {
+        let told = tokio::select! {
+            told = hangup.recv() => told.is_some(),
+            () = tokio::time::sleep(HOUSE_EVERY) => false,
+        };
+        let changes = watch.as_ref().is_some_and(Watch::take);
+        // A burst of changes is one: what is written file by file is read when all of it is there.
+        let is_over = changed && !changes;
+        changed = changes;
+        if told || is_over {
+            let gateway = Arc::clone(gateway);
+            let load = move || match told {
+                true => drop(gateway.policies.reload()),
+                false => drop(gateway.policies.reload_if_changed()),
+            };
+            // What came of it is logged, and told by `portreeve status`.
+            let _ = tokio::task::spawn_blocking(load).await;
         }
     }
 }

@@ -40,6 +40,8 @@ pub(crate) struct Config {
     pub(crate) servers: Vec<Server>,
     /// Files, or folders whose `*.cedar` files are read. Absolute.
     pub(crate) policy_paths: Vec<PathBuf>,
+    /// Nothing is denied: verdicts are only recorded.
+    pub(crate) observe: bool,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<Problem>,
 }

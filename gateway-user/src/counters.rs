@@ -9,6 +9,8 @@ pub(crate) struct Counters {
     sessions_total: AtomicU64,
     statements_total: AtomicU64,
     denied_total: AtomicU64,
+    /// Forwarded although policy denies, as the daemon only observes.
+    would_deny_total: AtomicU64,
     /// Connections accepted without a kernel record: somebody dialled the gateway directly.
     unrecorded_total: AtomicU64,
 }
@@ -26,6 +28,11 @@ impl Counters {
         if denied {
             self.denied_total.fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub(crate) fn would_deny(&self) {
+        self.statements_total.fetch_add(1, Ordering::Relaxed);
+        self.would_deny_total.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(crate) fn unrecorded(&self) {
@@ -46,6 +53,10 @@ impl Counters {
 
     pub(crate) fn denied_total(&self) -> u64 {
         self.denied_total.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn would_deny_total(&self) -> u64 {
+        self.would_deny_total.load(Ordering::Relaxed)
     }
 
     pub(crate) fn unrecorded_total(&self) -> u64 {

@@ -6,13 +6,14 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
-use portreeve_policy::Policies;
 use zeroize::Zeroizing;
 
 use crate::{
+    catalogue::Catalogues,
     config::{Config, Credential, secret},
     connections::Connections,
     counters::Counters,
+    policies::Live,
     recorder::Recorder,
     tls::{Certificates, ServersTls},
     workloads::Workloads,
@@ -53,7 +54,8 @@ impl Secrets {
 #[derive(Debug)]
 pub(crate) struct Gateway {
     pub(crate) config: Config,
-    pub(crate) policies: Policies,
+    /// Exchanged while sessions run; all else here is not.
+    pub(crate) policies: Live,
     pub(crate) secrets: Secrets,
     /// What clients are shown.
     pub(crate) certificates: Certificates,
@@ -63,6 +65,7 @@ pub(crate) struct Gateway {
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
+    pub(crate) catalogues: Catalogues,
     pub(crate) cgroup_mount: PathBuf,
     /// Cookie of the network namespace the listeners are in.
     pub(crate) netns_cookie: u64,

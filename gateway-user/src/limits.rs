@@ -38,5 +38,30 @@ pub(crate) const CONTROL_SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a command waits for the daemon; longer than the daemon's own limit, so that its answer wins.
 pub(crate) const CONTROL_CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// A snapshot of a server's views and routines counts for so long, if no session changes any.
+pub(crate) const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(60);
+/// One that could not be read is tried again after this.
+pub(crate) const CATALOGUE_RETRY: Duration = Duration::from_secs(5);
+/// Reading one, the login included.
+pub(crate) const CATALOGUE_READ_MAX: Duration = Duration::from_secs(20);
+/// Between two looks for a name that the snapshot does not have.
+pub(crate) const CATALOGUE_LOOK_AGAIN_MIN: Duration = Duration::from_secs(1);
+/// And so many times as long as the last look took.
+pub(crate) const CATALOGUE_LOOK_AGAIN_SHARE: u32 = 20;
+/// Tables, views and routines of one snapshot.
+pub(crate) const CATALOGUE_NAMES_MAX: usize = 200_000;
+/// Text of its views and routines, in bytes.
+pub(crate) const CATALOGUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Routines of it whose text is asked for one by one.
+pub(crate) const CATALOGUE_ROUTINES_MAX: usize = 10_000;
+/// One row of a server's answer to the gateway's own questions, in bytes.
+pub(crate) const OWN_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// A prepared statement whose text is longer is not judged anew when definitions change, in bytes: it must be prepared again.
+pub(crate) const PREPARED_TEXT_BYTES_MAX: usize = 64 * 1024;
+/// The texts that are kept of one session's prepared statements, in bytes.
+pub(crate) const PREPARED_TEXTS_BYTES_MAX: usize = 4 * 1024 * 1024;
+
+const _: () = assert!(CATALOGUE_RETRY.as_millis() < CATALOGUE_AGE_MAX.as_millis());
+const _: () = assert!(CATALOGUE_READ_MAX.as_millis() < CATALOGUE_AGE_MAX.as_millis());
 const _: () = assert!(CONTROL_CLIENT_TIMEOUT.as_millis() > CONTROL_SERVER_TIMEOUT.as_millis());
 const _: () = assert!(TRUST_DOMAIN_BYTES_MAX + NAME_BYTES_MAX < SPIFFE_ID_BYTES_MAX);

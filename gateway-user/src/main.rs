@@ -12,6 +12,7 @@
 
 mod admin;
 mod app;
+mod catalogue;
 mod cli;
 mod config;
 mod connections;

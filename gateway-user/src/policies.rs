@@ -1,11 +1,19 @@
 //! Reading policy files, for the daemon and for `portreeve policy`.
 
+mod live;
+mod watch;
+
+pub(crate) use live::{Failure, Live, Loaded};
+pub(crate) use watch::Watch;
+
 use std::{
     fmt, fs, io,
     path::{Path, PathBuf},
 };
 
 use portreeve_policy::{Policies, PolicyProblem, Source};
+
+use crate::config::Problem;
 
 /// Why no policy set could be made: every reason found.
 #[derive(Debug)]
@@ -30,11 +38,42 @@ impl fmt::Display for PolicyError {
 
 impl std::error::Error for PolicyError {}
 
+impl PolicyError {
+    /// In the shape of the problems of the configuration.
+    pub(crate) fn problems(&self) -> Vec<Problem> {
+        match self {
+            Self::Unreadable(file, error) => {
+                let message = format!("cannot read the policies: {error}; create them or correct the path");
+                vec![Problem { file: file.clone(), line: None, column: None, key: String::new(), message }]
+            }
+            Self::Invalid(problems) => problems.iter().map(invalid).collect(),
+        }
+    }
+}
+
+fn invalid(found: &PolicyProblem) -> Problem {
+    let help = found.help.as_ref().map(|help| format!("; {help}")).unwrap_or_default();
+    Problem {
+        file: PathBuf::from(&found.file),
+        line: found.line,
+        column: found.column,
+        key: String::new(),
+        message: format!("{}{help}", found.message),
+    }
+}
+
 /// Loads the policies at `paths`: files, and the `*.cedar` files of folders in the order of their names.
 ///
 /// # Errors
 /// A path that cannot be read, or every problem of the set as a whole: no part of an invalid set is used.
 pub(crate) fn load(paths: &[PathBuf]) -> Result<Policies, PolicyError> {
+    validate(&read(paths)?)
+}
+
+/// Names and texts of policy files, in order.
+type Texts = Vec<(String, String)>;
+
+fn read(paths: &[PathBuf]) -> Result<Texts, PolicyError> {
     let mut files = Vec::new();
     for path in paths {
         collect(path, &mut files).map_err(|error| PolicyError::Unreadable(path.clone(), error))?;
@@ -44,6 +83,10 @@ pub(crate) fn load(paths: &[PathBuf]) -> Result<Policies, PolicyError> {
         let text = fs::read_to_string(&file).map_err(|error| PolicyError::Unreadable(file.clone(), error))?;
         texts.push((file.display().to_string(), text));
     }
+    Ok(texts)
+}
+
+fn validate(texts: &Texts) -> Result<Policies, PolicyError> {
     let sources: Vec<Source<'_>> = texts.iter().map(|(name, text)| Source { name, text }).collect();
     Policies::load(&sources).map_err(PolicyError::Invalid)
 }

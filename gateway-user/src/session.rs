@@ -7,6 +7,8 @@ mod abandon;
 mod anew;
 mod answer;
 mod arrival;
+mod aside;
+mod catalogue;
 mod commands;
 mod journal;
 mod link;

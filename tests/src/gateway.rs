@@ -24,6 +24,7 @@ pub use config::{Credential, GatewayConfig, Policy, Upstream, Workload};
 #[derive(Debug)]
 pub struct Gateway {
     dir: PathBuf,
+    observe: bool,
     child: Option<Child>,
 }
 
@@ -40,7 +41,7 @@ impl Gateway {
     pub fn prepare(config: &GatewayConfig) -> Result<Self> {
         host::require_root()?;
         host::ensure_bpffs()?;
-        let gateway = Self { dir: host::run_dir("gateway")?, child: None };
+        let gateway = Self { dir: host::run_dir("gateway")?, observe: config.observe, child: None };
         config.write(&gateway.dir)?;
         Ok(gateway)
     }
@@ -67,7 +68,7 @@ impl Gateway {
         let log =
             File::options().create(true).append(true).open(self.log_path()).context("cannot open the daemon's log")?;
         let mut command = Command::new(host::portreeve_binary()?);
-        command.arg("run").arg("--config").arg(self.config_path());
+        command.arg("run").args(self.observe.then_some("--observe")).arg("--config").arg(self.config_path());
         command.stdin(Stdio::null()).stdout(log.try_clone().context("cannot share the daemon's log")?).stderr(log);
         self.child = Some(process::spawn(command)?);
         self.wait_ready()

@@ -4,6 +4,7 @@ mod load;
 mod memory;
 mod table;
 mod target;
+mod verdicts;
 
 use crate::{chore, setup};
 use anyhow::{Context as _, Result, bail};
@@ -15,10 +16,11 @@ use target::Lane;
 
 /// Measure statements per second, connections per second, a large result and memory per idle session: directly, through
 /// HAProxy (TCP mode), MySQL Router and Portreeve (policy and recording on), interleaved, against a private MariaDB.
-/// Needs root; leaves nothing behind.
+/// Needs root; leaves nothing behind. What a verdict costs by itself is measured as well, and alone with `--only verdicts`, which
+/// needs no root.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs"
+    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs\n  cargo xtask bench --only verdicts             analysis and policy alone"
 )]
 pub(crate) struct Args {
     /// How long each measurement runs.
@@ -33,6 +35,18 @@ pub(crate) struct Args {
     /// Also write every sample and the medians to a file.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
+    /// Measure one part.
+    #[arg(long, value_enum, value_name = "PART")]
+    only: Option<Part>,
+}
+
+/// What can be measured apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Statements, connections, memory: through each proxy.
+    Loads,
+    /// Analysis and policy, without a connection.
+    Verdicts,
 }
 
 /// Connections at once in the statement rate.
@@ -48,7 +62,15 @@ struct Plan {
 
 /// Errors when a proxy does not start or a load fails: a table with holes would mislead.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    host::require_root()?;
+    if args.only != Some(Part::Verdicts) {
+        host::require_root()?;
+    }
+    let verdicts = if args.only == Some(Part::Loads) { Vec::new() } else { verdicts::run(args.quick)? };
+    if args.only == Some(Part::Verdicts) {
+        print!("\n{}", verdicts::text(&verdicts));
+        println!("criterion's estimates. {}", machine());
+        return write_json(args, &[], &verdicts, 0, 0);
+    }
     setup::ensure()?;
     chore::build_release()?;
     // Both before any thread starts.
@@ -72,8 +94,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     rows.push(memory);
     print!("\n{}", table::text(&rows));
     println!("{} rounds of {} s by turns; medians. {}", plan.rounds, plan.seconds, machine());
+    if !verdicts.is_empty() {
+        print!("\n{}", verdicts::text(&verdicts));
+    }
+    write_json(args, &rows, &verdicts, plan.rounds, plan.seconds)
+}
+
+fn write_json(args: &Args, rows: &[Row], verdicts: &[verdicts::Verdict], rounds: u32, seconds: u32) -> Result<()> {
     if let Some(path) = &args.json {
-        let json = table::json(&rows, &machine(), plan.rounds, plan.seconds)?;
+        let json = table::json(rows, verdicts, &machine(), rounds, seconds)?;
         fs::write(path, json).with_context(|| format!("cannot write `{}`", path.display()))?;
         println!("samples and medians: {}", path.display());
     }

@@ -10,15 +10,7 @@ fn main() {
     let text = include_str!("../../../policies/examples/reporting.cedar");
     let policies = Policies::load(&[Source { name: "reporting.cedar", text }]).unwrap();
     let subject = Subject { spiffe_id: "spiffe://example.org/r".to_owned(), groups: vec!["reporting".to_owned()] };
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
-    };
+    let context = Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) };
     for sql in [
         "SELECT c FROM sbtest1 WHERE id=?",
         "SET NAMES utf8mb4",

@@ -1,14 +1,19 @@
 //! From a text to its facts.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::action::Action;
 use crate::bulk;
+use crate::catalogue::{Known, Relation, is_system_schema};
 use crate::context::{Context, Names};
+use crate::cursor::name_text;
 use crate::facts::{Facts, Resource, StatementFacts};
-use crate::lexer::Lexer;
+use crate::lexer::{Lexer, MASK};
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
 use crate::reader::Reader;
+use crate::reading::Reading;
+use crate::through::{Settled, Through};
 use crate::token::{Kind, Token, Unread};
 
 /// Finds out what a text does, as the server that `context` describes would read it.
@@ -17,12 +22,22 @@ use crate::token::{Kind, Token, Unread};
 /// name. Pure: the same text in the same context has the same facts.
 pub fn analyse(sql: &[u8], context: &Context<'_>) -> Facts {
     let read = catch_unwind(AssertUnwindSafe(|| read(sql, context)));
-    read.unwrap_or_else(|_| Err(Unread::new("analysis failed"))).unwrap_or_else(|Unread(reason)| Facts {
-        statements: vec![StatementFacts::unread(reason)],
+    let read = read.unwrap_or_else(|_| Err(Unread::new("analysis failed")));
+    read.unwrap_or_else(|Unread(reason)| {
+        // What it does to the session, nobody knows.
+        Facts { changes_reading: true, ..facts(vec![StatementFacts::unread(reason)], context) }
+    })
+}
+
+fn facts(statements: Vec<StatementFacts>, context: &Context<'_>) -> Facts {
+    Facts {
+        statements,
         schema_after: context.default_schema.map(str::to_owned),
         local_files: Vec::new(),
         kills: None,
-    })
+        canonical: None,
+        changes_reading: false,
+    }
 }
 
 /// The whole text is unread when any of it cannot be split into statements.
@@ -33,45 +48,78 @@ fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
     if let Some(why) = context.unreadable {
         return Err(Unread::new(why));
     }
-    if context.no_backslash_escapes {
-        return Err(Unread::new("the session has NO_BACKSLASH_ESCAPES, which changes where strings end"));
-    }
     // Some clients count the terminating zero of a C string.
     let sql = sql.strip_suffix(b"\0").unwrap_or(sql);
-    let text = std::str::from_utf8(sql).map_err(|_| Unread::new("the text is not UTF-8"))?;
-    if let Some(facts) = read_bulk(text, context).or_else(|| dollar_question(text)) {
-        return Ok(Facts {
-            statements: vec![facts],
-            schema_after: context.default_schema.map(str::to_owned),
-            local_files: Vec::new(),
-            kills: None,
-        });
+    let text = text_of(sql)?;
+    if let Some(statement) = read_bulk(&text, context).or_else(|| dollar_question(&text)) {
+        return Ok(facts(vec![statement], context));
     }
     if text.len() > PARSED_BYTES_MAX {
         return Err(Unread::new(format!("longer than {PARSED_BYTES_MAX} bytes, and not an INSERT of plain values")));
     }
-    statements(&tokens(text, context)?, context)
+    let reading = Reading::of(context);
+    let mut lexer = Lexer::new(&text, reading);
+    let tokens = tokens(&mut lexer)?;
+    let is_masked = matches!(text, Cow::Owned(_));
+    let canonical = canonical(&lexer, &tokens, reading, is_masked)?;
+    let read = statements(&tokens, context)?;
+    // Of what was not split into statements nothing is written anew.
+    Ok(Facts { canonical: canonical.filter(|_| !read.is_partial), ..read.facts })
+}
+
+/// The text as the lexer takes it. Where it is not UTF-8, bytes outside ASCII are masked: in every character set that is
+/// read, none of them is a quote, a backslash or part of an escape, so that in quotes and comments they are data.
+fn text_of(sql: &[u8]) -> Result<Cow<'_, str>, Unread> {
+    if let Ok(text) = std::str::from_utf8(sql) {
+        return Ok(Cow::Borrowed(text));
+    }
+    if sql.contains(&MASK) {
+        return Err(Unread::new("the text is not UTF-8, and holds a control character (0x7f)"));
+    }
+    let masked = sql.iter().map(|byte| if byte.is_ascii() { *byte } else { MASK }).collect();
+    String::from_utf8(masked).map(Cow::Owned).map_err(|_| Unread::new("the text is not UTF-8"))
 }
 
 /// What MySQL's own client asks at connect, to learn whether the server takes `$$` for a name (`client/mysql.cc`). The
 /// server answers with an error, whichever.
 fn dollar_question(text: &str) -> Option<StatementFacts> {
-    text.eq_ignore_ascii_case("select $$").then(|| {
-        let mut facts = StatementFacts::new(Action::Inspect);
-        facts.request(Action::Inspect, Resource::Server);
-        facts
-    })
+    text.eq_ignore_ascii_case("select $$")
+        .then(|| StatementFacts::of(Action::Inspect, Action::Inspect, Resource::Server))
 }
 
 fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
     if text.len() < BULK_BYTES_MIN {
         return None;
     }
-    bulk::read(text, !context.ansi_quotes, Names { default_schema: context.default_schema })
+    let mut facts = bulk::read(text, Reading::of(context), Names { default_schema: context.default_schema })?;
+    for request in &facts.requests {
+        let Resource::Table { schema, table } = &request.resource else { continue };
+        if is_system_schema(schema) {
+            continue;
+        }
+        facts.asks_catalogue = true;
+        match context.catalogue.relation(schema, table) {
+            Known::As(Relation::Table) => {}
+            Known::Nothing => facts.has_unknown_names = true,
+            // There is more to ask for, which the parser's way does.
+            Known::As(Relation::View(_)) | Known::Unknown(_) => return None,
+        }
+    }
+    Some(facts)
 }
 
-fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Unread> {
-    let mut lexer = Lexer::new(text, !context.ansi_quotes);
+/// What a statement leaves of the catalogue for those after it in the same text, which are judged before it runs.
+fn settled_after(statement: &StatementFacts, makes_view: bool) -> Settled {
+    let changes = |action| statement.requests.iter().any(|request| request.action == action);
+    let calls = statement.class == Action::Call && statement.changes_definitions;
+    match [Action::Rename, Action::CreateRoutine, Action::Unparsed].into_iter().any(changes) || calls {
+        true => Settled::NamesChanged,
+        false if makes_view => Settled::ViewsMade,
+        false => Settled::Unchanged,
+    }
+}
+
+pub(crate) fn tokens<'a>(lexer: &mut Lexer<'a>) -> Result<Vec<Token<'a>>, Unread> {
     let mut tokens = Vec::with_capacity(64);
     while let Some(token) = lexer.token()? {
         tokens.push(token);
@@ -82,37 +130,109 @@ fn tokens<'a>(text: &'a str, context: &Context<'_>) -> Result<Vec<Token<'a>>, Un
     Ok(tokens)
 }
 
-fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Facts, Unread> {
-    let parts = tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty());
-    let mut facts = Facts {
-        statements: Vec::new(),
-        schema_after: context.default_schema.map(str::to_owned),
-        local_files: Vec::new(),
-        kills: None,
-    };
-    for part in parts {
+/// The text to forward in place of the client's. It is read once more: it must be the same statements, and need no other.
+fn canonical(
+    lexer: &Lexer<'_>,
+    tokens: &[Token<'_>],
+    reading: Reading,
+    is_masked: bool,
+) -> Result<Option<String>, Unread> {
+    let Some(canonical) = lexer.canonical() else { return Ok(None) };
+    if reading.version == 0 {
+        return Err(Unread::new("how it reads depends on the server, whose version is not known"));
+    }
+    if is_masked {
+        return Err(Unread::new("the text is not UTF-8, and would have to be written anew"));
+    }
+    let mut again = Lexer::new(&canonical, reading);
+    let read = self::tokens(&mut again)?;
+    let same = read.len() == tokens.len() && read.iter().zip(tokens).all(|(ours, theirs)| is_same(ours, theirs));
+    match same && !again.is_rewritten() {
+        true => Ok(Some(canonical)),
+        false => Err(Unread::new("the text reads otherwise when it is written anew")),
+    }
+}
+
+fn is_same(ours: &Token<'_>, theirs: &Token<'_>) -> bool {
+    ours.kind == theirs.kind
+        && match ours.kind {
+            Kind::Quoted => name_text(ours) == name_text(theirs),
+            Kind::Word
+            | Kind::String
+            | Kind::DoubleString
+            | Kind::Number
+            | Kind::Hex
+            | Kind::UserVariable
+            | Kind::SystemVariable
+            | Kind::Placeholder
+            | Kind::Symbol
+            | Kind::Semicolon => ours.text == theirs.text,
+        }
+}
+
+/// Facts, and whether a part of the text was not split into statements.
+struct Read {
+    facts: Facts,
+    is_partial: bool,
+}
+
+fn statements(tokens: &[Token<'_>], context: &Context<'_>) -> Result<Read, Unread> {
+    let mut read = Read { facts: facts(Vec::new(), context), is_partial: false };
+    let facts = &mut read.facts;
+    let mut settled = Settled::Unchanged;
+    for part in tokens.split(|token| token.kind == Kind::Semicolon).filter(|part| !part.is_empty()) {
         if facts.statements.len() == STATEMENTS_MAX {
             return Err(Unread::new(format!("more than {STATEMENTS_MAX} statements")));
         }
-        let mut reader = Reader::new(Names { default_schema: facts.schema_after.as_deref() }, context.flavour);
-        reader.statement(part);
-        let Reader { facts: statement, schema_used, local_file, killed, .. } = reader;
-        if schema_used.is_some() && context.prepared {
-            // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
-            return Err(Unread::new("`USE` in a prepared statement"));
-        }
-        facts.statements.push(statement);
-        facts.local_files.extend(local_file);
-        facts.kills = killed;
-        if schema_used.is_some() {
-            facts.schema_after = schema_used;
+        // The server reads the rest of the text only when it has run what is before: where statements end may differ.
+        read.is_partial |= facts.changes_reading;
+        settled = settled.max(statement(part, context, settled, facts)?);
+        if read.is_partial
+            && let Some(last) = facts.statements.last_mut()
+        {
+            last.unread_for("a statement before it in the text may change how it is read");
         }
     }
     if facts.statements.len() != 1 {
         facts.kills = None;
     }
     if facts.statements.is_empty() {
-        return Err(Unread::new("the text holds no statement"));
+        // The servers run nothing, and say OK where there was a comment, else that it is empty (1065).
+        facts.statements.push(StatementFacts::of(Action::Inspect, Action::Inspect, Resource::Server));
     }
-    Ok(facts)
+    Ok(read)
+}
+
+/// Adds the facts of one statement; gives what it leaves of the catalogue.
+fn statement(
+    part: &[Token<'_>],
+    context: &Context<'_>,
+    settled: Settled,
+    facts: &mut Facts,
+) -> Result<Settled, Unread> {
+    let names = Names { default_schema: facts.schema_after.as_deref() };
+    let mut reader = Reader::new(names, *context, Through::after(settled));
+    reader.statement(part);
+    let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;
+    let settled = settled_after(&statement, makes_view);
+    if schema_used.is_some() && context.prepared {
+        // MariaDB prepares it, and what an execution leaves selected depends on what was selected before.
+        return Err(Unread::new("`USE` in a prepared statement"));
+    }
+    let changes = reading_set.changes(context) || statement.unparsed.is_some() || runs_a_text(part);
+    facts.changes_reading |= changes;
+    facts.statements.push(statement);
+    facts.local_files.extend(local_file);
+    facts.kills = killed;
+    if schema_used.is_some() {
+        facts.schema_after = schema_used;
+    }
+    Ok(settled)
+}
+
+/// `EXECUTE …` and `BEGIN NOT ATOMIC …` may hold a `SET`. Routines and triggers may, too, but servers restore modes and
+/// character set behind them (seen on MariaDB 10.11 and MySQL 9.7).
+fn runs_a_text(part: &[Token<'_>]) -> bool {
+    let is = |at: usize, word| part.get(at).is_some_and(|token| token.is_word(word));
+    is(0, "EXECUTE") || (is(0, "BEGIN") && is(1, "NOT"))
 }

@@ -1,6 +1,7 @@
 //! Names that the servers build in: functions, variables, modes, character sets. What is not listed is not harmless.
 
 use crate::action::Action;
+use crate::context::Flavour;
 
 /// Scopes of `@@scope.name` that reach beyond the session.
 pub(crate) const SCOPES_GLOBAL: [&str; 3] = ["global", "persist", "persist_only"];
@@ -51,10 +52,80 @@ pub fn is_known_charset(name: &str) -> bool {
     matches!(name, "utf8mb4" | "utf8mb3" | "utf8" | "ascii" | "latin1" | "binary")
 }
 
-/// Introducers (`_utf8mb4'…'`) that may stand before a string; they say nothing about where the string ends.
-pub(crate) fn is_introducer(word: &str) -> bool {
-    word.strip_prefix('_').is_some_and(|name| is_known_charset(&name.to_ascii_lowercase()))
+/// Words that name a built-in function only where a parenthesis follows at once (`sql_functions` in the servers' lex.h).
+pub(crate) fn needs_parenthesis(word: &str, flavour: Flavour) -> bool {
+    let is = |functions: &[&str]| functions.iter().any(|function| function.eq_ignore_ascii_case(word));
+    is(TIGHT_FUNCTIONS)
+        || match flavour {
+            Flavour::MariaDb => is(TIGHT_FUNCTIONS_MARIADB),
+            Flavour::MySql => is(TIGHT_FUNCTIONS_MYSQL),
+        }
 }
+
+const TIGHT_FUNCTIONS: &[&str] = &[
+    "ADDDATE",
+    "BIT_AND",
+    "BIT_OR",
+    "BIT_XOR",
+    "CAST",
+    "COUNT",
+    "CURDATE",
+    "CURTIME",
+    "DATE_ADD",
+    "DATE_SUB",
+    "EXTRACT",
+    "GROUP_CONCAT",
+    "JSON_ARRAYAGG",
+    "JSON_OBJECTAGG",
+    "MAX",
+    "MID",
+    "MIN",
+    "NOW",
+    "POSITION",
+    "SESSION_USER",
+    "STD",
+    "STDDEV",
+    "STDDEV_POP",
+    "STDDEV_SAMP",
+    "SUBDATE",
+    "SUBSTR",
+    "SUBSTRING",
+    "SUM",
+    "SYSTEM_USER",
+    "TRIM",
+    "VARIANCE",
+    "VAR_POP",
+    "VAR_SAMP",
+];
+const TIGHT_FUNCTIONS_MYSQL: &[&str] = &["ST_COLLECT", "SYSDATE"];
+const TIGHT_FUNCTIONS_MARIADB: &[&str] = &[
+    "CUME_DIST",
+    "DENSE_RANK",
+    "FIRST_VALUE",
+    "LAG",
+    "LEAD",
+    "MEDIAN",
+    "NTH_VALUE",
+    "NTILE",
+    "PERCENTILE_CONT",
+    "PERCENTILE_DISC",
+    "PERCENT_RANK",
+    "RANK",
+];
+
+/// Introducers (`_utf8mb4'…'`) that may stand before a string; they say nothing about where the string ends, which the
+/// session's character set decides (`get_text` in sql_lex.cc).
+pub(crate) fn is_introducer(word: &str) -> bool {
+    let listed = |name: &str| CHARSETS.iter().any(|charset| charset.eq_ignore_ascii_case(name));
+    word.strip_prefix('_').is_some_and(|name| is_known_charset(&name.to_ascii_lowercase()) || listed(name))
+}
+
+/// Those of both servers that sessions are not read in.
+const CHARSETS: &[&str] = &[
+    "armscii8", "big5", "cp1250", "cp1251", "cp1256", "cp1257", "cp850", "cp852", "cp866", "cp932", "dec8", "eucjpms",
+    "euckr", "gb2312", "gbk", "geostd8", "greek", "hebrew", "hp8", "keybcs2", "koi8r", "koi8u", "latin2", "latin5",
+    "latin7", "macce", "macroman", "sjis", "swe7", "tis620", "ucs2", "ujis", "utf16", "utf16le", "utf32",
+];
 
 /// Modes that do not change how text is read.
 pub(crate) fn is_safe_sql_mode(mode: &str) -> bool {
@@ -63,21 +134,25 @@ pub(crate) fn is_safe_sql_mode(mode: &str) -> bool {
 
 const SAFE_SQL_MODES: &[&str] = &[
     "ALLOW_INVALID_DATES",
+    "EMPTY_STRING_IS_NULL",
     "ERROR_FOR_DIVISION_BY_ZERO",
-    "HIGH_NOT_PRECEDENCE",
     "NO_AUTO_CREATE_USER",
     "NO_AUTO_VALUE_ON_ZERO",
     "NO_DIR_IN_CREATE",
     "NO_ENGINE_SUBSTITUTION",
+    "NO_FIELD_OPTIONS",
+    "NO_KEY_OPTIONS",
+    "NO_TABLE_OPTIONS",
     "NO_UNSIGNED_SUBTRACTION",
     "NO_ZERO_DATE",
     "NO_ZERO_IN_DATE",
     "ONLY_FULL_GROUP_BY",
     "PAD_CHAR_TO_FULL_LENGTH",
-    "PIPES_AS_CONCAT",
     "REAL_AS_FLOAT",
+    "SIMULTANEOUS_ASSIGNMENT",
     "STRICT_ALL_TABLES",
     "STRICT_TRANS_TABLES",
+    "TIME_ROUND_FRACTIONAL",
     "TIME_TRUNCATE_FRACTIONAL",
     "TRADITIONAL",
 ];

@@ -6,14 +6,15 @@ use crate::context::Names;
 use crate::cursor::name_of;
 use crate::facts::StatementFacts;
 use crate::lexer::Lexer;
+use crate::reading::Reading;
 use crate::token::{Kind, Token, Unread};
 
 /// The facts of `text` when it is one `INSERT` or `REPLACE … VALUES` of literals and nothing else; `None` when it is
-/// anything else, which says nothing about it.
-pub(crate) fn read(text: &str, double_quotes: bool, names: Names<'_>) -> Option<StatementFacts> {
-    let mut bulk = Bulk { lexer: Lexer::new(text, double_quotes), next: None };
+/// anything else, which says nothing about it. A text that would have to be written anew is anything else.
+pub(crate) fn read(text: &str, reading: Reading, names: Names<'_>) -> Option<StatementFacts> {
+    let mut bulk = Bulk { lexer: Lexer::new(text, reading), next: None };
     bulk.advance().ok()?;
-    bulk.statement(names).ok()
+    bulk.statement(names).ok().filter(|_| !bulk.lexer.is_rewritten())
 }
 
 #[derive(Debug)]

@@ -39,7 +39,11 @@ impl Reader<'_> {
         }
         cursor.words(&["IF", "EXISTS"]);
         match kind {
-            "TABLE" | "TABLES" | "VIEW" => self.drop_tables(cursor),
+            "TABLE" | "TABLES" | "VIEW" => {
+                self.drop_tables(cursor)?;
+                self.facts.changes_definitions &= !temporary;
+                Ok(())
+            }
             "DATABASE" | "SCHEMA" => {
                 let schema = cursor.name()?;
                 cursor.end()?;
@@ -55,7 +59,10 @@ impl Reader<'_> {
             "USER" | "ROLE" => self.whole(Action::Users),
             "TRIGGER" => self.whole(Action::Trigger),
             "EVENT" => self.whole(Action::Event),
-            _ => self.whole(Action::CreateRoutine),
+            _ => {
+                self.routine_named(&mut cursor)?;
+                cursor.end()
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What is known of the session when a statement arrives.
 
+use crate::catalogue::Catalogue;
 use crate::cursor::check_name;
 use crate::facts::Resource;
 use crate::token::Unread;
@@ -21,14 +22,51 @@ pub struct Context<'a> {
     pub flavour: Flavour,
     /// The text is prepared by the protocol (`COM_STMT_PREPARE`).
     pub prepared: bool,
-    /// The server's status flag `SERVER_STATUS_NO_BACKSLASH_ESCAPES` is set: no statement is read then, as strings
-    /// would end elsewhere.
+    /// The server's version as executable comments write it: 101114 for MariaDB 10.11.14, 90704 for MySQL 9.7.4. 0 when it is
+    /// not known: what depends on it is not read then.
+    pub version: u32,
+    /// `NO_BACKSLASH_ESCAPES` is in the session's `sql_mode`: a backslash in a string is data.
     pub no_backslash_escapes: bool,
-    /// `ANSI_QUOTES` is in the session's `sql_mode`: statements with double quotes are not read then.
+    /// `ANSI_QUOTES` is in the session's `sql_mode`: what is in double quotes is a name.
     pub ansi_quotes: bool,
+    /// `PIPES_AS_CONCAT` is in the session's `sql_mode`.
+    pub pipes_as_concat: bool,
+    /// `IGNORE_SPACE` is in the session's `sql_mode`: `COUNT (*)` calls the function, else it is a name.
+    pub ignore_space: bool,
+    /// `HIGH_NOT_PRECEDENCE` is in the session's `sql_mode`.
+    pub high_not_precedence: bool,
+    /// The session's `character_set_client` is `utf8mb4` or `utf8mb3`: letters outside ASCII may stand in names without quotes.
+    pub utf8: bool,
     /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
     /// Everything is `unparsed` then.
     pub unreadable: Option<&'a str>,
+    /// The server's variable: 0 where the case of schemas' and tables' names counts, or where it is not known; 1 and 2 where it
+    /// does not.
+    pub lower_case_table_names: u8,
+    /// What the server's views and routines are made of.
+    pub catalogue: &'a Catalogue,
+}
+
+impl<'a> Context<'a> {
+    /// A session of which no more is known: no default schema, no mode, UTF-8, an unknown version, an empty catalogue.
+    pub const fn new(server: &'a str, flavour: Flavour) -> Self {
+        Self {
+            server,
+            default_schema: None,
+            flavour,
+            prepared: false,
+            version: 0,
+            no_backslash_escapes: false,
+            ansi_quotes: false,
+            pipes_as_concat: false,
+            ignore_space: false,
+            high_not_precedence: false,
+            utf8: true,
+            unreadable: None,
+            lower_case_table_names: 0,
+            catalogue: Catalogue::EMPTY,
+        }
+    }
 }
 
 /// Completes and normalises names.
@@ -57,6 +95,16 @@ impl Names<'_> {
     /// The schema that a name in a statement means; the default schema for `None`.
     pub(crate) fn schema(&self, schema: Option<String>) -> Result<Resource, Unread> {
         Ok(Resource::Schema(self.schema_name(schema)?))
+    }
+
+    /// The routine that a name in a statement means; the servers compare these names without case.
+    ///
+    /// # Errors
+    /// As [`Names::table`].
+    pub(crate) fn routine(&self, schema: Option<String>, name: &str) -> Result<Resource, Unread> {
+        let schema = self.schema_name(schema)?;
+        check_name(name)?;
+        Ok(Resource::Routine { schema, name: name.to_ascii_lowercase() })
     }
 
     fn schema_name(&self, schema: Option<String>) -> Result<String, Unread> {

@@ -131,10 +131,14 @@ pub(crate) fn name_of(token: &Token<'_>) -> Result<String, Unread> {
     Ok(name)
 }
 
-/// The inside of a name in backticks.
+/// What a [`Kind::Quoted`] spells.
 pub(crate) fn name_text(token: &Token<'_>) -> String {
-    let inside = token.text.strip_prefix('`').and_then(|text| text.strip_suffix('`'));
-    inside.unwrap_or_default().replace("``", "`")
+    let inside = |quote| token.text.strip_prefix(quote).and_then(|text| text.strip_suffix(quote));
+    match (inside('`'), inside('"')) {
+        (Some(inside), _) => inside.replace("``", "`"),
+        (None, Some(inside)) => inside.replace("\"\"", "\""),
+        (None, None) => token.text.to_owned(),
+    }
 }
 
 /// Whether a schema's or table's name is one that policy can compare.

@@ -1,11 +1,12 @@
 //! Statements that the parser reads: queries, INSERT, REPLACE, UPDATE, DELETE, CALL.
 
 use sqlparser::ast::{
-    Assignment, AssignmentTarget, Delete, Expr, FromTable, Function, Insert, LimitClause, ObjectName, OnInsert, Query,
-    SetExpr, Statement, TableObject, TableWithJoins, Update,
+    Assignment, AssignmentTarget, Delete, Expr, FromTable, Function, FunctionArguments, Insert, LimitClause,
+    ObjectName, OnInsert, Query, SetExpr, Statement, TableObject, TableWithJoins, Update,
 };
 
 use crate::action::Action;
+use crate::catalogue::RoutineKind;
 use crate::expression::is_constant;
 use crate::facts::Resource;
 use crate::parse::Prepared;
@@ -67,13 +68,15 @@ impl Reader<'_> {
 
     fn call(&mut self, function: &Function) -> Result<(), Unread> {
         self.facts.class = Action::Call;
-        self.facts.request(Action::Call, Resource::Server);
+        let Function { name, uses_odbc_syntax, parameters, args, within_group, filter, null_treatment, over } =
+            function;
+        absent(!uses_odbc_syntax && matches!(parameters, FunctionArguments::None), "this CALL")?;
+        absent(within_group.is_empty() && filter.is_none() && null_treatment.is_none() && over.is_none(), "this CALL")?;
         let mut arguments = Vec::new();
-        let (functions, requests) = (self.facts.functions.clone(), self.facts.requests.clone());
-        self.function(function, &mut arguments)?;
-        // The procedure's own name is no function.
-        (self.facts.functions, self.facts.requests) = (functions, requests);
-        arguments.into_iter().try_for_each(|argument| self.expression(argument))
+        self.arguments(args, &mut arguments)?;
+        arguments.into_iter().try_for_each(|argument| self.expression(argument))?;
+        let (schema, name) = table_name(name)?;
+        self.routine(Action::Call, RoutineKind::Procedure, schema, &name)
     }
 
     fn insert(&mut self, insert: &Insert) -> Result<(), Unread> {

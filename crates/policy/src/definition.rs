@@ -31,6 +31,10 @@ impl Reader<'_> {
         }
         match routine(tokens) {
             Some(Action::Udf) => self.whole(Action::Udf),
+            Some(Action::CreateRoutine) => {
+                self.create_routine(tokens)?;
+                Err(Unread::new("the body of a stored routine is not read"))
+            }
             Some(action) => {
                 self.whole(action)?;
                 Err(Unread::new("the body of a stored routine is not read"))
@@ -44,7 +48,32 @@ impl Reader<'_> {
         if cursor.one_of(&["USER", "ROLE"]).is_some() {
             return self.whole(Action::Users);
         }
+        if cursor.one_of(&["PROCEDURE", "FUNCTION"]).is_some() {
+            self.routine_named(&mut cursor)?;
+            // `COMMENT 'text'`, `SQL SECURITY INVOKER` and the like.
+            while cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::String)).is_some() {}
+            return cursor.end();
+        }
         self.defined(tokens)
+    }
+
+    /// `CREATE … {PROCEDURE|FUNCTION} [IF NOT EXISTS] name …` as far as its name.
+    fn create_routine(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
+        let mut cursor = Cursor::new(tokens);
+        while cursor.one_of(&["PROCEDURE", "FUNCTION"]).is_none() {
+            cursor.next().ok_or_else(|| Unread::new("a routine without a name"))?;
+        }
+        cursor.words(&["IF", "NOT", "EXISTS"]);
+        self.routine_named(&mut cursor)
+    }
+
+    /// The name of a routine that is made, changed or dropped.
+    pub(crate) fn routine_named(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        let (schema, name) = cursor.qualified_name()?;
+        self.facts.class = Action::CreateRoutine;
+        let resource = self.names.routine(schema, &name)?;
+        self.facts.request(Action::CreateRoutine, resource);
+        Ok(())
     }
 
     fn defined(&mut self, tokens: &[Token<'_>]) -> Result<(), Unread> {
@@ -99,6 +128,11 @@ impl Reader<'_> {
         if create.or_replace {
             self.table(Action::Drop, table_name(&create.name)?)?;
         }
+        // A session's own table changes nothing for others.
+        self.facts.changes_definitions &= !create.temporary;
+        let (schema, table) = table_name(&create.name)?;
+        let made = self.names.table(schema, table)?;
+        self.makes_table(&made);
         create.columns.iter().try_for_each(|column| self.column(column))?;
         create.constraints.iter().try_for_each(|constraint| self.constraint(constraint))?;
         table_options(&create.table_options)?;
@@ -129,6 +163,7 @@ impl Reader<'_> {
             return Err(foreign("this CREATE VIEW"));
         }
         self.facts.class = Action::Create;
+        self.makes_view = true;
         self.table(Action::Create, table_name(&create.name)?)?;
         if create.or_replace {
             self.table(Action::Drop, table_name(&create.name)?)?;

@@ -18,6 +18,7 @@ pub(crate) struct EntityTypes {
     server: EntityTypeName,
     schema: EntityTypeName,
     table: EntityTypeName,
+    routine: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -30,6 +31,7 @@ impl EntityTypes {
             server: name("Server")?,
             schema: name("Schema")?,
             table: name("Table")?,
+            routine: name("Routine")?,
             action: name("Action")?,
         })
     }
@@ -51,6 +53,7 @@ impl EntityTypes {
             Resource::Server => &self.server,
             Resource::Schema(_) => &self.schema,
             Resource::Table { .. } => &self.table,
+            Resource::Routine { .. } => &self.routine,
         };
         uid(kind, &resource.id(server))
     }
@@ -102,7 +105,7 @@ impl<'p> Gathered<'p> {
         match resource {
             Resource::Server => {}
             Resource::Schema(_) => self.add(self.types.resource(resource, self.server), [server].into()),
-            Resource::Table { schema, .. } => {
+            Resource::Table { schema, .. } | Resource::Routine { schema, .. } => {
                 let schema = self.types.resource(&Resource::Schema(schema.clone()), self.server);
                 self.add(schema.clone(), [server].into());
                 self.add(self.types.resource(resource, self.server), [schema].into());
@@ -110,26 +113,46 @@ impl<'p> Gathered<'p> {
         }
     }
 
-    /// The resource in every other case that a forbid may name it in; gives what to ask about, nothing when there is one
+    /// The resource in every other case that a policy may name it in; gives what to ask about, nothing when there is one
     /// way to write it only. To be used on entities of its own: parents differ from those of `resource`.
     pub(crate) fn other_cases(&mut self, resource: &Resource, named: &NamedResources) -> Vec<EntityUid> {
         let server = self.types.resource(&Resource::Server, self.server);
         let schema = match resource {
             Resource::Server => return Vec::new(),
-            Resource::Schema(schema) | Resource::Table { schema, .. } => Resource::Schema(schema.clone()),
+            Resource::Schema(schema) | Resource::Table { schema, .. } | Resource::Routine { schema, .. } => {
+                Resource::Schema(schema.clone())
+            }
         };
         let (schemas, schema_differs) = self.cases(&schema, &self.types.schema, named);
         for schema in &schemas {
             self.add(schema.clone(), [server.clone()].into());
         }
-        let Resource::Table { .. } = resource else {
-            return if schema_differs { schemas } else { Vec::new() };
+        let kind = match resource {
+            Resource::Server | Resource::Schema(_) => return if schema_differs { schemas } else { Vec::new() },
+            Resource::Table { .. } => &self.types.table,
+            Resource::Routine { .. } => &self.types.routine,
         };
-        let (tables, table_differs) = self.cases(resource, &self.types.table, named);
-        for table in &tables {
-            self.add(table.clone(), schemas.iter().cloned().collect());
+        let (items, item_differs) = self.cases(resource, kind, named);
+        for item in &items {
+            self.add(item.clone(), schemas.iter().cloned().collect());
         }
-        if schema_differs || table_differs { tables } else { Vec::new() }
+        if schema_differs || item_differs { items } else { Vec::new() }
+    }
+
+    /// A routine by every way that a policy writes its name, whose case never counts, in the schema as the statement names it.
+    /// As [`Gathered::other_cases`] otherwise; nothing for other resources.
+    pub(crate) fn other_names(&mut self, resource: &Resource, named: &NamedResources) -> Vec<EntityUid> {
+        let Resource::Routine { schema, .. } = resource else { return Vec::new() };
+        self.resource(resource);
+        let schema = self.types.resource(&Resource::Schema(schema.clone()), self.server);
+        let in_schema = format!("{}.", schema.id().unescaped());
+        let (forms, _) = self.cases(resource, &self.types.routine, named);
+        let forms = forms.into_iter().filter(|form| form.id().unescaped().starts_with(&in_schema));
+        let forms: Vec<_> = forms.collect();
+        for form in &forms {
+            self.add(form.clone(), [schema.clone()].into());
+        }
+        if forms.len() > 1 { forms } else { Vec::new() }
     }
 
     /// All forms of the resource's id, the given one first, and whether there is more than that one.

@@ -8,7 +8,10 @@ use sqlparser::ast::{
 };
 
 use crate::action::Action;
-use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, takes_a_table};
+use crate::builtins::{
+    SCOPES_GLOBAL, SCOPES_SESSION, function_action, is_harmless_variable, needs_parenthesis, takes_a_table,
+};
+use crate::catalogue::RoutineKind;
 use crate::facts::Resource;
 use crate::parse;
 use crate::query::{absent, foreign};
@@ -28,10 +31,12 @@ impl Reader<'_> {
     }
 
     pub(crate) fn expression(&mut self, root: &Expr) -> Result<(), Unread> {
+        self.expressions += 1;
         let mut todo = vec![root];
         while let Some(expression) = todo.pop() {
             self.step(expression, &mut todo)?;
         }
+        self.expressions -= 1;
         Ok(())
     }
 
@@ -164,11 +169,17 @@ impl Reader<'_> {
         absent(!uses_odbc_syntax && matches!(parameters, FunctionArguments::None), "a function with parameters")?;
         absent(within_group.is_empty() && filter.is_none(), "WITHIN GROUP or FILTER")?;
         match name.0.as_slice() {
-            [ObjectNamePart::Identifier(name)] => self.called(&name.value)?,
+            [ObjectNamePart::Identifier(name)] => {
+                // In backticks or before white space these are names of stored functions.
+                if name.quote_style.is_some() && needs_parenthesis(&name.value, self.flavour) {
+                    self.facts.request(Action::Execute, Resource::Server);
+                }
+                self.called(&name.value)?;
+            }
             [ObjectNamePart::Identifier(schema), ObjectNamePart::Identifier(name)] => {
                 // A name with a schema is always a stored function's.
                 self.facts.functions.insert(format!("{}.{}", schema.value, name.value).to_ascii_lowercase());
-                self.facts.request(Action::Execute, Resource::Server);
+                self.routine(Action::Execute, RoutineKind::Function, Some(schema.value.clone()), &name.value)?;
             }
             _ => return Err(Unread::new("a function's name with more than two parts")),
         }
@@ -184,14 +195,31 @@ impl Reader<'_> {
         if takes_a_table(&name) {
             return Err(Unread::new("a sequence"));
         }
-        if let Some(action) = function_action(&name) {
-            self.facts.request(action, Resource::Server);
+        let action = function_action(&name);
+        self.facts.functions.insert(name.clone());
+        match action {
+            // A loadable function has no schema, and comes before a stored one of its name.
+            Some(Action::Execute) if self.names.default_schema.is_none() => {
+                self.facts.request(Action::Execute, Resource::Server);
+                Ok(())
+            }
+            Some(Action::Execute) => self.routine(Action::Execute, RoutineKind::Function, None, &name),
+            Some(_) | None => {
+                action.into_iter().for_each(|action| self.facts.request(action, Resource::Server));
+                // What one family of servers builds in may be a stored function at the other.
+                match self.has_function(&name) {
+                    true => self.routine(Action::Execute, RoutineKind::Function, None, &name),
+                    false => Ok(()),
+                }
+            }
         }
-        self.facts.functions.insert(name);
-        Ok(())
     }
 
-    fn arguments<'e>(&mut self, arguments: &'e FunctionArguments, todo: &mut Vec<&'e Expr>) -> Result<(), Unread> {
+    pub(crate) fn arguments<'e>(
+        &mut self,
+        arguments: &'e FunctionArguments,
+        todo: &mut Vec<&'e Expr>,
+    ) -> Result<(), Unread> {
         let FunctionArgumentList { duplicate_treatment: _, args, clauses } = match arguments {
             FunctionArguments::None => return Ok(()),
             FunctionArguments::Subquery(query) => return self.query(query),

@@ -20,12 +20,34 @@ pub struct Facts {
     /// The connection id of a text that is one `KILL`: whose session that is, only the gateway knows
     /// ([`Policies::judge_kill`](crate::Policies::judge_kill)).
     pub kills: Option<u64>,
+    /// The text to forward in place of the client's own bytes: these tokens and no others, without comments and without what
+    /// depends on the server's version or the session's modes. `None` when the client's bytes hold nothing whose reading
+    /// could differ.
+    pub canonical: Option<String>,
+    /// The text may change how the server reads later ones (`SET sql_mode`, `CALL`, what was not read): whoever goes on
+    /// must find out how.
+    pub changes_reading: bool,
 }
 
 impl Facts {
     /// The default schema after the text ran.
     pub fn schema_after(&self) -> Option<&str> {
         self.schema_after.as_deref()
+    }
+
+    /// Whether running it may change what views and routines are made of, or what names mean.
+    pub fn changes_definitions(&self) -> bool {
+        self.statements.iter().any(|statement| statement.changes_definitions)
+    }
+
+    /// Whether what was found depends on the catalogue.
+    pub fn asks_catalogue(&self) -> bool {
+        self.statements.iter().any(|statement| statement.asks_catalogue)
+    }
+
+    /// Whether it names a table or routine that the catalogue does not have.
+    pub fn has_unknown_names(&self) -> bool {
+        self.statements.iter().any(|statement| statement.has_unknown_names)
     }
 
     /// Whether any of the text was not read.
@@ -52,6 +74,15 @@ pub struct StatementFacts {
     pub functions: BTreeSet<String>,
     /// Number of different tables.
     pub tables: usize,
+    /// Whether it may change what views and routines are made of, or what names mean.
+    #[serde(skip)]
+    pub changes_definitions: bool,
+    /// Whether anything in it was looked up in the catalogue: by another one, the facts may be others.
+    #[serde(skip)]
+    pub asks_catalogue: bool,
+    /// Whether it names a table or routine that the catalogue does not have: it may have been made since.
+    #[serde(skip)]
+    pub has_unknown_names: bool,
     /// Why the statement was not read, if it was not. Its requests then hold `unparsed`, and whatever was found.
     pub unparsed: Option<String>,
 }
@@ -68,6 +99,9 @@ impl StatementFacts {
             locks_rows: false,
             functions: BTreeSet::new(),
             tables: 0,
+            changes_definitions: false,
+            asks_catalogue: false,
+            has_unknown_names: false,
             unparsed: None,
         }
     }
@@ -86,6 +120,13 @@ impl StatementFacts {
         facts
     }
 
+    /// Not read after all: what was found is kept.
+    pub(crate) fn unread_for(&mut self, reason: impl Into<String>) {
+        self.class = Action::Unparsed;
+        self.request(Action::Unparsed, Resource::Server);
+        self.unparsed = Some(reason.into());
+    }
+
     /// Asks for one thing more.
     pub(crate) fn request(&mut self, action: Action, resource: Resource) {
         let request = Request { action, resource };
@@ -97,8 +138,25 @@ impl StatementFacts {
         {
             self.tables += 1;
         }
+        self.changes_definitions |= changes_definitions(action);
         self.requests.push(request);
     }
+}
+
+/// Whether what is done so may change what a later statement means. `users`: which definitions the account may see.
+fn changes_definitions(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Create
+            | Action::Alter
+            | Action::Drop
+            | Action::Rename
+            | Action::CreateRoutine
+            | Action::Udf
+            | Action::Plugins
+            | Action::Users
+            | Action::Unparsed
+    )
 }
 
 /// One thing that must be permitted.
@@ -114,7 +172,15 @@ pub struct Request {
 pub enum Resource {
     Server,
     Schema(String),
-    Table { schema: String, table: String },
+    Table {
+        schema: String,
+        table: String,
+    },
+    /// A stored procedure or function, its name in lower case.
+    Routine {
+        schema: String,
+        name: String,
+    },
 }
 
 impl Resource {
@@ -123,7 +189,9 @@ impl Resource {
         match self {
             Self::Server => escape(server),
             Self::Schema(schema) => format!("{}/{}", escape(server), escape(schema)),
-            Self::Table { schema, table } => format!("{}/{}.{}", escape(server), escape(schema), escape(table)),
+            Self::Table { schema, table: name } | Self::Routine { schema, name } => {
+                format!("{}/{}.{}", escape(server), escape(schema), escape(name))
+            }
         }
     }
 }
@@ -139,8 +207,8 @@ impl fmt::Display for Request {
         match &self.resource {
             Resource::Server => write!(f, "`{}` on the server", self.action),
             Resource::Schema(schema) => write!(f, "`{}` on `{}`", self.action, escape(schema)),
-            Resource::Table { schema, table } => {
-                write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(table))
+            Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
+                write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(name))
             }
         }
     }

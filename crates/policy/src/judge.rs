@@ -11,6 +11,7 @@ use crate::action::Action;
 use crate::context::Context;
 use crate::entities::{Gathered, describe};
 use crate::facts::{Facts, Request, Resource, StatementFacts};
+use crate::names::NamedResources;
 use crate::policies::Policies;
 use crate::verdict::{Answer, Decision, Verdict};
 
@@ -29,7 +30,13 @@ impl Policies {
         let mut answers = Vec::new();
         let mut schema = context.default_schema;
         for statement in &facts.statements {
-            let asked = Asked { statement, schema, multi: facts.statements.len() > 1, prepared: context.prepared };
+            let asked = Asked {
+                statement,
+                schema,
+                multi: facts.statements.len() > 1,
+                prepared: context.prepared,
+                folds: context.lower_case_table_names != 0,
+            };
             answers.extend(self.answers(subject, context.server, &asked));
             if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
                 (statement.class, statement.requests.first())
@@ -87,7 +94,14 @@ impl Policies {
             Err(reason) => StatementFacts::unread(reason),
         };
         let schema_after = context.default_schema.map(str::to_owned);
-        let facts = Facts { statements: vec![statement], schema_after, local_files: Vec::new(), kills: None };
+        let facts = Facts {
+            statements: vec![statement],
+            schema_after,
+            local_files: Vec::new(),
+            kills: None,
+            canonical: None,
+            changes_reading: false,
+        };
         self.judge(subject, &facts, context)
     }
 
@@ -104,7 +118,7 @@ impl Policies {
         });
         match prepared {
             Ok((entities, context)) => {
-                let ask = Asking { policies: self, subject, server, entities, context };
+                let ask = Asking { policies: self, subject, server, entities, context, folds: asked.folds };
                 requests.iter().map(|request| ask.answer(request)).collect()
             }
             Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
@@ -128,6 +142,7 @@ struct Asked<'f> {
     schema: Option<&'f str>,
     multi: bool,
     prepared: bool,
+    folds: bool,
 }
 
 impl Asked<'_> {
@@ -162,42 +177,63 @@ struct Asking<'p> {
     server: &'p str,
     entities: Entities,
     context: CedarContext,
+    /// The server takes names of schemas and tables in whatever case.
+    folds: bool,
 }
 
 impl Asking<'_> {
-    /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies.
+    /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies. Where the
+    /// server itself takes another case for the same name, a permit for that counts as well.
     fn answer(&self, request: &Request) -> Answer {
         let types = &self.policies.types;
         let resource = types.resource(&request.resource, self.server);
-        let answer = match self.ask(request, resource, &self.entities) {
-            Ok(response) => self.read(request, &response),
-            Err(reason) => denied(request.clone(), reason),
-        };
-        if !answer.allowed {
+        let answer = self.answer_about(request, resource, &self.entities);
+        if is_forbidden(&answer) {
             return answer;
         }
-        self.forbidden_in_another_case(request).unwrap_or(answer)
+        let all = match self.in_other_cases(request, |gathered, resource, named| gathered.other_cases(resource, named))
+        {
+            Ok(answers) => answers,
+            Err(reason) => return denied(request.clone(), reason),
+        };
+        // No permit for another case is no reason to deny.
+        if let Some(forbidden) = all.iter().find(|answer| is_forbidden(answer)) {
+            return forbidden.clone();
+        }
+        if answer.allowed {
+            return answer;
+        }
+        let same = match self.folds {
+            true => Ok(all),
+            false => self.in_other_cases(request, |gathered, resource, named| gathered.other_names(resource, named)),
+        };
+        match same {
+            Ok(same) => same.into_iter().find(|answer| answer.allowed).unwrap_or(answer),
+            Err(reason) => denied(request.clone(), reason),
+        }
     }
 
-    fn forbidden_in_another_case(&self, request: &Request) -> Option<Answer> {
+    fn answer_about(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Answer {
+        match self.ask(request, resource, entities) {
+            Ok(response) => self.read(request, &response),
+            Err(reason) => denied(request.clone(), reason),
+        }
+    }
+
+    /// The answers about each form that `forms` gives; none when there is one form only.
+    fn in_other_cases(
+        &self,
+        request: &Request,
+        forms: impl Fn(&mut Gathered<'_>, &Resource, &NamedResources) -> Vec<EntityUid>,
+    ) -> Result<Vec<Answer>, String> {
         let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
-        let others = gathered.other_cases(&request.resource, &self.policies.named);
-        if others.is_empty() {
-            return None;
+        let forms = forms(&mut gathered, &request.resource, &self.policies.named);
+        if forms.is_empty() {
+            return Ok(Vec::new());
         }
         gathered.action(request.action, &self.policies.actions);
-        let entities = match gathered.finish() {
-            Ok(entities) => entities,
-            Err(error) => return Some(denied(request.clone(), error)),
-        };
-        others.into_iter().find_map(|resource| match self.ask(request, resource, &entities) {
-            Ok(response) => {
-                let answer = self.read(request, &response);
-                // No permit for another case is no reason to deny.
-                (!answer.allowed && !answer.policies.is_empty()).then_some(answer)
-            }
-            Err(reason) => Some(denied(request.clone(), reason)),
-        })
+        let entities = gathered.finish()?;
+        Ok(forms.into_iter().map(|resource| self.answer_about(request, resource, &entities)).collect())
     }
 
     fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Response, String> {
@@ -231,6 +267,11 @@ impl Asking<'_> {
         };
         Answer { request: request.clone(), allowed, policies: names(policies), reason }
     }
+}
+
+/// Whether a policy says no, or might if it could be evaluated: a denial without a policy only lacks a permit.
+fn is_forbidden(answer: &Answer) -> bool {
+    !answer.allowed && !answer.policies.is_empty()
 }
 
 fn names(policies: BTreeSet<String>) -> Vec<String> {

@@ -1,12 +1,25 @@
-//! A strict lexer for MySQL and MariaDB text: what it accepts, every server version reads the same way; what any of
-//! them might read differently is refused (executable comments, control characters, backslashes,
-//! letters outside ASCII where the connection's character set decides what they are).
+//! A strict lexer for MySQL and MariaDB text: it reads a text as one server does, of a family and version, in a session's
+//! modes and character set. What is not certain is refused (control characters, names that a server may read as quotes,
+//! nested executable comments).
 //!
 //! It follows `sql/sql_lex.cc` of both servers. The parser is given these tokens, not the text, so there is no second
 //! lexer to disagree with.
 
+mod canonical;
+mod comment;
+mod name;
+mod number;
+
+use std::borrow::Cow;
+
+use crate::context::Flavour;
 use crate::limits::PARENTHESES_DEPTH_MAX;
+use crate::reading::Reading;
 use crate::token::{Kind, Token, Unread};
+
+/// What stands for a byte outside ASCII where the text is not UTF-8 ([`crate::analyse`]): data in quotes and comments,
+/// refused elsewhere like the control character that it is.
+pub(crate) const MASK: u8 = 0x7f;
 
 /// Yields the tokens of a text; comments and white space are dropped.
 #[derive(Debug)]
@@ -14,23 +27,55 @@ pub(crate) struct Lexer<'a> {
     text: &'a str,
     at: usize,
     depth: usize,
-    double_quotes: bool,
+    /// Which of the open parentheses are braces (`{fn …}`), by bits; the innermost is the lowest.
+    braces: u64,
+    reading: Reading,
     after_name: bool,
+    /// Where the last word ended: a period right there is followed by a name, digits or not.
+    word_end: usize,
+    /// Where a period before a name ended: what is there is no keyword, string or number.
+    name_at: usize,
+    /// Inside an executable comment.
+    executable: bool,
+    /// What the text is written anew without, in order.
+    edits: Vec<Edit>,
+    /// Whether something was read that other servers, or this one in another mode, read otherwise.
+    rewritten: bool,
+}
+
+/// Bytes of the text, and what stands there in the canonical text.
+#[derive(Debug)]
+struct Edit {
+    from: usize,
+    to: usize,
+    with: Cow<'static, str>,
 }
 
 /// Operators of more than one character, longest first.
 const LONG_SYMBOLS: [&str; 13] = ["->>", "<=>", "->", "<=", ">=", "<>", "!=", "<<", ">>", ":=", "&&", "||", "=="];
 
 impl<'a> Lexer<'a> {
-    /// A lexer at the start of `text`. `double_quotes` is false where `"x"` would be an identifier (`ANSI_QUOTES`).
-    pub(crate) fn new(text: &'a str, double_quotes: bool) -> Self {
-        Self { text, at: 0, depth: 0, double_quotes, after_name: false }
+    /// A lexer at the start of `text`.
+    pub(crate) fn new(text: &'a str, reading: Reading) -> Self {
+        Self {
+            text,
+            at: 0,
+            depth: 0,
+            braces: 0,
+            reading,
+            after_name: false,
+            word_end: usize::MAX,
+            name_at: usize::MAX,
+            executable: false,
+            edits: Vec::new(),
+            rewritten: false,
+        }
     }
 
     /// The next token; `None` at the end of the text.
     ///
     /// # Errors
-    /// When what comes next is not read the same way by every server.
+    /// When it is not certain how the server reads what comes next.
     pub(crate) fn token(&mut self) -> Result<Option<Token<'a>>, Unread> {
         self.skip_blank()?;
         let start = self.at;
@@ -40,10 +85,24 @@ impl<'a> Lexer<'a> {
                 _ => Err(Unread::new("a parenthesis is not closed")),
             };
         };
-        let kind = self.scan(first)?;
+        let kind = if self.name_at == start { self.plain_name()? } else { self.scan(first)? };
         let text = self.text.get(start..self.at).ok_or_else(|| Unread::new("a token ends inside a character"))?;
         self.after_name = matches!(kind, Kind::Word | Kind::Quoted);
+        if matches!(kind, Kind::Word | Kind::SystemVariable) {
+            self.word_end = self.at;
+        }
+        let text = match first {
+            b'{' => "(",
+            b'}' => ")",
+            b'\\' => "NULL",
+            _ => text,
+        };
         Ok(Some(Token { kind, text }))
+    }
+
+    /// Where in the text the last token ended, in bytes.
+    pub(crate) fn position(&self) -> usize {
+        self.at
     }
 
     fn byte(&self, ahead: usize) -> Option<u8> {
@@ -57,19 +116,21 @@ impl<'a> Lexer<'a> {
     fn scan(&mut self, first: u8) -> Result<Kind, Unread> {
         match first {
             b'\'' => self.quoted(b'\'', Kind::String),
-            b'"' if self.double_quotes => self.quoted(b'"', Kind::DoubleString),
-            b'"' => Err(Unread::new("double quotes mean an identifier under ANSI_QUOTES")),
-            b'`' => self.backticks(),
+            b'"' if self.reading.ansi_quotes => self.ansi_name(),
+            b'"' => self.quoted(b'"', Kind::DoubleString),
+            b'`' => self.delimited(b'`'),
             b'0'..=b'9' => self.number(),
-            b'.' if self.byte(1).is_some_and(|b| b.is_ascii_digit()) => self.fraction(),
+            b'.' => self.period(),
             b'A'..=b'Z' | b'a'..=b'z' | b'_' => self.word(first),
             b'$' => Err(Unread::new("a name that starts with `$` may be a quoted text")),
             b'@' => self.variable(),
             b'?' => self.take(1, Kind::Placeholder),
             b';' if self.depth > 0 => Err(Unread::new("a statement ends inside parentheses")),
             b';' => self.take(1, Kind::Semicolon),
-            b'\\' => Err(Unread::new("a backslash outside a string")),
-            0x80.. => Err(Unread::new("a character outside ASCII is neither in quotes nor in a comment")),
+            b'\\' => self.null(),
+            b'{' => self.open_brace(),
+            b'}' => self.close(true),
+            0x80.. => self.plain_name(),
             _ => self.symbol(first),
         }
     }
@@ -87,78 +148,61 @@ impl<'a> Lexer<'a> {
             };
         }
         match first {
-            b'(' => {
-                self.depth += 1;
-                if self.depth > PARENTHESES_DEPTH_MAX {
-                    return Err(Unread::new(format!("parentheses are deeper than {PARENTHESES_DEPTH_MAX}")));
-                }
+            b'(' => self.open(false),
+            b')' => self.close(false),
+            b',' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' => {
+                self.take(1, Kind::Symbol)
             }
-            b')' => {
-                self.depth = self.depth.checked_sub(1).ok_or_else(|| Unread::new("a parenthesis closes nothing"))?;
-            }
-            b',' | b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'=' | b'<' | b'>' | b'!' | b'~' | b'^' | b'&' | b'|' => {}
-            other => return Err(Unread::new(format!("`{}` is not read outside quotes", char::from(other)))),
+            other => Err(Unread::new(format!("`{}` is not read outside quotes", char::from(other)))),
         }
+    }
+
+    fn open(&mut self, brace: bool) -> Result<Kind, Unread> {
+        self.depth += 1;
+        if self.depth > PARENTHESES_DEPTH_MAX {
+            return Err(Unread::new(format!("parentheses are deeper than {PARENTHESES_DEPTH_MAX}")));
+        }
+        self.braces = self.braces << 1 | u64::from(brace);
         self.take(1, Kind::Symbol)
     }
 
-    fn skip_blank(&mut self) -> Result<(), Unread> {
-        loop {
-            match (self.byte(0), self.byte(1)) {
-                (Some(b' ' | b'\t' | b'\n' | b'\r'), _) => self.at += 1,
-                (Some(b'#'), _) => self.skip_line()?,
-                (Some(b'-'), Some(b'-')) if self.dashes_start_comment() => self.skip_line()?,
-                (Some(b'/'), Some(b'*')) => self.skip_block()?,
-                (Some(b'*'), Some(b'/')) => return Err(Unread::new("a comment closes that was not opened")),
-                (Some(control), _) if control.is_ascii_control() => {
-                    return Err(Unread::new(format!("a control character (0x{control:02x})")));
-                }
-                _ => return Ok(()),
-            }
+    fn close(&mut self, brace: bool) -> Result<Kind, Unread> {
+        self.depth = self.depth.checked_sub(1).ok_or_else(|| Unread::new("a parenthesis closes nothing"))?;
+        if self.braces & 1 != u64::from(brace) {
+            return Err(Unread::new("a brace and a parenthesis do not match"));
+        }
+        self.braces >>= 1;
+        self.take(1, Kind::Symbol)
+    }
+
+    /// ODBC's `{fn …}`, `{d '…'}`, `{oj …}`: the servers take any word, and what follows it as if it were in parentheses.
+    fn open_brace(&mut self) -> Result<Kind, Unread> {
+        self.open(true)?;
+        self.skip_while(|b| matches!(b, b' ' | b'\t' | b'\n' | b'\r'));
+        let word = self.at;
+        self.skip_while(|b| b.is_ascii_alphabetic());
+        match self.byte(0) {
+            Some(b' ' | b'\t' | b'\n' | b'\r' | b'\'' | b'(' | b'`') if self.at > word => Ok(Kind::Symbol),
+            _ => Err(Unread::new("a brace is not followed by a word")),
         }
     }
 
-    /// `--` starts a comment only before white space, a control character or the end (manual, "Comments"). White space
-    /// of Unicode is none here: the servers look at one byte.
-    fn dashes_start_comment(&self) -> bool {
-        self.byte(2).is_none_or(|after| after == b' ' || after.is_ascii_control())
-    }
-
-    fn skip_line(&mut self) -> Result<(), Unread> {
-        let line = self.rest();
-        let end = line.iter().position(|b| *b == b'\n').unwrap_or(line.len());
-        let comment = line.get(..end).unwrap_or_default();
-        if comment.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\r')) {
-            return Err(Unread::new("a control character in a comment"));
+    /// `\N`, which MySQL 8.0 no longer has.
+    fn null(&mut self) -> Result<Kind, Unread> {
+        let follows = self.byte(2).is_none_or(|b| !is_name_byte(b) && b.is_ascii());
+        match self.reading.flavour {
+            Flavour::MariaDb if self.byte(1) == Some(b'N') && follows => self.take(2, Kind::Word),
+            Flavour::MariaDb | Flavour::MySql => Err(Unread::new("a backslash outside a string")),
         }
-        self.at += end;
-        Ok(())
-    }
-
-    fn skip_block(&mut self) -> Result<(), Unread> {
-        let inside = self.rest().get(2..).unwrap_or_default();
-        if inside.starts_with(b"!") || inside.starts_with(b"M!") {
-            return Err(Unread::new("an executable comment (`/*!` or `/*M!`)"));
-        }
-        let length =
-            inside.windows(2).position(|two| two == b"*/").ok_or_else(|| Unread::new("an unclosed comment"))?;
-        let comment = inside.get(..length).unwrap_or_default();
-        if comment.windows(2).any(|two| two == b"/*") {
-            return Err(Unread::new("a comment inside a comment"));
-        }
-        if comment.iter().any(|b| b.is_ascii_control() && !matches!(b, b'\t' | b'\n' | b'\r')) {
-            return Err(Unread::new("a control character in a comment"));
-        }
-        refuse_hint(comment)?;
-        self.at += 2 + length + 2;
-        Ok(())
     }
 
     fn quoted(&mut self, quote: u8, kind: Kind) -> Result<Kind, Unread> {
+        let escapes = self.reading.backslash_escapes;
         let bytes = self.rest();
         let mut at = 1;
         loop {
-            let step = bytes.get(at..).unwrap_or_default().iter().position(|b| *b == quote || *b == b'\\' || *b == 0);
+            let ends = |b: &u8| *b == quote || (escapes && *b == b'\\') || *b == 0;
+            let step = bytes.get(at..).unwrap_or_default().iter().position(ends);
             at += step.ok_or_else(|| Unread::new("an unclosed string"))?;
             match (bytes.get(at), bytes.get(at + 1)) {
                 (Some(0), _) => return Err(Unread::new("a zero byte in a string")),
@@ -170,154 +214,11 @@ impl<'a> Lexer<'a> {
         self.take(at + 1, kind)
     }
 
-    fn backticks(&mut self) -> Result<Kind, Unread> {
-        let bytes = self.rest();
-        let mut at = 1;
-        loop {
-            let step = bytes.get(at..).unwrap_or_default().iter().position(|b| *b == b'`' || b.is_ascii_control());
-            at += step.ok_or_else(|| Unread::new("an unclosed name in backticks"))?;
-            match (bytes.get(at), bytes.get(at + 1)) {
-                (Some(b'`'), Some(b'`')) => at += 2,
-                (Some(b'`'), _) => break,
-                _ => return Err(Unread::new("a control character in a name")),
-            }
-        }
-        if at == 1 {
-            return Err(Unread::new("an empty name in backticks"));
-        }
-        self.take(at + 1, Kind::Quoted)
-    }
-
-    /// Digits, a fraction, an exponent. The servers let a name start with digits and let a number end where a name
-    /// starts (`1e0password`): neither is read.
-    fn number(&mut self) -> Result<Kind, Unread> {
-        if let (Some(b'0'), Some(base @ (b'x' | b'b'))) = (self.byte(0), self.byte(1)) {
-            return self.based(base);
-        }
-        self.skip_while(|b| b.is_ascii_digit());
-        if self.byte(0) == Some(b'.') {
-            self.at += 1;
-            self.skip_while(|b| b.is_ascii_digit());
-        }
-        self.exponent()
-    }
-
-    fn based(&mut self, base: u8) -> Result<Kind, Unread> {
-        self.at += 2;
-        let digits = self.at;
-        match base {
-            b'x' => self.skip_while(|b| b.is_ascii_hexdigit()),
-            _ => self.skip_while(|b| matches!(b, b'0' | b'1')),
-        }
-        match self.at {
-            end if end == digits => Err(Unread::new("a name that starts with a digit (put it in backticks)")),
-            _ => self.number_ends(Kind::Hex),
-        }
-    }
-
-    fn fraction(&mut self) -> Result<Kind, Unread> {
-        if self.after_name {
-            return Err(Unread::new("a name that starts with a digit (put it in backticks)"));
-        }
-        self.at += 1;
-        self.skip_while(|b| b.is_ascii_digit());
-        self.exponent()
-    }
-
-    fn exponent(&mut self) -> Result<Kind, Unread> {
-        if matches!(self.byte(0), Some(b'e' | b'E')) {
-            self.at += if matches!(self.byte(1), Some(b'+' | b'-')) { 2 } else { 1 };
-            if !self.byte(0).is_some_and(|b| b.is_ascii_digit()) {
-                return Err(Unread::new("a number with an empty exponent"));
-            }
-            self.skip_while(|b| b.is_ascii_digit());
-        }
-        self.number_ends(Kind::Number)
-    }
-
-    fn number_ends(&mut self, kind: Kind) -> Result<Kind, Unread> {
-        match self.byte(0) {
-            Some(b) if is_name_byte(b) || b == b'.' => {
-                Err(Unread::new("a name that starts with a digit (put it in backticks)"))
-            }
-            _ => Ok(kind),
-        }
-    }
-
     fn skip_while(&mut self, keep: impl Fn(u8) -> bool) {
         while self.byte(0).is_some_and(&keep) {
             self.at += 1;
         }
     }
-
-    fn word(&mut self, first: u8) -> Result<Kind, Unread> {
-        let next = self.byte(1);
-        if next == Some(b'"') && matches!(first | 0x20, b'b' | b'x' | b'n') {
-            return Err(Unread::new("a string in double quotes right after `b`, `n` or `x`"));
-        }
-        if next == Some(b'\'') && matches!(first | 0x20, b'b' | b'x') {
-            return self.hex_string();
-        }
-        if next == Some(b'\'') && first | 0x20 == b'n' {
-            self.at += 1;
-            return self.quoted(b'\'', Kind::String);
-        }
-        self.skip_while(is_name_byte);
-        match self.byte(0) {
-            Some(0x80..) => Err(Unread::new("a name has a character outside ASCII (put it in backticks)")),
-            _ => Ok(Kind::Word),
-        }
-    }
-
-    fn hex_string(&mut self) -> Result<Kind, Unread> {
-        self.at += 2;
-        self.skip_while(|b| b.is_ascii_hexdigit());
-        match self.byte(0) {
-            Some(b'\'') => self.take(1, Kind::Hex),
-            _ => Err(Unread::new("a hexadecimal or bit string with other characters in it")),
-        }
-    }
-
-    /// `@name`, ``@`name` ``, `@'name'`, `@@name`. In `@name` periods belong to the name (manual, "User-Defined
-    /// Variables").
-    fn variable(&mut self) -> Result<Kind, Unread> {
-        self.at += 1;
-        match self.byte(0) {
-            Some(b'@') => {
-                self.at += 1;
-                match self.byte(0) {
-                    Some(b'A'..=b'Z' | b'a'..=b'z' | b'_') => self.skip_while(is_name_byte),
-                    _ => return Err(Unread::new("`@@` is not followed by a name")),
-                }
-                Ok(Kind::SystemVariable)
-            }
-            Some(b'\'') => self.quoted(b'\'', Kind::UserVariable),
-            Some(b'`') => self.backticks().map(|_| Kind::UserVariable),
-            Some(b) if is_name_byte(b) || b == b'.' => {
-                self.skip_while(|b| is_name_byte(b) || b == b'.');
-                match self.byte(0) {
-                    Some(0x80..) => Err(Unread::new("a variable's name has a character outside ASCII")),
-                    _ => Ok(Kind::UserVariable),
-                }
-            }
-            _ => Err(Unread::new("`@` is not followed by a name")),
-        }
-    }
-}
-
-/// An optimizer hint is dropped like a comment, as it cannot name a table that the statement does not; these two
-/// change session state for the statement (manual, "Optimizer Hints").
-fn refuse_hint(comment: &[u8]) -> Result<(), Unread> {
-    if !comment.starts_with(b"+") {
-        return Ok(());
-    }
-    let hint = comment.to_ascii_uppercase();
-    for word in ["SET_VAR", "RESOURCE_GROUP"] {
-        if hint.windows(word.len()).any(|part| part == word.as_bytes()) {
-            return Err(Unread::new(format!("an optimizer hint with {word}")));
-        }
-    }
-    Ok(())
 }
 
 fn is_name_byte(byte: u8) -> bool {
@@ -325,41 +226,4 @@ fn is_name_byte(byte: u8) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Lexer, PARENTHESES_DEPTH_MAX};
-
-    fn check(text: &str, expected: &[&str]) {
-        let mut lexer = Lexer::new(text, true);
-        let mut found = Vec::new();
-        while let Some(token) = lexer.token().unwrap_or_else(|error| panic!("{text}: {error}")) {
-            found.push(token.text);
-        }
-        assert_eq!(found, expected, "{text}");
-    }
-
-    #[test]
-    fn tokens_are_those_of_the_server() {
-        check("SELECT-1e0", &["SELECT", "-", "1e0"]);
-        check("a.b, .5 1.5e-3 1.", &["a", ".", "b", ",", ".5", "1.5e-3", "1."]);
-        check("5--3", &["5", "-", "-", "3"]);
-        check("1--", &["1"]);
-        check("1-- x\n2#y\n3/*z*/4", &["1", "2", "3", "4"]);
-        check("1 --\tx\r still\n2", &["1", "2"]);
-        check("'a''b' 'a\\'b' \"a\\\"b\" `a``b`", &["'a''b'", "'a\\'b'", "\"a\\\"b\"", "`a``b`"]);
-        check("a->>'$.b'<=>c:=1", &["a", "->>", "'$.b'", "<=>", "c", ":=", "1"]);
-        check("@a.b$ @@x.y @'q' @`q`", &["@a.b$", "@@x", ".", "y", "@'q'", "@`q`"]);
-        check("x'41' B'01' N'é' 0x41 0b01", &["x'41'", "B'01'", "N'é'", "0x41", "0b01"]);
-    }
-
-    #[test]
-    fn parentheses_are_read_to_their_limit() {
-        let nested = |depth: usize| format!("{}1{}", "(".repeat(depth), ")".repeat(depth));
-        let reads = |text: &str| {
-            let mut lexer = Lexer::new(text, true);
-            while lexer.token()?.is_some() {}
-            Ok::<(), super::Unread>(())
-        };
-        assert!(reads(&nested(PARENTHESES_DEPTH_MAX)).is_ok());
-        assert!(reads(&nested(PARENTHESES_DEPTH_MAX + 1)).is_err());
-    }
-}
+mod tests;

@@ -12,6 +12,15 @@ pub const PARSED_BYTES_MAX: usize = 1024 * 1024;
 /// faster than the parser, and a statement of this length is nearly always plain values.
 pub const BULK_BYTES_MIN: usize = 4 * 1024;
 
+/// Longest text that has a normal form, in bytes: up to here one reader reads a text whatever its literals are.
+pub const NORMAL_BYTES_MAX: usize = BULK_BYTES_MIN - 1;
+
+/// Longest text that is remembered with its verdict, in bytes: longer ones are rarely asked twice, and would fill the memory.
+pub const REMEMBERED_BYTES_MAX: usize = 8 * 1024;
+
+/// Most texts, and most normal forms, that are remembered for one way of asking.
+pub const REMEMBERED_MAX: usize = 2048;
+
 /// Most tokens that the full parser reads.
 pub const TOKENS_MAX: usize = 256 * 1024;
 
@@ -47,7 +56,22 @@ pub const REQUESTS_MAX: usize = 1_000;
 /// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Most views and routines read for one statement. Servers allow 61 tables in a join; what is behind each counts here.
+pub const DEFINITIONS_MAX: usize = 256;
+
+/// Deepest chain of views and routines that is followed: a view over a view over a view …
+pub const DEFINITIONS_DEPTH_MAX: usize = 32;
+
+/// Text of views and routines read for one statement, in bytes.
+pub const DEFINITIONS_BYTES_MAX: usize = 1024 * 1024;
+
+/// Where less stack is left than this, the next definition is read on a stack of its own, in bytes.
+pub const DEFINITION_STACK_BYTES_MIN: usize = 1024 * 1024;
+
+const _: () = assert!(DEFINITIONS_DEPTH_MAX < DEFINITIONS_MAX);
+const _: () = assert!(DEFINITION_STACK_BYTES_MIN < STACK_BYTES);
 const _: () = assert!(PARSED_BYTES_MAX < TEXT_BYTES_MAX);
+const _: () = assert!(NORMAL_BYTES_MAX < REMEMBERED_BYTES_MAX);
 const _: () = assert!(BULK_BYTES_MIN < PARSED_BYTES_MAX);
 const _: () = assert!(SMALL_JOINS_MAX < JOINS_MAX && SMALL_OPERATORS_MAX < OPERATORS_MAX);
 const _: () = assert!(JOINS_MAX < OPERATORS_MAX);

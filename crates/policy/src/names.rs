@@ -41,7 +41,7 @@ impl NamedResources {
 
 fn resource_id(uid: &EntityUid) -> Option<String> {
     let kind = uid.type_name().to_string();
-    matches!(kind.as_str(), "Schema" | "Table").then(|| uid.id().unescaped().to_owned())
+    matches!(kind.as_str(), "Schema" | "Table" | "Routine").then(|| uid.id().unescaped().to_owned())
 }
 
 /// The id with its schema and table in lower case; the server's name is the configuration's and stays.

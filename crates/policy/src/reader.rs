@@ -2,12 +2,14 @@
 //! finds is asked for; what it cannot read ends it with a reason.
 
 use crate::action::Action;
-use crate::context::{Flavour, Names};
+use crate::context::{Context, Flavour, Names};
 use crate::cursor::Cursor;
 use crate::facts::{Resource, StatementFacts};
 use crate::limits::{
     JOINS_MAX, OPERATORS_MAX, REQUESTS_MAX, SMALL_DEPTH_MAX, SMALL_JOINS_MAX, SMALL_OPERATORS_MAX, STACK_BYTES,
 };
+use crate::reading::ReadingSet;
+use crate::through::Through;
 use crate::token::{Kind, Token, Unread};
 
 /// A statement being read.
@@ -15,6 +17,15 @@ use crate::token::{Kind, Token, Unread};
 pub(crate) struct Reader<'n> {
     pub(crate) names: Names<'n>,
     pub(crate) flavour: Flavour,
+    pub(crate) context: Context<'n>,
+    /// What views and routines were looked through.
+    pub(crate) through: Through,
+    /// The tables that are selected from elsewhere than in an expression: a change through a view may reach these.
+    pub(crate) sources: Vec<Resource>,
+    /// How deep in expressions the walk is.
+    pub(crate) expressions: usize,
+    /// `CREATE VIEW`
+    pub(crate) makes_view: bool,
     pub(crate) facts: StatementFacts,
     /// Names of the common table expressions in scope, innermost last.
     pub(crate) scope: Vec<String>,
@@ -27,13 +38,20 @@ pub(crate) struct Reader<'n> {
     pub(crate) local_file: Option<String>,
     /// The connection that `KILL` names.
     pub(crate) killed: Option<u64>,
+    /// What `SET` says of how later texts are read.
+    pub(crate) reading_set: ReadingSet,
 }
 
 impl<'n> Reader<'n> {
-    pub(crate) fn new(names: Names<'n>, flavour: Flavour) -> Self {
+    pub(crate) fn new(names: Names<'n>, context: Context<'n>, through: Through) -> Self {
         Self {
             names,
-            flavour,
+            flavour: context.flavour,
+            context,
+            through,
+            sources: Vec::new(),
+            expressions: 0,
+            makes_view: false,
             facts: StatementFacts::new(Action::Unparsed),
             scope: Vec::new(),
             selects_walked: 0,
@@ -41,22 +59,31 @@ impl<'n> Reader<'n> {
             schema_used: None,
             local_file: None,
             killed: None,
+            reading_set: ReadingSet::default(),
         }
     }
 
     /// Reads a whole statement. What was found is kept when the rest cannot be read.
     pub(crate) fn statement(&mut self, tokens: &[Token<'_>]) {
+        self.read(tokens, Self::dispatch);
+    }
+
+    /// Reads what follows `RETURN` in a function's body.
+    pub(crate) fn returned(&mut self, tokens: &[Token<'_>]) {
+        self.facts.class = Action::Execute;
+        self.read(tokens, Self::expression_tokens);
+    }
+
+    fn read(&mut self, tokens: &[Token<'_>], read: impl Fn(&mut Self, &[Token<'_>]) -> Result<(), Unread>) {
         let read = Size::of(tokens).and_then(|size| match size.is_small() {
-            true => self.dispatch(tokens),
+            true => read(self, tokens),
             // The tree is built, walked and dropped in here.
-            false => stacker::grow(STACK_BYTES, || self.dispatch(tokens)),
+            false => stacker::grow(STACK_BYTES, || read(self, tokens)),
         });
         let read = read.and_then(|()| self.check_requests());
         if let Err(Unread(reason)) = read {
-            self.facts.class = Action::Unparsed;
             self.facts.requests.truncate(REQUESTS_MAX);
-            self.facts.request(Action::Unparsed, Resource::Server);
-            self.facts.unparsed = Some(reason);
+            self.facts.unread_for(reason);
         }
     }
 
@@ -119,7 +146,17 @@ impl<'n> Reader<'n> {
     /// Asks for `action` on a table of the statement.
     pub(crate) fn table(&mut self, action: Action, name: (Option<String>, String)) -> Result<(), Unread> {
         let resource = self.names.table(name.0, name.1)?;
-        self.facts.request(action, resource);
+        self.facts.request(action, resource.clone());
+        self.check_requests()?;
+        if is_about_the_name(action) {
+            return Ok(());
+        }
+        let sources = self.look_through(action, &resource)?;
+        if action == Action::Select && self.expressions == 0 {
+            // Each once: views that name one twice would double them at every level.
+            let new: Vec<_> = sources.into_iter().filter(|source| !self.sources.contains(source)).collect();
+            self.sources.extend(new);
+        }
         self.check_requests()
     }
 
@@ -129,6 +166,21 @@ impl<'n> Reader<'n> {
         }
         Ok(())
     }
+}
+
+/// Whether what is done to a view so is done to it alone: what is behind it is neither read nor changed.
+fn is_about_the_name(action: Action) -> bool {
+    matches!(
+        action,
+        Action::Show
+            | Action::Create
+            | Action::Alter
+            | Action::Drop
+            | Action::Rename
+            | Action::Truncate
+            | Action::Index
+            | Action::Trigger
+    )
 }
 
 /// Words that the parser chains to the left, so that their number is the depth of a tree.

@@ -82,6 +82,10 @@ impl Reader<'_> {
             resources.retain(|resource| matches!(resource, Resource::Table { .. }));
         }
         for resource in resources {
+            let resource = match resource {
+                Resource::Server | Resource::Table { .. } => resource,
+                Resource::Schema(_) | Resource::Routine { .. } => Resource::Server,
+            };
             self.facts.request(Action::Explain, resource);
         }
         if !runs {

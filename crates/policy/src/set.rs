@@ -3,11 +3,10 @@
 //! A session variable that is not listed is not read, even with a literal: new versions add ones that change parsing.
 
 use crate::action::Action;
-use crate::builtins::{
-    SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_safe_sql_mode, is_session_variable, is_text_variable,
-};
+use crate::builtins::{SCOPES_GLOBAL, SCOPES_SESSION, is_known_charset, is_session_variable, is_text_variable};
 use crate::cursor::{Cursor, plain_string};
 use crate::reader::Reader;
+use crate::reading::{Modes, is_utf8_charset};
 use crate::token::{Kind, Token, Unread};
 
 impl Reader<'_> {
@@ -48,7 +47,8 @@ impl Reader<'_> {
             return self.set_names(cursor);
         }
         if cursor.words(&["CHARACTER", "SET"]) || cursor.word("CHARSET") {
-            charset(&mut cursor)?;
+            let name = charset(&mut cursor)?;
+            self.reading_set.utf8 = Some(is_utf8_charset(&name));
             cursor.end()?;
             return self.session();
         }
@@ -64,13 +64,24 @@ impl Reader<'_> {
             self.any_value(cursor)?;
             return self.whole(Action::SetGlobal);
         }
-        check_value(&name, cursor)?;
+        match name.as_str() {
+            "sql_mode" => match sql_mode(cursor)? {
+                Some(modes) => self.reading_set.modes = Some(modes),
+                None => self.reading_set.unknown = true,
+            },
+            "character_set_client" => match character_set(cursor)? {
+                Some(name) => self.reading_set.utf8 = Some(is_utf8_charset(&name)),
+                None => self.reading_set.unknown = true,
+            },
+            _ => check_value(&name, cursor)?,
+        }
         self.session()
     }
 
     /// `NAMES charset [COLLATE collation]`
     fn set_names(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         let name = charset(&mut cursor)?;
+        self.reading_set.utf8 = Some(is_utf8_charset(&name));
         if cursor.word("COLLATE") {
             let collation = word_or_string(&mut cursor)?;
             if collation != name && !collation.starts_with(&format!("{name}_")) {
@@ -144,12 +155,10 @@ fn assign(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
 }
 
 fn check_value(name: &str, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-    if name == "sql_mode" {
-        return sql_mode(cursor);
-    }
     if is_text_variable(name) {
         let nullable = name == "character_set_results";
-        if !(nullable && cursor.word("NULL")) {
+        // A saved one decides nothing about reading, as little as one by name.
+        if !(takes_elsewhere(&mut cursor) || nullable && cursor.word("NULL")) {
             text_value(&mut cursor)?;
         }
         return cursor.end();
@@ -186,22 +195,54 @@ fn text_value(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery.
-fn sql_mode(cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+/// A character set by its name; `None` for one that only the server knows (`@saved`, `DEFAULT`).
+fn character_set(mut cursor: Cursor<'_, '_>) -> Result<Option<String>, Unread> {
+    if takes_elsewhere(&mut cursor) {
+        return Ok(None);
+    }
+    let name = charset(&mut cursor)?;
+    cursor.end()?;
+    Ok(Some(name))
+}
+
+/// Whether the value is all that is left, and none that the text spells: what it is, the server is asked afterwards.
+fn takes_elsewhere(cursor: &mut Cursor<'_, '_>) -> bool {
+    let mut rest = *cursor;
+    let is_of_text = |name: &str| matches!(name, "sql_mode" | "character_set_client") || is_text_variable(name);
+    let taken = rest.word("DEFAULT")
+        || rest.next_if(|token| token.kind == Kind::UserVariable).is_some()
+        || variable(&mut rest).is_ok_and(|(_, name)| is_of_text(&name));
+    if taken && rest.is_at_end() {
+        *cursor = rest;
+        return true;
+    }
+    false
+}
+
+/// Literal modes; `CONCAT(@@sql_mode, ',MODE')`, as connectors write it; the same in a FROM-less subquery; a value that
+/// only the server knows. `None` where the text does not say what comes of it.
+fn sql_mode(mut cursor: Cursor<'_, '_>) -> Result<Option<Modes>, Unread> {
+    if takes_elsewhere(&mut cursor) {
+        return Ok(None);
+    }
     let mut inner = cursor;
     let subquery = inner.symbol("(") && inner.word("SELECT");
     let mut cursor = if subquery { inner } else { cursor };
-    if cursor.word("CONCAT") {
-        concatenated_modes(&mut cursor)?;
-    } else {
-        safe_modes(&word_or_string(&mut cursor)?)?;
-    }
+    let set = match cursor.word("CONCAT") {
+        true => {
+            concatenated_modes(&mut cursor)?;
+            None
+        }
+        false => Some(known_modes(&word_or_string(&mut cursor)?)?),
+    };
     if subquery && !cursor.symbol(")") {
         return Err(cursor.unexpected("`)`"));
     }
-    cursor.end()
+    cursor.end()?;
+    Ok(set)
 }
 
+/// What comes of it, the server knows.
 fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     if !cursor.symbol("(") {
         return Err(cursor.unexpected("`(`"));
@@ -213,7 +254,7 @@ fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
                 return Err(Unread::new("a `sql_mode` made from another variable"));
             }
         } else {
-            safe_modes(&word_or_string(cursor)?)?;
+            known_modes(&word_or_string(cursor)?)?;
         }
         if !cursor.symbol(",") {
             break;
@@ -225,11 +266,8 @@ fn concatenated_modes(cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
     }
 }
 
-fn safe_modes(list: &str) -> Result<(), Unread> {
-    match list.split(',').find(|mode| !mode.is_empty() && !is_safe_sql_mode(mode)) {
-        None => Ok(()),
-        Some(mode) => Err(Unread::new(format!("the sql_mode `{}` may change how text is read", clip(mode)))),
-    }
+fn known_modes(list: &str) -> Result<Modes, Unread> {
+    Modes::parse(list).map_err(|mode| Unread::new(format!("the sql_mode `{}` may change how text is read", clip(mode))))
 }
 
 fn charset(cursor: &mut Cursor<'_, '_>) -> Result<String, Unread> {

@@ -5,11 +5,12 @@
 pub(crate) enum Kind {
     /// Unquoted identifier or keyword.
     Word,
-    /// Identifier in backticks.
+    /// Identifier in backticks, in double quotes under `ANSI_QUOTES`, or in none where the lexer knows that it is no keyword
+    /// (`COUNT (*)` without `IGNORE_SPACE`).
     Quoted,
     /// String in single quotes, with its `n` where it has one.
     String,
-    /// String in double quotes (an identifier under `ANSI_QUOTES`: such servers' statements are not read).
+    /// String in double quotes.
     DoubleString,
     Number,
     /// `0x41`, `0b1`, `x'41'`, `b'1'`.
@@ -26,7 +27,7 @@ pub(crate) enum Kind {
     Semicolon,
 }
 
-/// One token: its kind and its bytes in the original text.
+/// One token: its kind and its bytes in the original text (for braces and `\N`, what they mean).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Token<'a> {
     pub(crate) kind: Kind,

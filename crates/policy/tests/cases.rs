@@ -30,13 +30,9 @@ fn check(root: &Path, file: &Table, case: &Table) -> Option<String> {
     let subject =
         Subject { spiffe_id: text("workload").unwrap().to_owned(), groups: strings(setting(case, file, "groups")) };
     let context = Context {
-        server: text("server").unwrap(),
         default_schema: text("schema"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
+        version: 90_704,
+        ..Context::new(text("server").unwrap(), Flavour::MySql)
     };
     let policies = load(root, &strings(setting(case, file, "policies")));
     let verdict = policies.judge(&subject, &analyse(sql.as_bytes(), &context), &context);

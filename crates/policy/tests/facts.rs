@@ -5,15 +5,7 @@
 use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
 fn context() -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
-    }
+    Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) }
 }
 
 fn facts(sql: &str) -> Facts {
@@ -32,7 +24,9 @@ fn line(facts: &Facts) -> String {
             .map(|request| match &request.resource {
                 Resource::Server => request.action.to_string(),
                 Resource::Schema(schema) => format!("{} {schema}", request.action),
-                Resource::Table { schema, table } => format!("{} {schema}.{table}", request.action),
+                Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
+                    format!("{} {schema}.{name}", request.action)
+                }
             })
             .collect();
         requests.sort();
@@ -245,9 +239,9 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("SELECT benchmark(1, 1)", "inspect: benchmark, inspect"),
         ("SELECT get_lock('a', 1)", "inspect: get_lock, inspect"),
         ("SELECT load_file('/etc/passwd')", "inspect: inspect, load_file"),
-        ("SELECT f(1)", "inspect: execute, inspect"),
-        ("SELECT shop.sleep(1)", "inspect: execute, inspect"),
-        ("SELECT `sys_exec`('id')", "inspect: execute, inspect"),
+        ("SELECT f(1)", "inspect: execute shop.f, inspect"),
+        ("SELECT shop.sleep(1)", "inspect: execute shop.sleep, inspect"),
+        ("SELECT `sys_exec`('id')", "inspect: execute shop.sys_exec, inspect"),
         (
             "SELECT * FROM a INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n'",
             "select: outfile, select shop.a",
@@ -269,7 +263,7 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("INSTALL SONAME 'x'", "plugins: plugins"),
         ("SHOW PROCESSLIST", "processlist: processlist"),
         ("SHOW FULL PROCESSLIST", "processlist: processlist"),
-        ("CALL p(1, (SELECT 1 FROM a))", "call: call, select shop.a"),
+        ("CALL p(1, (SELECT 1 FROM a))", "call: call shop.p, select shop.a"),
         ("CREATE FUNCTION f RETURNS STRING SONAME 'x.so'", "udf: udf"),
         ("LOAD DATA INFILE 'x' INTO TABLE a", "load: infile, load shop.a"),
         (
@@ -307,16 +301,6 @@ fn statements_of_one_text_follow_each_other() {
 #[test]
 fn what_servers_read_in_different_ways_is_unparsed() {
     for sql in [
-        "",
-        "   ",
-        "-- only a comment",
-        ";;",
-        "SELECT 1 /*M!100000 UNION SELECT password FROM users */",
-        "/*M!100000 DELETE FROM users */",
-        "SELECT /*!99999 1 AS */ password FROM users",
-        "SELECT 1 /*! -- */ /*\n UNION SELECT user() */",
-        "SELECT 1 --\u{a0} FROM (SELECT 1 AS \u{a0}) x UNION SELECT password FROM users",
-        "SELECT 1 --\u{2028} FROM users",
         "SELECT 1 /* a /* b */ */",
         "SELECT 1 /* unclosed",
         "SELECT 'unclosed",
@@ -325,22 +309,14 @@ fn what_servers_read_in_different_ways_is_unparsed() {
         "SELECT (1",
         "SELECT 1)",
         "SELECT 'a\0b'",
-        "SELECT\u{b}1",
-        "SELECT\u{c}1",
-        "SELECT caf\u{e9} FROM users",
         "SELECT b\"\\\", password FROM users -- \"",
         "SELECT x\"41\"",
         "SELECT n\"41\"",
         "SELECT \\N",
-        "SELECT 1e0password FROM users",
-        "SELECT 0xzz",
-        "SELECT 0b12",
         "SELECT $$x$$",
-        "SELECT {fn user()}",
         "SELECT a[1] FROM t",
         "SELECT /*+ SET_VAR(sql_mode='ANSI_QUOTES') */ 1",
         "SELECT /*+ RESOURCE_GROUP(x) */ 1",
-        "SELECT _gbk'a'",
         "SELECT ``",
         "SELECT * FROM `caf\u{e9}`",
         "SELECT * FROM a.b.c",
@@ -348,11 +324,6 @@ fn what_servers_read_in_different_ways_is_unparsed() {
         "SELECT nextval(s)",
         "SET NAMES gbk",
         "SET CHARACTER SET sjis",
-        "SET character_set_client = utf8mb4",
-        "SET sql_mode='ANSI_QUOTES'",
-        "SET sql_mode='ansi'",
-        "SET sql_mode='NO_BACKSLASH_ESCAPES'",
-        "SET sql_mode=@x",
         "SET sql_mode=concat('ANSI','_QUOTES')",
         "SET sql_mode=concat(@@global.sql_mode, '')",
         "SET sql_mode=(SELECT password FROM users)",
@@ -383,7 +354,6 @@ fn what_servers_read_in_different_ways_is_unparsed() {
         "SELECT a INTO b FROM c",
         "DELETE a FROM b",
         "KILL (SELECT 1)",
-        "SELECT 1; SELECT /*! 1 */",
         "MERGE INTO a USING b ON a.x = b.x WHEN MATCHED THEN DELETE",
         "COPY a FROM 'x'",
         "SELECT * FROM users PROCEDURE ANALYSE()",
@@ -398,13 +368,7 @@ fn what_servers_read_in_different_ways_is_unparsed() {
 }
 
 #[test]
-fn a_session_that_reads_strings_otherwise_reads_nothing() {
-    let no_backslash = Context { no_backslash_escapes: true, ..context() };
-    assert!(analyse(b"SELECT 1", &no_backslash).has_unparsed());
-    let ansi = Context { ansi_quotes: true, ..context() };
-    assert!(analyse(b"SELECT \"x\" FROM a", &ansi).has_unparsed());
-    assert!(!analyse(b"SELECT 'x' FROM a", &ansi).has_unparsed());
-    assert!(analyse(b"SELECT '\xbf\x5c', user() -- '", &context()).has_unparsed());
+fn a_session_that_cannot_be_read_reads_nothing() {
     assert!(!analyse(b"SELECT 1\0", &context()).has_unparsed());
     assert!(analyse(b"SELECT 1\0\0", &context()).has_unparsed());
     let foreign = Context { unreadable: Some("the session reads statements as `gbk`"), ..context() };

@@ -11,15 +11,7 @@ use portreeve_policy::limits::{
 use portreeve_policy::{Context, Facts, Flavour, analyse};
 
 fn facts(sql: &str) -> Facts {
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MySql,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
-    };
+    let context = Context { default_schema: Some("shop"), version: 90_704, ..Context::new("orders", Flavour::MySql) };
     analyse(sql.as_bytes(), &context)
 }
 

@@ -22,15 +22,8 @@ fn next(state: &mut u64) -> usize {
 #[test]
 fn no_arrangement_of_words_panics_or_asks_for_nothing() {
     let parts: Vec<&str> = PARTS.split_whitespace().collect();
-    let context = Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
-    };
+    let context =
+        Context { default_schema: Some("shop"), version: 101_114, ..Context::new("orders", Flavour::MariaDb) };
     let mut state = 0x9e37_79b9_7f4a_7c15;
     for _ in 0..rounds() {
         let length = 1 + next(&mut state) % 14;

@@ -10,15 +10,7 @@ use portreeve_policy::{
 };
 
 fn context() -> Context<'static> {
-    Context {
-        server: "orders",
-        default_schema: Some("shop"),
-        flavour: Flavour::MariaDb,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
-    }
+    Context { default_schema: Some("shop"), version: 101_114, ..Context::new("orders", Flavour::MariaDb) }
 }
 
 fn subject() -> Subject {
@@ -35,6 +27,58 @@ fn problems(text: &str) -> Vec<PolicyProblem> {
 
 fn judge(policies: &Policies, sql: &str) -> Verdict {
     policies.judge(&subject(), &analyse(sql.as_bytes(), &context()), &context())
+}
+
+#[test]
+fn where_the_server_folds_names_a_permit_counts_in_any_case() {
+    let policies = load(
+        "@id(\"shop\") permit (principal, action == Action::\"select\", resource in Schema::\"orders/Shop\");\n\
+         @id(\"one\") permit (principal, action == Action::\"select\", resource == Table::\"orders/vault.Open\");\n\
+         @id(\"no\") forbid (principal, action, resource == Table::\"orders/shop.Secret\");",
+    );
+    let judged = |sql: &str, lower_case_table_names| {
+        let context = Context { lower_case_table_names, ..context() };
+        policies.judge(&subject(), &analyse(sql.as_bytes(), &context), &context).decision
+    };
+    use Decision::{Allow, Deny};
+    for (sql, exact, folded) in [
+        ("SELECT 1 FROM Shop.t", Allow, Allow),
+        ("SELECT 1 FROM shop.t", Deny, Allow),
+        ("SELECT 1 FROM VAULT.OPEN", Deny, Allow),
+        ("SELECT 1 FROM vault.other", Deny, Deny),
+        ("SELECT 1 FROM Shop.SECRET", Deny, Deny),
+    ] {
+        assert_eq!(judged(sql, 0), exact, "{sql}");
+        assert_eq!(judged(sql, 1), folded, "{sql}");
+        assert_eq!(judged(sql, 2), folded, "{sql}");
+    }
+}
+
+#[test]
+fn the_case_of_a_routines_name_never_counts_and_that_of_its_schema_does() {
+    let policies = load(
+        "@id(\"one\") permit (principal, action == Action::\"call\", resource == Routine::\"orders/shop.MonthEnd\");\n\
+         @id(\"functions\") permit (principal, action == Action::\"execute\", resource in Schema::\"orders/shop\");\n\
+         @id(\"no\") forbid (principal, action, resource == Routine::\"orders/shop.Secret\");",
+    );
+    for sql in ["CALL MonthEnd()", "CALL monthend()", "CALL shop.MONTHEND()"] {
+        assert_eq!(judge(&policies, sql).policies, ["one"], "{sql}");
+    }
+    let reason = judge(&policies, "CALL Shop.monthend()").reason;
+    assert_eq!(reason, "no policy permits `call` on `orders/Shop.monthend`");
+    assert_eq!(judge(&policies, "CALL other()").reason, "no policy permits `call` on `orders/shop.other`");
+    for sql in ["CALL SECRET()", "SELECT secret() FROM a", "SELECT Shop.SECRET() FROM a"] {
+        assert_eq!(judge(&policies, sql).policies, ["no"], "{sql}");
+    }
+}
+
+#[test]
+fn a_permit_for_routines_on_the_server_takes_in_each_of_them() {
+    let policies =
+        load("@id(\"all\") permit (principal, action in Action::\"routine\", resource in Server::\"orders\");");
+    for sql in ["CALL p()", "CALL other.p()", "DROP PROCEDURE p", "DROP FUNCTION IF EXISTS vault.f"] {
+        assert!(judge(&policies, sql).is_allowed(), "{sql}");
+    }
 }
 
 #[test]

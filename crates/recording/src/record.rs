@@ -40,6 +40,8 @@ pub enum Record<'a> {
     Transport(#[rkyv(with = AsBox)] Transport<'a>),
     /// The client left while the server was at work for it.
     Abandoned(#[rkyv(with = AsBox)] Abandoned<'a>),
+    /// What is forwarded in place of a permitted statement's own text; written before it is.
+    Forwarded(#[rkyv(with = AsBox)] Forwarded<'a>),
 }
 
 /// Who opened the session, where it was going and as whom the gateway goes there.
@@ -196,6 +198,8 @@ pub enum Decision {
     Allow,
     /// It was not, and the client was told.
     Deny,
+    /// It was forwarded although policy denies it: the daemon only observed.
+    WouldDeny,
 }
 
 /// The verdict about one statement.
@@ -295,6 +299,15 @@ pub struct Abandoned<'a> {
     /// What came of it, in a sentence.
     #[rkyv(with = AsOwned)]
     pub detail: Cow<'a, str>,
+}
+
+/// The canonical text of a statement, where the client's own bytes held something that another reader could take otherwise.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Forwarded<'a> {
+    /// Of the statement.
+    pub number: u64,
+    /// What the server read.
+    pub sql: Text<'a>,
 }
 
 // The root of every payload: were it to change size, no older file could be read.

@@ -1,6 +1,6 @@
 //! What is said on the control socket. The JSON of the views is also what `--json` prints: its keys are stable.
 
-use crate::config::{Config, Workload, names};
+use crate::config::{Config, Problem, Workload, names};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -17,6 +17,7 @@ pub(crate) enum Request {
     Untag { cgroup: PathBuf },
     Workloads {},
     Status {},
+    ReloadPolicies {},
 }
 
 /// One line back.
@@ -34,6 +35,9 @@ pub(crate) enum Response {
     },
     Status {
         status: Status,
+    },
+    Reloaded {
+        reloaded: Reloaded,
     },
     /// The request was read and refused, or could not be done: the whole cause chain as one text.
     Refused {
@@ -135,9 +139,45 @@ pub(crate) struct Status {
     pub(crate) sessions_total: u64,
     pub(crate) statements_total: u64,
     pub(crate) denied_total: u64,
+    /// Statements that policy denies and that were forwarded nevertheless: those of a daemon that observes.
+    pub(crate) would_deny_total: u64,
+    /// Whether nothing is denied.
+    pub(crate) observe: bool,
     /// Connections refused, by reason.
     pub(crate) refused_connections: BTreeMap<String, u64>,
-    /// Policies loaded.
+    /// Policies in force.
     pub(crate) policies: u64,
+    /// More about them.
+    pub(crate) policy: PolicyView,
     pub(crate) pins_dir: PathBuf,
+}
+
+/// The policies in force, and what came of loading others.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyView {
+    pub(crate) policies: u64,
+    /// 1 for the set that the daemon started with, one more with each that came into force.
+    pub(crate) generation: u64,
+    /// RFC 3339, UTC.
+    pub(crate) loaded_at: String,
+    /// Loads that were refused since the daemon started.
+    pub(crate) failed_loads: u64,
+    /// Why the files as they are now are not in force; none when they are.
+    pub(crate) last_problem: Option<PolicyFailure>,
+}
+
+/// A load that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PolicyFailure {
+    /// RFC 3339, UTC.
+    pub(crate) at: String,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// What came of a reload.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Reloaded {
+    /// Empty when the files are in force.
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) policy: PolicyView,
 }

@@ -1,7 +1,7 @@
 //! Real sockets, a made-up daemon.
 
 use super::{
-    Authority, Lock, Source, Status, TagRequest, WorkloadView,
+    Authority, Lock, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView,
     client::{DaemonAbsent, ask},
     listen,
     message::{Request, Response, legal_cgroup},
@@ -49,6 +49,10 @@ impl Authority for Fake {
         self.0.lock().unwrap().clone()
     }
 
+    fn reload_policies(&self) -> Reloaded {
+        Reloaded { problems: Vec::new(), policy: policy_view() }
+    }
+
     fn status(&self) -> Status {
         Status {
             version: "0".to_owned(),
@@ -61,10 +65,17 @@ impl Authority for Fake {
             statements_total: 0,
             denied_total: 0,
             refused_connections: BTreeMap::from([("no-record".to_owned(), 2)]),
+            would_deny_total: 0,
+            observe: false,
             policies: 0,
+            policy: policy_view(),
             pins_dir: PathBuf::from("/p"),
         }
     }
+}
+
+fn policy_view() -> PolicyView {
+    PolicyView { policies: 0, generation: 1, loaded_at: String::new(), failed_loads: 0, last_problem: None }
 }
 
 /// A served control socket in a folder that is gone at the end of the test.

@@ -5,14 +5,15 @@ use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Instant,
+    time::{Instant, SystemTime},
 };
 
 use anyhow::Result;
 
 use crate::{
-    admin::{Authority, Source, Status, TagRequest, WorkloadView},
+    admin::{Authority, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView},
     gateway::Gateway,
+    policies::Failure,
     workloads::{Tag, Workload},
 };
 
@@ -45,6 +46,7 @@ impl Authority for Control {
 
     fn status(&self) -> Status {
         let counters = &self.gateway.counters;
+        let policy = self.policy();
         Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
@@ -55,14 +57,34 @@ impl Authority for Control {
             sessions_total: counters.sessions_total(),
             statements_total: counters.statements_total(),
             denied_total: counters.denied_total(),
+            would_deny_total: counters.would_deny_total(),
+            observe: self.gateway.config.observe,
             refused_connections: self.refused_connections(),
-            policies: self.gateway.policies.ids().count() as u64,
+            policies: policy.policies,
+            policy,
             pins_dir: self.pins.clone(),
         }
+    }
+
+    fn reload_policies(&self) -> Reloaded {
+        let problems = self.gateway.policies.reload().map_or_else(|error| error.problems(), |_| Vec::new());
+        Reloaded { problems, policy: self.policy() }
     }
 }
 
 impl Control {
+    fn policy(&self) -> PolicyView {
+        let standing = self.gateway.policies.standing();
+        let failure = |failure: Failure| PolicyFailure { at: utc(failure.at), problems: failure.error.problems() };
+        PolicyView {
+            policies: standing.ids,
+            generation: standing.generation,
+            loaded_at: utc(standing.loaded_at),
+            failed_loads: standing.failed_loads,
+            last_problem: standing.failure.map(failure),
+        }
+    }
+
     fn refused_connections(&self) -> BTreeMap<String, u64> {
         let mut refused = BTreeMap::from([("no-record".to_owned(), self.gateway.counters.unrecorded_total())]);
         match self.gateway.workloads.interception().refusals() {
@@ -71,6 +93,11 @@ impl Control {
         }
         refused
     }
+}
+
+/// To the second.
+fn utc(time: SystemTime) -> String {
+    jiff::Timestamp::try_from(time).map_or_else(|_| "unknown".to_owned(), |time| format!("{time:.0}"))
 }
 
 fn view(workload: &Workload) -> WorkloadView {

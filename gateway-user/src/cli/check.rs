@@ -1,6 +1,6 @@
 //! `portreeve check`
 
-use super::{USAGE, policy, print_json};
+use super::{USAGE, print_json};
 use crate::{
     config::{Config, ConfigProblems, Problem},
     policies,
@@ -69,7 +69,7 @@ fn found(loaded: Result<Config, ConfigProblems>) -> Found {
             let summary = Some(summary(&config, policies.ids().count()));
             Found { ok: true, problems: Vec::new(), warnings: config.warnings, summary }
         }
-        Err(error) => Found { ok: false, problems: policy::problems(error), warnings: config.warnings, summary: None },
+        Err(error) => Found { ok: false, problems: error.problems(), warnings: config.warnings, summary: None },
     }
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod detach;
 mod doctor;
 mod policy;
+mod reload;
 pub(crate) mod render;
 mod run;
 mod sessions;
@@ -66,6 +67,7 @@ enum Command {
     #[command(after_help = "Examples:
   portreeve run
   portreeve run --config ./portreeve.toml --log-format json
+  portreeve run --observe              forward everything, record what policy would have denied
   PORTREEVE_LOG=portreeve=debug portreeve run")]
     Run(run::RunArgs),
     /// Check the configuration, and the password files, PEM files and policies it names
@@ -108,7 +110,8 @@ enum Command {
         subcommand,
         after_help = "Examples:
   portreeve policy check
-  portreeve policy explain --workload reporting --server orders 'SELECT 1'"
+  portreeve policy explain --workload reporting --server orders 'SELECT 1'
+  portreeve policy reload"
     )]
     Policy(policy::PolicyCommand),
     /// Remove the kernel programs that a daemon which no longer runs left refusing

@@ -3,10 +3,10 @@
 use super::{NO, Usage, print_json};
 use crate::{
     config::{Config, Problem, names},
-    policies::{self, PolicyError},
+    policies,
 };
 use clap::{Args, Subcommand, ValueEnum};
-use portreeve_policy::{Context, Facts, Flavour, PolicyProblem, StatementFacts, Subject, Verdict, analyse};
+use portreeve_policy::{Context, Facts, Flavour, StatementFacts, Subject, Verdict, analyse};
 use serde::Serialize;
 use std::{
     io::{self, Write},
@@ -27,6 +27,11 @@ pub(super) enum PolicyCommand {
   portreeve policy explain --workload spiffe://example.org/etl --group ingest \\
       --server orders --schema shop --json 'INSERT INTO orders VALUES (1)'")]
     Explain(ExplainArgs),
+    /// Have the running daemon read its policies anew; exit code 2 and every problem when they are not valid
+    #[command(after_help = "Examples:
+  portreeve policy reload                       as SIGHUP does, and as a changed file does by itself
+  portreeve policy reload --json | jq .problems")]
+    Reload(super::reload::ReloadArgs),
 }
 
 #[derive(Debug, Args)]
@@ -70,6 +75,16 @@ enum FlavourName {
     Mariadb,
 }
 
+impl FlavourName {
+    /// A server of today: executable comments are read as it reads them.
+    const fn version(self) -> u32 {
+        match self {
+            Self::Mysql => 90_700,
+            Self::Mariadb => 101_100,
+        }
+    }
+}
+
 impl From<FlavourName> for Flavour {
     fn from(name: FlavourName) -> Self {
         match name {
@@ -83,6 +98,7 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, out: &mut impl Write) 
     match command {
         PolicyCommand::Check(args) => check(args, config, out),
         PolicyCommand::Explain(args) => explain(args, &Config::read(config)?, out),
+        PolicyCommand::Reload(args) => super::reload::run(args, config, out),
     }
 }
 
@@ -107,32 +123,10 @@ fn check(args: &CheckArgs, config: &Path, out: &mut impl Write) -> anyhow::Resul
         Ok(policies) => {
             Checked { ok: true, problems: Vec::new(), policies: policies.ids().map(str::to_owned).collect() }
         }
-        Err(error) => Checked { ok: false, problems: problems(error), policies: Vec::new() },
+        Err(error) => Checked { ok: false, problems: error.problems(), policies: Vec::new() },
     };
     print_json(out, &checked)?;
     Ok(if checked.ok { ExitCode::SUCCESS } else { ExitCode::from(super::USAGE) })
-}
-
-/// Problems of policies in the shape of those of the configuration.
-pub(super) fn problems(error: PolicyError) -> Vec<Problem> {
-    match error {
-        PolicyError::Unreadable(file, error) => {
-            let message = format!("cannot read the policies: {error}; create them or correct the path");
-            vec![Problem { file, line: None, column: None, key: String::new(), message }]
-        }
-        PolicyError::Invalid(problems) => problems.into_iter().map(invalid).collect(),
-    }
-}
-
-fn invalid(found: PolicyProblem) -> Problem {
-    let help = found.help.map(|help| format!("; {help}")).unwrap_or_default();
-    Problem {
-        file: PathBuf::from(found.file),
-        line: found.line,
-        column: found.column,
-        key: String::new(),
-        message: format!("{}{help}", found.message),
-    }
 }
 
 /// What `policy explain --json` prints.
@@ -155,13 +149,9 @@ fn explain(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> anyhow:
     }
     let policies = policies::load(&config.policy_paths)?;
     let context = Context {
-        server: &args.server,
         default_schema: args.schema.as_deref(),
-        flavour: args.flavour.into(),
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        unreadable: None,
+        version: args.flavour.version(),
+        ..Context::new(&args.server, args.flavour.into())
     };
     let facts = analyse(args.sql.as_bytes(), &context);
     let verdict = policies.judge(&subject, &facts, &context);

@@ -14,6 +14,9 @@ pub(super) struct RunArgs {
     /// How the log on standard error is written; PORTREEVE_LOG says how much (error, warn, info, debug)
     #[arg(long, value_enum, default_value = "text")]
     log_format: LogFormat,
+    /// Deny nothing: forward everything that can be forwarded safely, and record what policy would have denied
+    #[arg(long)]
+    observe: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -24,7 +27,8 @@ enum LogFormat {
 
 pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
     let filter = filter()?;
-    let config = Config::load(path)?;
+    let mut config = Config::load(path)?;
+    config.observe |= args.observe;
     let log =
         tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(io::stderr().is_terminal()).with_env_filter(filter);
     match args.log_format {

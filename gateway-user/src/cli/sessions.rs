@@ -108,7 +108,10 @@ fn row(summary: &Summary, now_unix_ns: u64) -> [String; 8] {
         shown(summary.workload.as_deref().map(workload_name)),
         shown(summary.server.as_deref()),
         summary.statements.to_string(),
-        summary.denied.to_string(),
+        match summary.would_deny {
+            0 => summary.denied.to_string(),
+            observed => format!("{} ({observed} observed)", summary.denied),
+        },
         summary.state().to_owned(),
     ]
 }

@@ -6,7 +6,7 @@ use crate::{
         Status, client,
         message::{Request, Response},
     },
-    config::Config,
+    config::{Config, Problem},
 };
 use anyhow::bail;
 use clap::Args;
@@ -35,14 +35,26 @@ pub(super) fn run(args: &StatusArgs, config: &Path, out: &mut impl Write) -> any
 fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
     let none = || "none".to_owned();
     let refused = status.refused_connections.iter().map(|(reason, count)| format!("{reason} {count}"));
+    if status.observe {
+        writeln!(out, "OBSERVES: nothing is denied, {} statements would have been", status.would_deny_total)?;
+    }
     writeln!(out, "portreeve {}, process {}, up {}", status.version, status.pid, duration(status.uptime_seconds))?;
     writeln!(out, "listening   {}", list(status.listen.iter()).unwrap_or_else(none))?;
     writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
     writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
     writeln!(out, "statements  {}, {} of them denied", status.statements_total, status.denied_total)?;
     writeln!(out, "refused     {}", list(refused).unwrap_or_else(none))?;
-    writeln!(out, "policies    {}", status.policies)?;
+    writeln!(out, "policies    {}, in force since {}", status.policies, status.policy.loaded_at)?;
+    if let Some(failure) = &status.policy.last_problem {
+        writeln!(out, "            NOT in force: the files as they are since {}", failure.at)?;
+        failure.problems.iter().try_for_each(|problem| writeln!(out, "            {}", shown(problem)))?;
+    }
     writeln!(out, "pins        {}", status.pins_dir.display())
+}
+
+/// A policy file's own words may hold what a terminal would obey.
+fn shown(problem: &Problem) -> String {
+    super::render::escape(problem.to_string().as_bytes())
 }
 
 fn list(items: impl Iterator<Item = impl Display>) -> Option<String> {
@@ -63,6 +75,7 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::admin::{PolicyFailure, PolicyView};
     use std::collections::BTreeMap;
 
     #[test]
@@ -88,14 +101,35 @@ mod tests {
             sessions_total: 3,
             statements_total: 9,
             denied_total: 1,
+            would_deny_total: 5,
+            observe: true,
             refused_connections: BTreeMap::from([("no listener".to_owned(), 2), ("no record".to_owned(), 1)]),
             policies: 4,
+            policy: PolicyView {
+                policies: 4,
+                generation: 2,
+                loaded_at: "2026-11-24T19:00:00Z".to_owned(),
+                failed_loads: 1,
+                last_problem: Some(PolicyFailure {
+                    at: "2026-11-24T19:05:00Z".to_owned(),
+                    problems: vec![Problem {
+                        file: "/p/a.cedar".into(),
+                        line: Some(3),
+                        column: Some(1),
+                        key: String::new(),
+                        message: "no `@id`".to_owned(),
+                    }],
+                }),
+            },
             pins_dir: "/sys/fs/bpf/portreeve/x".into(),
         };
         let mut out = Vec::new();
         print(&status, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("refused     no listener 2, no record 1\n"), "{text}");
+        assert!(text.starts_with("OBSERVES: nothing is denied, 5 statements would have been\n"), "{text}");
+        assert!(text.contains("policies    4, in force since 2026-11-24T19:00:00Z\n"), "{text}");
+        assert!(text.contains("            /p/a.cedar:3:1: no `@id`\n"), "{text}");
         assert!(text.contains("listening   127.0.0.1:4000, [::1]:4000\n"), "{text}");
     }
 }

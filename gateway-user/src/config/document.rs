@@ -72,6 +72,18 @@ impl<'d> Section<'d> {
         Some(Located { value, spot: elements.spot })
     }
 
+    /// `None` when the key is absent, or not a boolean (which is reported).
+    pub(super) fn boolean(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Located<bool>> {
+        let found = self.value(key)?;
+        match found.value.get_ref() {
+            DeValue::Boolean(value) => Some(Located { value: *value, spot: found.spot }),
+            other => {
+                findings.error(&found.spot, format!("is {}: write `true` or `false` without quotes", kind(other)));
+                None
+            }
+        }
+    }
+
     /// A port number, 0 included.
     pub(super) fn port(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Located<u16>> {
         let value = self.value(key)?;

@@ -1,6 +1,6 @@
 //! What is wrong in a configuration, and where.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     fmt,
     path::{Path, PathBuf},
@@ -9,7 +9,7 @@ use std::{
 /// One thing that is wrong (or, as a warning, suspicious) in the configuration.
 ///
 /// Shown as `file:line:column: key: message`; without a place when it concerns the whole file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Problem {
     pub(crate) file: PathBuf,
     /// Counted from 1.

@@ -122,7 +122,7 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
     let workloads = workloads(&mut root, trust_domain.as_ref(), findings);
     let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
     let servers = servers::read(&mut root, place, guarded, &workloads, findings);
-    let policy_paths = policy_paths(&mut root, place, findings);
+    let policy = policy(&mut root, place, findings);
     root.finish(findings);
     Some(Config {
         path: path.to_owned(),
@@ -132,7 +132,8 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
         interception: interception?,
         workloads,
         servers,
-        policy_paths: policy_paths?,
+        observe: policy.as_ref().is_some_and(|policy| policy.observe),
+        policy_paths: policy?.paths,
         warnings: Vec::new(),
     })
 }
@@ -226,7 +227,13 @@ fn spiffe_id(
     Some(Located { value: trust_domain?.spiffe_id(name.value), spot: name.spot.clone() })
 }
 
-fn policy_paths(root: &mut Section<'_>, place: &Place<'_>, findings: &mut Findings<'_>) -> Option<Vec<PathBuf>> {
+/// `[policy]`
+struct Policy {
+    paths: Vec<PathBuf>,
+    observe: bool,
+}
+
+fn policy(root: &mut Section<'_>, place: &Place<'_>, findings: &mut Findings<'_>) -> Option<Policy> {
     const WHAT: &str = "`paths` under `[policy]`, such as `paths = [\"/etc/portreeve/policies\"]`";
     if !root.has("policy") {
         findings.error(&root.spot_of("policy.paths"), format!("is missing: write {WHAT}"));
@@ -236,6 +243,10 @@ fn policy_paths(root: &mut Section<'_>, place: &Place<'_>, findings: &mut Findin
         findings.error(&section.spot_of("paths"), format!("is missing: write {WHAT}"));
     }
     let found = section.strings("paths", findings);
+    let observe = section.boolean("observe", findings);
+    if let Some(Located { value: true, spot }) = &observe {
+        findings.warning(spot, "is on: nothing is denied, verdicts are only recorded");
+    }
     section.finish(findings);
     let found = found?;
     if found.value.is_empty() {
@@ -252,7 +263,8 @@ fn policy_paths(root: &mut Section<'_>, place: &Place<'_>, findings: &mut Findin
             findings.error(&path.spot, message);
         }
     }
-    Some(found.value.iter().map(|path| place.absolute(path.value)).collect())
+    let paths = found.value.iter().map(|path| place.absolute(path.value)).collect();
+    Some(Policy { paths, observe: observe.is_some_and(|observe| observe.value) })
 }
 
 /// Reports what a check of a name says.

@@ -12,7 +12,8 @@ use zeroize::Zeroizing;
 use super::{
     Ended, client_fault,
     login::{
-        self, Failed, LoginFailure, Said, admit_collation, admit_schema, ask, exchange, may_stay, random, take_login,
+        self, Failed, LoginFailure, Said, admit_collation, admit_schema, ask, ask_again, exchange, may_stay, random,
+        take_login,
     },
     refusal::Refusal,
     relay::Session,
@@ -33,6 +34,14 @@ impl Session<'_> {
         let key = ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
         may_stay(gateway, &key).map_err(Ended::Refused)?;
         self.commands.begin_anew(key);
+        Ok(())
+    }
+
+    /// After a statement that may have changed how the server reads texts: only the server knows.
+    pub(super) async fn read_on(&mut self, gateway: &Gateway) -> Result<(), Ended> {
+        let key = self.commands.key().clone();
+        let key = ask_again(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
+        self.commands.read_as(key);
         Ok(())
     }
 

@@ -81,9 +81,12 @@ impl Session<'_> {
             return Err(Box::pin(self.end_unrecorded(error.into())).await);
         }
         let anew = forwarded.begins_anew() && summary.error.is_none();
+        let must_ask = self.commands.must_ask(&forwarded, summary);
         self.commands.settle(forwarded, summary, response.plan());
         if anew {
             Box::pin(self.begin_anew(gateway)).await?;
+        } else if must_ask {
+            Box::pin(self.read_on(gateway)).await?;
         }
         Ok(())
     }

@@ -82,7 +82,7 @@ impl Arrival {
             credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        Ok((Journal::open(file, opened)?, workload))
+        Ok((Journal::open(file, opened, gateway.config.observe)?, workload))
     }
 
     pub(super) fn workload_name(&self) -> String {

@@ -6,7 +6,7 @@ mod administrative;
 mod files;
 mod prepared;
 
-use std::{collections::HashMap, net::SocketAddr, rc::Rc};
+use std::{collections::HashMap, net::SocketAddr, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     Misbehaviour, ProtocolError,
@@ -16,17 +16,18 @@ use portreeve_mysql::{
     outcome::Tracked,
     response::{Expect, Summary},
 };
-use portreeve_policy::{Decision, Facts, Flavour, StatementClass, Verdict, analyse};
+use portreeve_policy::{Decision, Facts, Flavour, Judgement, Modes, Policies, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
 
 use super::{
     Ended,
+    catalogue::Definitions,
     journal::{Arrived, Journal},
     parameters, reading,
     refusal::Refusal,
-    verdicts::{Judgement, Scope, ScopeKey, Verdicts},
+    verdicts::{Scope, ScopeKey, Verdicts},
 };
-use crate::gateway::Gateway;
+use crate::{catalogue::Snapshot, gateway::Gateway, policies::Loaded};
 pub(super) use files::FileRequest;
 use prepared::{LastPrepared, Prepared};
 
@@ -49,6 +50,8 @@ pub(super) enum Action {
         /// As [`Forwarded::statement_id`].
         statement_id: Option<u32>,
     },
+    /// What is known of views and routines will not do: look at the server, and decide then. Nothing is recorded yet.
+    Look,
     /// Do not send it; the client reads this instead.
     Answer(Refusal),
     /// Do not send it, and say nothing: the client expects no answer.
@@ -73,8 +76,12 @@ pub(super) struct Forwarded {
     text: Option<Box<[u8]>>,
     /// Of the statement prepared, where its answers are looked through: what was concealed in its definitions.
     plan: Option<Plan>,
+    /// The text to send in place of the client's.
+    pub(super) canonical: Option<Rc<str>>,
     /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
     pub(super) statement_id: Option<u32>,
+    /// It may change what views and routines are made of.
+    changes_definitions: bool,
 }
 
 /// What a command changes in the session when the server accepts it.
@@ -87,6 +94,9 @@ enum Effect {
     Prepared {
         number: u64,
         judgement: Rc<Judgement>,
+        /// Whether the text could read otherwise in another mode or character set.
+        depends: bool,
+        text: Option<Box<[u8]>>,
     },
     /// Prepared statements and whatever was set are gone.
     Reset,
@@ -106,7 +116,21 @@ impl Effect {
 impl Forwarded {
     /// A command that is no more than its answer's layout.
     const fn plain(number: u64, expect: Expect) -> Self {
-        Self { number, expect, judgement: None, effect: Effect::None, text: None, plan: None, statement_id: None }
+        Self {
+            number,
+            expect,
+            judgement: None,
+            effect: Effect::None,
+            text: None,
+            plan: None,
+            canonical: None,
+            statement_id: None,
+            changes_definitions: false,
+        }
+    }
+
+    fn facts(&self) -> Option<&Facts> {
+        self.judgement.as_ref().map(|judgement| &*judgement.facts)
     }
 
     /// Whether the session begins anew when the server agrees.
@@ -114,14 +138,19 @@ impl Forwarded {
         matches!(self.effect, Effect::Reset)
     }
 
+    /// Whether it may change what views and routines are made of.
+    pub(super) const fn changes_definitions(&self) -> bool {
+        self.changes_definitions
+    }
+
     /// What is known of the columns that are concealed.
     pub(super) fn plan(&self) -> Option<Plan> {
         self.plan.clone()
     }
 
-    /// Whether the text names what a server may tell of ways round the gateway.
+    /// Whether the text names what a server may tell of ways round the gateway: that is what judgements are marked by.
     pub(super) fn conceals(&self) -> bool {
-        self.judgement.as_ref().is_some_and(|judgement| judgement.conceals)
+        self.judgement.as_ref().is_some_and(|judgement| judgement.marked)
     }
 }
 
@@ -131,22 +160,92 @@ pub(super) struct Commands {
     session: String,
     /// Where the server is.
     server: SocketAddr,
+    /// The server's views and routines.
+    pub(super) definitions: Definitions,
+    /// They were looked at for the command that is decided next.
+    looked: bool,
     verdicts: Rc<Verdicts>,
     scope: Rc<Scope>,
+    /// What commands are judged by: the newest there were when the command arrived.
+    policies: Arc<Loaded>,
+    /// The generation of policies under which verdicts are known not to depend on how texts are read, or the server was asked.
+    reading_settled: Option<u64>,
     prepared: HashMap<u32, Prepared>,
     last_prepared: LastPrepared,
 }
 
 impl Commands {
-    pub(super) fn new(session: String, server: SocketAddr, verdicts: &Rc<Verdicts>, scope: Rc<Scope>) -> Self {
+    pub(super) fn new(
+        session: String,
+        server: SocketAddr,
+        definitions: Definitions,
+        policies: Arc<Loaded>,
+        verdicts: &Rc<Verdicts>,
+        key: ScopeKey,
+    ) -> Self {
         let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
-        Self { session, server, verdicts: Rc::clone(verdicts), scope, prepared, last_prepared }
+        let scope = verdicts.scope(key);
+        Self {
+            session,
+            server,
+            definitions,
+            verdicts: Rc::clone(verdicts),
+            scope,
+            policies,
+            reading_settled: None,
+            looked: false,
+            prepared,
+            last_prepared,
+        }
+    }
+
+    /// Goes on with that snapshot of the server's views and routines.
+    fn see(&mut self, catalogue: Arc<Snapshot>) {
+        if self.scope.key.catalogue != catalogue {
+            self.scope = self.verdicts.scope(ScopeKey { catalogue, ..self.scope.key.clone() });
+        }
+    }
+
+    /// The same, read after the command that is to be decided had come: it is not looked for once more.
+    pub(super) fn see_for_command(&mut self, catalogue: Arc<Snapshot>) {
+        self.see(catalogue);
+        self.looked = true;
+    }
+
+    /// Whether the server must be looked at before a command is judged so: what is known is too old for it, or there may be
+    /// more by now.
+    fn must_look(&mut self, facts: &Facts) -> bool {
+        !std::mem::take(&mut self.looked) && self.definitions.must_look(&self.scope.key.catalogue, facts)
+    }
+
+    /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
+    /// reads texts: verdicts depend on it now, and did not when the session began.
+    pub(super) fn renew(&mut self, gateway: &Gateway) -> bool {
+        gateway.policies.renew(&mut self.policies);
+        if self.reading_settled == Some(self.policies.generation) {
+            return false;
+        }
+        let (subject, server) = (self.scope.subject(), &self.scope.key.server);
+        self.definitions.matter = !self.policies.policies.permits_everything(subject, server);
+        let must_ask = self.scope.must_ask(&self.policies);
+        self.reading_settled = (!must_ask).then_some(self.policies.generation);
+        must_ask
+    }
+
+    /// Goes on with what the server said of how it reads texts; what was prepared stays.
+    pub(super) fn go_on(&mut self, key: ScopeKey) {
+        self.scope = self.verdicts.scope(key);
+    }
+
+    fn policies(&self) -> &Policies {
+        &self.policies.policies
     }
 
     /// Starts anew after a reset or a change of user: no prepared statement is left, and texts are read as `key` says.
     pub(super) fn begin_anew(&mut self, key: ScopeKey) {
         self.prepared.clear();
         self.last_prepared = LastPrepared::None;
+        self.reading_settled = None;
         self.scope = self.verdicts.scope(key);
     }
 
@@ -234,16 +333,22 @@ impl Commands {
         attributes: Attributes<'_>,
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
-        let judgement = self.scope.judge(&gateway.policies, sql, false, facts);
+        let judgement = self.scope.judge(&self.policies, sql, false, facts);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
+        }
         let attributes = parameters::attributes(attributes.iter());
         let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
         // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
         let of_kill = judgement.facts.kills.map(|id| self.judge_kill(gateway, id));
         let verdict = of_kill.as_ref().unwrap_or(&judgement.verdict);
         let number = journal.judged(arrived, judgement.class, verdict)?;
+        let canonical = canonical(journal, number, &judgement, verdict)?;
         Ok(self.by_verdict(gateway, verdict, || Forwarded {
+            canonical,
             effect: Effect::of_query(&judgement.facts),
             text: files::text_to_hold(&judgement.facts, sql),
+            changes_definitions: judgement.facts.changes_definitions(),
             judgement: Some(Rc::clone(&judgement)),
             ..Forwarded::plain(number, Expect::Query)
         }))
@@ -255,7 +360,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::InitDb, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_use_schema(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_use_schema(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::InitDb, Text::of_bytes(schema)), "use", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded {
             effect: Effect::Schema(name.to_owned()),
@@ -269,7 +374,7 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::FieldList, None, why);
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_field_list(self.scope.subject(), name, &key.context(false));
+        let verdict = self.policies().judge_field_list(self.scope.subject(), name, &key.context(false));
         let number = journal.judged(self.arrived(Recorded::FieldList, Text::of_bytes(table)), "show", &verdict)?;
         Ok(self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::FieldList)))
     }
@@ -341,10 +446,19 @@ impl Commands {
         Ok(Action::Answer(Refusal::unsupported(what, &self.session)))
     }
 
+    /// What policy denies is forwarded by a daemon that only observes; that is in its recording then.
     fn by_verdict(&self, gateway: &Gateway, verdict: &Verdict, forwarded: impl FnOnce() -> Forwarded) -> Action {
         match verdict.decision {
             Decision::Allow => {
                 gateway.counters.statement(false);
+                Action::Forward(forwarded())
+            }
+            Decision::Deny if gateway.config.observe => {
+                gateway.counters.would_deny();
+                tracing::info!(
+                    session = %self.session, workload = %self.scope.key.spiffe_id, server = %self.scope.key.server,
+                    policies = %verdict.policies.join(","), "would deny: {}", verdict.reason
+                );
                 Action::Forward(forwarded())
             }
             Decision::Deny => {
@@ -358,14 +472,35 @@ impl Commands {
         }
     }
 
+    /// Whether the server must be asked anew how it reads texts, after that answer to that command.
+    pub(super) fn must_ask(&self, forwarded: &Forwarded, summary: &Summary) -> bool {
+        let runs = match forwarded.expect {
+            Expect::Query | Expect::Execute { .. } | Expect::BulkExecute => true,
+            Expect::Prepare
+            | Expect::Simple
+            | Expect::Fetch
+            | Expect::FieldList
+            | Expect::Statistics
+            | Expect::BinlogDump => false,
+        };
+        let Some(Facts { changes_reading: true, statements, .. }) = forwarded.facts() else { return false };
+        // Of several statements, those before the error ran.
+        runs && (summary.error.is_none() || statements.len() > 1)
+    }
+
+    /// Texts are read as `key` says from here on.
+    pub(super) fn read_as(&mut self, key: ScopeKey) {
+        self.scope = self.verdicts.scope(key);
+    }
+
     /// Takes over what the server's whole answer means for the commands after it.
     pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary, plan: Option<&Plan>) {
         let failed = summary.error.is_some();
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement } => {
-                self.settle_prepared(number, judgement, summary, plan);
+            Effect::Prepared { number, judgement, depends, text } => {
+                self.settle_prepared((number, judgement), depends, text, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {
@@ -377,25 +512,38 @@ impl Commands {
         let key = &self.scope.key;
         let has_status = !failed && has_status(forwarded.expect);
         let status = has_status.then_some(summary.status);
-        let no_backslash_escapes =
-            status.map_or(key.no_backslash_escapes, |status| status & STATUS_NO_BACKSLASH_ESCAPES != 0);
-        let ansi_quotes = status.map_or(key.ansi_quotes, |status| self.says_ansi_quotes(status));
-        let same_reading = no_backslash_escapes == key.no_backslash_escapes && ansi_quotes == key.ansi_quotes;
-        if schema.is_none() && same_reading && summary.tracked == Tracked::default() {
+        let modes = status.map_or(key.modes, |status| self.modes_said(status));
+        if schema.is_none() && modes == key.modes && summary.tracked == Tracked::default() {
             return;
         }
         let schema = schema.unwrap_or_else(|| key.schema.clone());
-        let key = ScopeKey { schema, no_backslash_escapes, ansi_quotes, ..key.clone() };
+        let key = ScopeKey { schema, modes, ..key.clone() };
         self.scope = self.verdicts.scope(reading::follow(&key, &summary.tracked));
     }
 
-    /// MySQL does not say whether `ANSI_QUOTES` is on: what was read at login stays.
-    fn says_ansi_quotes(&self, status: u16) -> bool {
-        match self.scope.key.flavour {
+    /// The modes as far as a status says them. MySQL does not say whether `ANSI_QUOTES` is on: what was asked last stays.
+    fn modes_said(&self, status: u16) -> Modes {
+        let modes = self.scope.key.modes;
+        let ansi_quotes = match self.scope.key.flavour {
             Flavour::MariaDb => status & STATUS_ANSI_QUOTES != 0,
-            Flavour::MySql => self.scope.key.ansi_quotes,
-        }
+            Flavour::MySql => modes.ansi_quotes,
+        };
+        Modes { no_backslash_escapes: status & STATUS_NO_BACKSLASH_ESCAPES != 0, ansi_quotes, ..modes }
     }
+}
+
+/// The text to forward in place of the client's, recorded, where the statement may run and has one.
+fn canonical(
+    journal: &mut Journal,
+    number: u64,
+    judgement: &Judgement,
+    verdict: &Verdict,
+) -> Result<Option<Rc<str>>, Ended> {
+    let canonical = judgement.facts.canonical.as_deref().filter(|_| verdict.is_allowed());
+    if let Some(text) = canonical {
+        journal.forwarded(number, Text::of_sql(text.as_bytes()))?;
+    }
+    Ok(canonical.map(Rc::from))
 }
 
 /// Whether the answer's last packet always says how texts are read from then on.

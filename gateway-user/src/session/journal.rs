@@ -9,8 +9,8 @@ use std::{
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Abandoned, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Text,
-    Transport, Verdict, clip,
+    Abandoned, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response, Statement,
+    Text, Transport, Verdict, clip,
 };
 
 use crate::recorder::SessionFile;
@@ -39,6 +39,8 @@ pub(super) struct Journal {
     file: SessionFile,
     /// Number of the last statement.
     statements: u64,
+    /// What policy denies is forwarded.
+    observes: bool,
     /// Whether secrets were replaced in the last statement.
     redacted: bool,
 }
@@ -50,8 +52,9 @@ pub(super) fn now_unix_ns() -> u64 {
 }
 
 impl Journal {
-    pub(super) fn open(file: SessionFile, opened: Opened<'_>) -> Result<Self, JournalError> {
-        let mut journal = Self { file, statements: 0, redacted: false };
+    /// `observes` says that what policy denies is forwarded.
+    pub(super) fn open(file: SessionFile, opened: Opened<'_>, observes: bool) -> Result<Self, JournalError> {
+        let mut journal = Self { file, statements: 0, observes, redacted: false };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -83,6 +86,7 @@ impl Journal {
         let number = self.arrived(arrived)?;
         let decision = match verdict.decision {
             PolicyDecision::Allow => Decision::Allow,
+            PolicyDecision::Deny if self.observes => Decision::WouldDeny,
             PolicyDecision::Deny => Decision::Deny,
         };
         self.write(Record::Verdict(Verdict {
@@ -93,6 +97,11 @@ impl Journal {
             reason: clip(verdict.reason.as_bytes()),
         }))?;
         Ok(number)
+    }
+
+    /// Records the text that is forwarded in place of a statement's own, before it is.
+    pub(super) fn forwarded(&mut self, number: u64, sql: Text<'_>) -> Result<(), JournalError> {
+        self.write(Record::Forwarded(Forwarded { number, sql }))
     }
 
     /// Records a command that is denied without asking policy.

@@ -15,21 +15,23 @@ use portreeve_mysql::{
     outcome,
     packet::{self, Framed},
 };
-use portreeve_policy::Flavour as PolicyFlavour;
+use portreeve_policy::{Flavour as PolicyFlavour, Modes, version_number};
 use tokio::time::timeout;
 
 use super::{
     Ended, Verdicts,
     arrival::{Arrival, Route},
+    catalogue::Definitions,
+    commands::Commands,
     link::{Link, LinkError},
     refusal::Refusal,
     relay::Session,
     server_fault,
     verdicts::ScopeKey,
 };
-use crate::{gateway::Gateway, workloads::Workload};
+use crate::{catalogue::Snapshot, gateway::Gateway, workloads::Workload};
 
-pub(super) use admission::{admit_collation, admit_schema, ask, may_stay};
+pub(super) use admission::{admit_collation, admit_schema, ask, ask_again, may_stay};
 use client::Client;
 pub(super) use client::{ClientLeg, take_login};
 pub(super) use compressed::Compressed;
@@ -81,7 +83,10 @@ pub(super) async fn log_in<'a>(
     let id = arrival.id.clone();
     let client = client::greet(&mut arrival.client, gateway, &id, &greeting, plugin, &host).await?;
     let server = Server::of(&greeting);
-    let key = admit(arrival, gateway, &client, &server, scope_key(workload, &route, &server)).await?;
+    let key = scope_key(workload, &route, &server);
+    let definitions = Definitions::new(gateway, &route, &key);
+    let key = ScopeKey { catalogue: definitions.newest(), ..key };
+    let key = admit(arrival, gateway, &client, &server, key).await?;
     let wanted = Wanted {
         capabilities: client.capabilities,
         collation: client.collation,
@@ -97,33 +102,29 @@ pub(super) async fn log_in<'a>(
     record(arrival, &client, &server, None)?;
     record::transport(&mut arrival.journal, &client, &logged_in)?;
     finish(arrival, &client, &logged_in).await?;
+    let commands = Commands::new(id, route.destination, definitions, gateway.policies.current(), verdicts, key);
     let connection = gateway.connections.enter(route.destination, server.connection_id, &workload.spiffe_id);
-    Ok(Session::new(
-        arrival,
-        upstream,
-        route,
-        workload,
-        client.leg(),
-        logged_in.leg,
-        connection,
-        verdicts,
-        verdicts.scope(key),
-    ))
+    Ok(Session::new(arrival, upstream, route, workload, client.leg(), logged_in.leg, connection, commands))
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
+    let flavour = match server.flavour {
+        Flavour::MariaDb => PolicyFlavour::MariaDb,
+        Flavour::MySql => PolicyFlavour::MySql,
+    };
     ScopeKey {
         spiffe_id: workload.spiffe_id.clone(),
         groups: workload.groups.clone(),
         server: route.server.name.clone(),
         schema: None,
-        flavour: match server.flavour {
-            Flavour::MariaDb => PolicyFlavour::MariaDb,
-            Flavour::MySql => PolicyFlavour::MySql,
-        },
-        no_backslash_escapes: false,
-        ansi_quotes: false,
+        flavour,
+        // What it says it is; `ask` has it prove that.
+        version: version_number(&String::from_utf8_lossy(&server.version), flavour).unwrap_or_default(),
+        modes: Modes::default(),
+        utf8: false,
         unreadable: None,
+        catalogue: Snapshot::none(),
+        unasked: true,
     }
 }
 

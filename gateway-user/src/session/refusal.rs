@@ -46,6 +46,11 @@ impl Refusal {
         Self::new(1243, b"HY000", format!("Unknown prepared statement handler ({statement_id}) given to {asked}"))
     }
 
+    /// `ER_NEED_REPREPARE`: the text may mean something else by now than when it was judged.
+    pub(super) fn prepare_again(why: &str, session: &str) -> Self {
+        Self::new(1615, b"HY000", format!("Prepared statement needs to be re-prepared: {why} (session {session})"))
+    }
+
     /// `ER_UNKNOWN_COM_ERROR`: as the server answers to a byte that is no command, and to an empty packet.
     pub(super) fn unknown_command() -> Self {
         Self::new(1047, b"08S01", "Unknown command".to_owned())

@@ -2,7 +2,6 @@
 
 use std::{
     convert::Infallible,
-    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -18,15 +17,14 @@ use portreeve_mysql::{
 use tokio::time::timeout;
 
 use super::{
-    Ended, Verdicts,
+    Ended,
     arrival::{Arrival, Route},
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
-    login::ClientLeg,
+    login::{self, ClientLeg},
     refusal::Refusal,
     server_fault,
-    verdicts::Scope,
 };
 use crate::{connections::Connection, gateway::Gateway, workloads::Workload};
 
@@ -71,10 +69,8 @@ impl<'a> Session<'a> {
         client: ClientLeg,
         leg: ServerLeg,
         connection: Connection<'a>,
-        verdicts: &Rc<Verdicts>,
-        scope: Rc<Scope>,
+        commands: Commands,
     ) -> Self {
-        let commands = Commands::new(arrival.id.clone(), route.destination, verdicts, scope);
         Self { arrival, upstream, route, workload, client, leg, connection, commands, running: None, looked_for: None }
     }
 
@@ -115,7 +111,18 @@ impl<'a> Session<'a> {
             }
             Err(ended) => return Err(ended),
         };
+        if self.commands.renew(gateway) {
+            Box::pin(self.ask_late(gateway)).await?;
+        }
         self.take_command(gateway, wire_len).await
+    }
+
+    /// Asks the server how it reads texts, in a session that began when no verdict depended on it.
+    async fn ask_late(&mut self, gateway: &Gateway) -> Result<(), Ended> {
+        let key = self.commands.key().clone();
+        let key = login::ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
+        self.commands.go_on(key);
+        Ok(())
     }
 
     /// Judges, records and carries out the command at the front of what the client sent.
@@ -152,8 +159,21 @@ impl<'a> Session<'a> {
         match action {
             Action::Forward(forwarded) => {
                 let sent = Instant::now();
-                self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?;
+                let _changing = forwarded.changes_definitions().then(|| self.commands.definitions.begin_change());
+                match &forwarded.canonical {
+                    None => self.forward_command(wire_len, forwarded.statement_id, next_sequence_id).await?,
+                    Some(text) => {
+                        let wire = anew(&packet, &command, text)?;
+                        client.consume(wire_len);
+                        self.upstream.begin_exchange(next_sequence_id);
+                        self.upstream.send(&wire).await.map_err(Ended::Server)?;
+                    }
+                }
                 self.answer(gateway, forwarded, next_sequence_id, sent).await
+            }
+            Action::Look => {
+                Box::pin(self.look(gateway)).await;
+                Box::pin(self.take_command(gateway, wire_len)).await
             }
             Action::ForwardUnanswered { statement_id } => {
                 self.forward_command(wire_len, statement_id, next_sequence_id).await
@@ -317,6 +337,32 @@ impl<'a> Session<'a> {
         let _ = self.tell(&refusal, sequence_id).await;
         ended
     }
+}
+
+/// The command with another text: its byte and its query attributes stay. It is cut into as many packets as the client's, so
+/// that the answer's sequence ids are those that the client waits for.
+///
+/// # Errors
+/// A longer text would need one packet more (16 MiB of query attributes before a short text).
+fn anew(packet: &Packet<'_>, command: &Command<'_>, text: &str) -> Result<Vec<u8>, Ended> {
+    let sql = match *command {
+        Command::Query { sql, .. } | Command::StmtPrepare { sql } => sql,
+        _ => return Err(Ended::Refused("a command without a text has another text".to_owned())),
+    };
+    let length = packet.payload.len();
+    let head = packet.payload.get(..length.saturating_sub(sql.len())).unwrap_or_default();
+    let mut payload = Vec::with_capacity(length);
+    payload.extend_from_slice(head);
+    payload.extend_from_slice(text.as_bytes());
+    if length >= PACKET_PAYLOAD_MAX && payload.len() < length {
+        payload.resize(length, b' ');
+    }
+    if payload.len() / PACKET_PAYLOAD_MAX != length / PACKET_PAYLOAD_MAX {
+        return Err(Ended::Refused("the canonical text does not fit where the client's was".to_owned()));
+    }
+    let mut wire = Vec::with_capacity(payload.len().saturating_add(HEADER_LEN));
+    packet::write_packet(&mut wire, &mut 0, &payload);
+    Ok(wire)
 }
 
 fn read<'p>(packet: &'p Packet<'_>, negotiated: Negotiated) -> Result<Command<'p>, ProtocolError> {

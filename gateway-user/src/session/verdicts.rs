@@ -1,30 +1,17 @@
 //! Verdicts already found, so that a statement asked again costs one look-up.
 //!
 //! Per runtime thread, so that there is no lock. A verdict depends on who asks, where, in which schema, and how the
-//! server reads text: those choose the [`Scope`], the text chooses within.
+//! server reads text: those choose the [`Scope`], the text chooses within. One found under other policies is found anew.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
 
 use portreeve_mysql::conceal;
-use portreeve_policy::{Context, Facts, Flavour, Policies, Subject, Verdict, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, analyse};
+
+use crate::{catalogue::Snapshot, policies::Loaded};
 
 /// Scopes one thread remembers.
 const SCOPES_MAX: usize = 1024;
-/// Statements one scope remembers.
-const STATEMENTS_MAX: usize = 2048;
-/// Longer statements are analysed each time: they are rarely asked twice, and would fill the memory.
-const STATEMENT_BYTES_MAX: usize = 8 * 1024;
-
-/// What analysis and policy said of one text.
-#[derive(Debug)]
-pub(super) struct Judgement {
-    pub(super) facts: Facts,
-    pub(super) verdict: Verdict,
-    /// Statement class, or `multi` for several.
-    pub(super) class: &'static str,
-    /// Whether the text names what a server may tell of ways round the gateway: its answer is looked through then.
-    pub(super) conceals: bool,
-}
 
 /// Everything but the text that a verdict depends on.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -34,10 +21,18 @@ pub(super) struct ScopeKey {
     pub(super) server: String,
     pub(super) schema: Option<String>,
     pub(super) flavour: Flavour,
-    pub(super) no_backslash_escapes: bool,
-    pub(super) ansi_quotes: bool,
+    /// As in executable comments; 0 when the server did not prove it.
+    pub(super) version: u32,
+    /// What of `sql_mode` decides how text is read.
+    pub(super) modes: Modes,
+    /// Whether the server reads texts as UTF-8.
+    pub(super) utf8: bool,
     /// Why no text of the session can be read.
     pub(super) unreadable: Option<String>,
+    /// What the server's views and routines are made of.
+    pub(super) catalogue: Arc<Snapshot>,
+    /// The server was not asked how it reads texts, as no verdict depended on it: all of the above but who and where is a guess.
+    pub(super) unasked: bool,
 }
 
 impl ScopeKey {
@@ -47,9 +42,17 @@ impl ScopeKey {
             default_schema: self.schema.as_deref(),
             flavour: self.flavour,
             prepared,
-            no_backslash_escapes: self.no_backslash_escapes,
-            ansi_quotes: self.ansi_quotes,
+            // Nothing is written anew for who is permitted everything: those texts are forwarded byte for byte.
+            version: if self.unasked { 0 } else { self.version },
+            no_backslash_escapes: self.modes.no_backslash_escapes,
+            ansi_quotes: self.modes.ansi_quotes,
+            pipes_as_concat: self.modes.pipes_as_concat,
+            ignore_space: self.modes.ignore_space,
+            high_not_precedence: self.modes.high_not_precedence,
+            utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
+            lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
+            catalogue: &self.catalogue.catalogue,
         }
     }
 
@@ -63,44 +66,50 @@ impl ScopeKey {
 pub(super) struct Scope {
     pub(super) key: ScopeKey,
     subject: Subject,
-    /// By text: as a query, and as a statement to prepare (the context tells policy which).
-    asked: RefCell<HashMap<Box<[u8]>, Rc<Judgement>>>,
-    prepared: RefCell<HashMap<Box<[u8]>, Rc<Judgement>>>,
+    remembered: RefCell<Remembered>,
 }
 
 impl Scope {
     /// The judgement of a text, found or made; `facts` are its facts where they were found aside.
-    pub(super) fn judge(&self, policies: &Policies, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
-        let known = if prepared { &self.prepared } else { &self.asked };
-        if let Some(judgement) = known.borrow().get(sql) {
-            return Rc::clone(judgement);
+    pub(super) fn judge(&self, policies: &Loaded, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
+        self.remembered.borrow_mut().judge(Question { facts, ..self.question(policies, sql, prepared) })
+    }
+
+    /// The judgement of a statement prepared in this scope, as it is under these policies.
+    pub(super) fn renewed(&self, policies: &Loaded, judgement: &Rc<Judgement>) -> Rc<Judgement> {
+        let question = self.question(policies, &[], true);
+        if judgement.generation == policies.generation || !self.must_ask(policies) {
+            return question.renewed(judgement);
         }
-        let context = self.key.context(prepared);
-        let facts = facts.unwrap_or_else(|| analyse(sql, &context));
-        let verdict = policies.judge(&self.subject, &facts, &context);
-        let class = class_of(&facts);
-        let conceals = conceal::is_mentioned(sql);
-        let judgement = Rc::new(Judgement { facts, verdict, class, conceals });
-        if sql.len() <= STATEMENT_BYTES_MAX {
-            let mut known = known.borrow_mut();
-            if known.len() >= STATEMENTS_MAX {
-                // Statements with their values written in fill this quickly; starting anew is simple and bounded.
-                known.clear();
-            }
-            known.insert(sql.into(), Rc::clone(&judgement));
+        let unread = Judgement { facts: Rc::new(self.unread()), verdict: judgement.verdict.clone(), ..**judgement };
+        question.renewed(&Rc::new(unread))
+    }
+
+    /// Whether the server was not asked how it reads texts, and verdicts depend on it now.
+    pub(super) fn must_ask(&self, policies: &Loaded) -> bool {
+        self.key.unasked && !policies.policies.permits_everything(&self.subject, &self.key.server)
+    }
+
+    /// In place of facts that were guessed while nothing depended on them.
+    fn unread(&self) -> Facts {
+        let why = "it was prepared when policy permitted everything, and how the server read it was not asked";
+        analyse(&[], &Context { unreadable: Some(why), ..self.key.context(true) })
+    }
+
+    fn question<'q>(&'q self, policies: &'q Loaded, sql: &'q [u8], prepared: bool) -> Question<'q> {
+        Question {
+            policies: &policies.policies,
+            generation: policies.generation,
+            subject: &self.subject,
+            context: self.key.context(prepared),
+            sql,
+            facts: None,
+            is_marked: conceal::is_mentioned,
         }
-        judgement
     }
 
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
-    }
-}
-
-fn class_of(facts: &Facts) -> &'static str {
-    match facts.statements.as_slice() {
-        [one] => one.class.as_str(),
-        _ => "multi",
     }
 }
 
@@ -116,15 +125,12 @@ impl Verdicts {
         if let Some(scope) = scopes.get(&key) {
             return Rc::clone(scope);
         }
+        // Verdicts by an older catalogue are only kept where a session still has to catch up.
+        scopes.retain(|key, scope| Rc::strong_count(scope) > 1 || !key.catalogue.is_superseded());
         if scopes.len() >= SCOPES_MAX {
             scopes.retain(|_, scope| Rc::strong_count(scope) > 1);
         }
-        let scope = Rc::new(Scope {
-            subject: key.subject(),
-            key: key.clone(),
-            asked: RefCell::default(),
-            prepared: RefCell::default(),
-        });
+        let scope = Rc::new(Scope { subject: key.subject(), key: key.clone(), remembered: RefCell::default() });
         if scopes.len() < SCOPES_MAX {
             scopes.insert(key, Rc::clone(&scope));
         }

@@ -22,6 +22,8 @@ pub struct GatewayConfig {
     pub servers: Vec<Upstream>,
     /// The policy files.
     pub policies: Vec<Policy>,
+    /// Start the daemon with `--observe`.
+    pub observe: bool,
     /// More TOML, put before the first section: for keys that only one test needs.
     pub extra: String,
 }
@@ -80,6 +82,7 @@ impl Default for GatewayConfig {
             workloads: vec![],
             servers: vec![],
             policies: vec![],
+            observe: false,
             extra: String::new(),
         }
     }

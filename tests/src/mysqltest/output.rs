@@ -37,6 +37,14 @@ impl Output {
         self
     }
 
+    /// With `#` for every date and time: `2026-11-24 15:24:06`, `2026-11-24 15:24:06.25`.
+    pub(super) fn without_times(mut self) -> Self {
+        for text in [&mut self.text, &mut self.complaints] {
+            *text = without_times(text);
+        }
+        self
+    }
+
     /// Whether the test found that it cannot run on such a server.
     pub fn skipped_itself(&self) -> bool {
         self.status == Some(SKIPPED)
@@ -89,12 +97,36 @@ fn without<'a>(line: &'a [u8], part: &[u8]) -> Cow<'a, [u8]> {
 
 /// A line of a server's log begins with `2026-11-24 15:24:06 0 [`.
 fn without_time(line: &[u8]) -> &[u8] {
-    const TIME: &[u8] = b"dddd-dd-dd dd:dd:dd ";
-    let is_time = |(&byte, &wanted): (&u8, &u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
-    match line.split_at_checked(TIME.len()) {
-        Some((time, rest)) if time.iter().zip(TIME).all(is_time) && rest.contains(&b'[') => rest,
+    match after_time(line).and_then(|rest| rest.strip_prefix(b" ")) {
+        Some(rest) if rest.contains(&b'[') => rest,
         _ => line,
     }
+}
+
+fn without_times(mut text: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(text.len());
+    while let Some((&first, behind)) = text.split_first() {
+        match after_time(text) {
+            Some(rest) => {
+                kept.push(b'#');
+                let fraction = rest.iter().take_while(|byte| byte.is_ascii_digit() || **byte == b'.').count();
+                text = rest.get(fraction..).unwrap_or_default();
+            }
+            None => {
+                kept.push(first);
+                text = behind;
+            }
+        }
+    }
+    kept
+}
+
+/// What is behind a date and time that `text` begins with.
+fn after_time(text: &[u8]) -> Option<&[u8]> {
+    const TIME: &[u8] = b"dddd-dd-dd dd:dd:dd";
+    let is_time = |(&byte, &wanted): (&u8, &u8)| if wanted == b'd' { byte.is_ascii_digit() } else { byte == wanted };
+    let (time, rest) = text.split_at_checked(TIME.len())?;
+    time.iter().zip(TIME).all(is_time).then_some(rest)
 }
 
 fn push_without_ports(kept: &mut Vec<u8>, mut rest: &[u8]) {
@@ -171,6 +203,12 @@ mod tests {
         check("a\n2026-11-24 15:24:06 0 [Warning] no\nb", "a\n0 [Warning] no\nb");
         check("2026-11-24 15:24:06 x\n", "2026-11-24 15:24:06 x\n");
         check("see /out/a/b and /out/a/c\n", "see /b and /c\n");
+    }
+
+    #[test]
+    fn times_can_be_left_out_altogether() {
+        let text = "made 2026-11-24 15:24:06.25\t2026-11-24\n2026-11-24 15:24:06";
+        assert_eq!(output(0, text).without_times().text, b"made #\t2026-11-24\n#");
     }
 
     #[test]

@@ -88,7 +88,7 @@ fn check_unread(flavour: Flavour, table: &str) {
         server.sql("SET GLOBAL local_infile = ON").unwrap();
     }
     server.sql(&format!("CREATE TABLE shop.{table} (word VARCHAR(40))")).unwrap();
-    let load = format!("LOAD DATA LOCAL INFILE '/the/agents/file' INTO TABLE {table} /*! FIELDS TERMINATED BY ',' */");
+    let load = format!("LOAD DATA LOCAL INFILE '/the/agents/file' INTO TABLE {table} /*+ SET_VAR */");
     let without = Scene::with(server.clone(), &format!("{REPORTING_WORKS}{UNREAD}"), |_| ()).unwrap();
     for capabilities in [CAPABILITIES, CAPABILITIES | COMPRESS] {
         check_withheld(&without, capabilities, &load);

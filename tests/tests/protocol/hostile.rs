@@ -87,13 +87,15 @@ fn reading() -> Vec<u8> {
     let column = b"\x03def\0\0\0\x01c\x01c\x0C\x2D\0\0\x01\0\0\xFD\0\0\0\0\0";
     let eof = b"\xFE\0\0\x02\0";
     [
-        framed(1, b"\x03"),
+        framed(1, b"\x05"),
         framed(2, column),
         framed(3, column),
         framed(4, column),
-        framed(5, eof),
-        framed(6, b"\0\x07utf8mb4\x04shop"),
+        framed(5, column),
+        framed(6, column),
         framed(7, eof),
+        framed(8, b"\0\x07utf8mb4\x04shop\x011\x010"),
+        framed(9, eof),
     ]
     .concat()
 }

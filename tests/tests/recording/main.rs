@@ -154,7 +154,8 @@ fn secrets_are_in_no_recording_and_no_log() {
     for workload in [&scene.reporting, &scene.ingest] {
         let mut command = Flavour::MariaDb.client().unwrap();
         command.args(["--delimiter=//", "--comments", &format!("-h{}", own.host), "-uagent"]);
-        command.args([&format!("-p{}", own.password), "--force", "-e", &statements.join("//\n")]);
+        // `-e` takes an earlier `--force` back.
+        command.args([&format!("-p{}", own.password), "-e", &statements.join("//\n"), "--force"]);
         client::run(Some(workload), command).unwrap();
     }
 

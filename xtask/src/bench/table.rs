@@ -1,6 +1,6 @@
 //! Medians and ratios, for people and for programs.
 
-use super::{load::Sample, target::Lane};
+use super::{load::Sample, target::Lane, verdicts::Verdict};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -90,9 +90,9 @@ fn digits(value: f64) -> usize {
 }
 
 /// The same with every sample.
-pub(super) fn json(rows: &[Row], machine: &str, rounds: u32, seconds: u32) -> Result<String> {
+pub(super) fn json(rows: &[Row], verdicts: &[Verdict], machine: &str, rounds: u32, seconds: u32) -> Result<String> {
     let rows: Vec<_> = rows.iter().map(Row::json).collect();
-    let value = json!({ "machine": machine, "rounds": rounds, "seconds": seconds, "rows": rows });
+    let value = json!({ "machine": machine, "rounds": rounds, "seconds": seconds, "rows": rows, "verdicts": verdicts });
     let mut text = serde_json::to_string_pretty(&value).context("cannot write JSON")?;
     text.push('\n');
     Ok(text)
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn json_holds_the_samples() {
-        let text = json(&[row(&[(Lane::Direct, &[1.0, 2.0])])], "a machine", 2, 1).unwrap();
+        let text = json(&[row(&[(Lane::Direct, &[1.0, 2.0])])], &[], "a machine", 2, 1).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["rows"][0]["lanes"]["direct"]["samples"][1]["value"], 2.0);
         assert_eq!(value["rows"][0]["portreeve_to_direct"], Value::Null);

@@ -82,6 +82,10 @@ enum Fields<'a> {
         killed: bool,
         detail: &'a str,
     },
+    Forwarded {
+        number: u64,
+        sql: TextFields<'a>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -185,6 +189,7 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
             decision: match verdict.decision {
                 Decision::Allow => "allow",
                 Decision::Deny => "deny",
+                Decision::WouldDeny => "would_deny",
             },
             class: &verdict.class,
             policies: &verdict.policies,
@@ -216,6 +221,9 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
         },
         Record::Abandoned(abandoned) => {
             Fields::Abandoned { number: abandoned.number, killed: abandoned.killed, detail: &abandoned.detail }
+        }
+        Record::Forwarded(forwarded) => {
+            Fields::Forwarded { number: forwarded.number, sql: text_fields(&forwarded.sql) }
         }
     }
 }

@@ -53,6 +53,7 @@ impl SessionText {
             Record::Closed(closed) => self::closed(closed),
             Record::Transport(transport) => self::transport(transport),
             Record::Abandoned(abandoned) => format!("left   {}", shown(&abandoned.detail)),
+            Record::Forwarded(forwarded) => format!("as     {}", sql(&forwarded.sql)),
         };
         self.flush(line);
         line(at, self.line(at, &what));
@@ -143,6 +144,7 @@ fn verdict(verdict: &Verdict<'_>, asked: Option<&Pending>) -> String {
     };
     match verdict.decision {
         Decision::Allow => format!("allow  {class:<8} {asked}{policies}"),
+        Decision::WouldDeny => format!("would deny {class:<8} {asked}  ({}){policies}", shown(&verdict.reason)),
         Decision::Deny => format!("deny   {class:<8} {asked}  ({}){policies}", shown(&verdict.reason)),
     }
 }

@@ -22,6 +22,7 @@ pub(super) struct Summary {
     accepted: bool,
     pub(super) statements: u64,
     pub(super) denied: u64,
+    pub(super) would_deny: u64,
     reason: Option<String>,
     end: End,
     is_written: bool,
@@ -37,6 +38,7 @@ pub(super) struct JsonSummary<'a> {
     server: Option<&'a str>,
     statements: u64,
     denied: u64,
+    would_deny: u64,
     state: &'static str,
     reason: Option<&'a str>,
     damage: Option<String>,
@@ -62,6 +64,7 @@ impl Summary {
             accepted: false,
             statements: 0,
             denied: 0,
+            would_deny: 0,
             reason: None,
             end: End::Open { offset: 0 },
             is_written,
@@ -87,8 +90,12 @@ impl Summary {
             }
             Record::Login(login) => self.accepted |= login.accepted,
             Record::Statement(_) => self.statements += 1,
-            Record::Verdict(verdict) => self.denied += u64::from(verdict.decision == Decision::Deny),
-            Record::Response(_) | Record::Transport(_) | Record::Abandoned(_) => {}
+            Record::Verdict(verdict) => match verdict.decision {
+                Decision::Allow => {}
+                Decision::Deny => self.denied += 1,
+                Decision::WouldDeny => self.would_deny += 1,
+            },
+            Record::Response(_) | Record::Transport(_) | Record::Abandoned(_) | Record::Forwarded(_) => {}
             Record::Closed(closed) => self.reason = Some(closed.reason.into_owned()),
         }
     }
@@ -125,6 +132,7 @@ impl Summary {
             server: self.server.as_deref(),
             statements: self.statements,
             denied: self.denied,
+            would_deny: self.would_deny,
             state: self.state(),
             reason: self.reason.as_deref(),
             damage,

@@ -31,7 +31,7 @@ impl Commands {
     pub(super) fn judge_kill(&self, gateway: &Gateway, connection_id: u64) -> Verdict {
         let key = &self.scope.key;
         let own = gateway.connections.is_of(self.server, connection_id, &key.spiffe_id);
-        gateway.policies.judge_kill(self.scope.subject(), own, &key.context(false))
+        self.policies().judge_kill(self.scope.subject(), own, &key.context(false))
     }
 
     pub(super) fn process_kill(
@@ -64,13 +64,16 @@ impl Commands {
             return self.refuse_with(gateway, journal, Recorded::Refused { code: 0 }, None, "this command");
         };
         let key = &self.scope.key;
-        let verdict = gateway.policies.judge_command(self.scope.subject(), action, resource, &key.context(false));
+        let verdict = self.policies().judge_command(self.scope.subject(), action, resource, &key.context(false));
         let arrived = self.arrived(Recorded::Admin { code: byte }, Text::of_bytes(text));
         let number = journal.judged(arrived, action.as_str(), &verdict)?;
         let action = self.by_verdict(gateway, &verdict, || Forwarded::plain(number, Expect::Simple));
         Ok(match (action, then) {
             (Action::Forward(_), Then::Stream) => Action::Replicate { number },
-            (Action::Forward(forwarded), Then::Answer(expect)) => Action::Forward(Forwarded { expect, ..forwarded }),
+            (Action::Forward(forwarded), Then::Answer(expect)) => {
+                let changes_definitions = matches!(command, Command::CreateDb { .. } | Command::DropDb { .. });
+                Action::Forward(Forwarded { expect, changes_definitions, ..forwarded })
+            }
             (refused, Then::Stream | Then::Answer(_)) => refused,
         })
     }

@@ -1,6 +1,6 @@
 //! Prepared statements: judged when they are prepared, followed by their id from then on.
 
-use std::{collections::BTreeSet, rc::Rc};
+use std::{collections::BTreeSet, rc::Rc, sync::Arc};
 
 use portreeve_mysql::{
     bulk::BulkExecute,
@@ -9,18 +9,20 @@ use portreeve_mysql::{
     execute::{Execute, ParameterType},
     response::{Expect, Summary},
 };
-use portreeve_policy::{Facts, Flavour};
+use portreeve_policy::{Facts, Flavour, Judgement};
 use portreeve_recording::{Command as Recorded, Text};
 
-use super::{Action, Commands, Effect, Forwarded};
+use super::{Action, Commands, Effect, Forwarded, canonical};
 use crate::{
     gateway::Gateway,
+    limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
+    policies::Loaded,
     session::{
         Ended,
         journal::{Arrived, Journal},
         parameters,
         refusal::Refusal,
-        verdicts::Judgement,
+        verdicts::{Scope, ScopeKey},
     },
 };
 
@@ -37,6 +39,12 @@ pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
+    /// Whether the text could read otherwise in another mode or character set.
+    depends: bool,
+    /// That it was prepared in: what its names mean, and how it was read.
+    scope: Rc<Scope>,
+    /// To judge it anew when definitions change; none when it is too long to keep.
+    text: Option<Box<[u8]>>,
     parameters: u16,
     /// Bound by an earlier execution.
     types: Vec<ParameterType>,
@@ -44,6 +52,16 @@ pub(super) struct Prepared {
     long_data: BTreeSet<u16>,
     /// What is concealed in its result.
     plan: Option<Plan>,
+}
+
+impl Prepared {
+    /// The verdict on it by these policies, kept for the next time.
+    fn renewed(&mut self, policies: &Loaded) -> Rc<Judgement> {
+        if self.judgement.generation != policies.generation {
+            self.judgement = self.scope.renewed(policies, &self.judgement);
+        }
+        Rc::clone(&self.judgement)
+    }
 }
 
 /// What MariaDB's id for the statement prepared last means now.
@@ -63,6 +81,13 @@ struct Run<'r> {
     expect: Expect,
 }
 
+/// Whether a text holds what modes and character sets read otherwise: quotes, backslashes, characters outside ASCII, and
+/// white space before a parenthesis.
+fn depends_on_reading(sql: &[u8]) -> bool {
+    sql.iter().any(|byte| matches!(byte, b'"' | b'\\') || !byte.is_ascii())
+        || sql.windows(2).any(|two| matches!(two, [blank, b'('] if blank.is_ascii_whitespace()))
+}
+
 impl Commands {
     pub(super) fn prepare(
         &mut self,
@@ -72,32 +97,68 @@ impl Commands {
         facts: Option<Facts>,
     ) -> Result<Action, Ended> {
         self.last_prepared = LastPrepared::None;
-        let judgement = self.scope.judge(&gateway.policies, sql, true, facts);
+        let judgement = self.scope.judge(&self.policies, sql, true, facts);
+        if self.must_look(&judgement.facts) {
+            return Ok(Action::Look);
+        }
         let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
         if self.prepared.len() >= PREPARED_MAX || parameters >= PARAMETERS_MAX {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
+        let canonical = canonical(journal, number, &judgement, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+            canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared { number, judgement: Rc::clone(&judgement) },
+            effect: Effect::Prepared {
+                number,
+                judgement: Rc::clone(&judgement),
+                depends: depends_on_reading(sql),
+                text: self.text_to_keep(sql),
+            },
             ..Forwarded::plain(number, Expect::Prepare)
         }))
+    }
+
+    /// The text, to be judged by other definitions later.
+    fn text_to_keep(&self, sql: &[u8]) -> Option<Box<[u8]>> {
+        let kept: usize =
+            self.prepared.values().filter_map(|prepared| prepared.text.as_ref()).map(|text| text.len()).sum();
+        let fits = sql.len() <= PREPARED_TEXT_BYTES_MAX && kept.saturating_add(sql.len()) <= PREPARED_TEXTS_BYTES_MAX;
+        fits.then(|| sql.into())
+    }
+
+    /// Judges a statement anew whose names may mean something else than when it was judged: servers prepare it anew themselves,
+    /// without a word. False when its text was not kept.
+    fn redefine(&mut self, id: u32) -> bool {
+        let Some(prepared) = self.prepared.get_mut(&id) else { return true };
+        let catalogue = &self.scope.key.catalogue;
+        // One whose reading was never asked is unread now, whatever its names mean.
+        if prepared.scope.key.catalogue == *catalogue || prepared.scope.must_ask(&self.policies) {
+            return true;
+        }
+        let Some(text) = &prepared.text else { return false };
+        let key = ScopeKey { catalogue: Arc::clone(catalogue), ..prepared.scope.key.clone() };
+        prepared.scope = self.verdicts.scope(key);
+        prepared.judgement = prepared.scope.judge(&self.policies, text, true, None);
+        true
     }
 
     /// Remembers what the server prepared.
     pub(super) fn settle_prepared(
         &mut self,
-        number: u64,
-        judgement: Rc<Judgement>,
+        (number, judgement): (u64, Rc<Judgement>),
+        depends: bool,
+        text: Option<Box<[u8]>>,
         summary: &Summary,
         plan: Option<&Plan>,
     ) {
         let Some(prepared) = &summary.prepared else { return };
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
-        let statement = Prepared { number, judgement, parameters, types, long_data, plan };
+        let scope = Rc::clone(&self.scope);
+        let statement = Prepared { number, judgement, depends, scope, text, parameters, types, long_data, plan };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
@@ -170,7 +231,21 @@ impl Commands {
         self.run(gateway, journal, execute.statement, run)
     }
 
-    /// The verdict is that of the prepare: the text cannot change since, nor what its names meant.
+    /// Whether MySQL could make another statement of what was prepared: after a change of a table it prepares the text anew,
+    /// and reads it by the modes of now (seen on 9.7; MariaDB remembers those of the prepare).
+    fn reads_otherwise(&self, id: Option<u32>) -> bool {
+        let key = &self.scope.key;
+        let depends = |prepared: &&Prepared| prepared.depends && key.flavour == Flavour::MySql;
+        let prepared = id.and_then(|id| self.prepared.get(&id)).filter(depends);
+        prepared.is_some_and(|prepared| {
+            let then = &prepared.scope.key;
+            (then.modes, then.utf8) != (key.modes, key.utf8)
+                && !self.policies().permits_everything(self.scope.subject(), &key.server)
+        })
+    }
+
+    /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew; under other
+    /// policies it is found anew from the same facts.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -179,10 +254,26 @@ impl Commands {
         run: Run<'_>,
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
+        let judgement = id.and_then(|id| self.prepared.get(&id)).map(|prepared| Rc::clone(&prepared.judgement));
+        if judgement.is_some_and(|judgement| self.must_look(&judgement.facts)) {
+            return Ok(Action::Look);
+        }
+        if self.reads_otherwise(id) {
+            gateway.counters.statement(true);
+            let why = "sql_mode or the character set has changed since it was prepared";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::prepare_again(why, &self.session)));
+        }
+        if id.is_some_and(|id| !self.redefine(id)) {
+            gateway.counters.statement(true);
+            let why = "views or routines changed since it was prepared, and its text is too long to be kept";
+            journal.refused(self.arrived(run.command, Text::empty()), why)?;
+            return Ok(Action::Answer(Refusal::prepare_again("views or routines changed", &self.session)));
+        }
         let Some((id, prepared)) = id.and_then(|id| Some((id, self.prepared.get_mut(&id)?))) else {
             return self.unknown_statement(journal, run.command, statement);
         };
-        let judgement = Rc::clone(&prepared.judgement);
+        let judgement = prepared.renewed(&self.policies);
         let arrived = Arrived {
             command: run.command,
             prepared: Some(prepared.number),
@@ -200,17 +291,30 @@ impl Commands {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
+            changes_definitions: judgement.facts.changes_definitions(),
             ..Forwarded::plain(number, run.expect)
         }))
     }
 
-    /// Rows of a cursor that an execution opened: what they are was judged then.
+    /// Rows of a cursor that an execution opened: what they are was judged then, and is again under other policies.
     pub(super) fn fetch(
         &mut self,
         gateway: &Gateway,
         journal: &mut Journal,
         statement: StatementId,
     ) -> Result<Action, Ended> {
+        let id = self.id_of(statement);
+        if let Some(prepared) = id.and_then(|id| self.prepared.get_mut(&id))
+            && prepared.judgement.generation != self.policies.generation
+        {
+            let (judgement, number) = (prepared.renewed(&self.policies), prepared.number);
+            if !judgement.verdict.is_allowed() && !gateway.config.observe {
+                let arrived = Arrived { prepared: Some(number), ..self.arrived(Recorded::Fetch, Text::empty()) };
+                let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+                let forwarded = || Forwarded::plain(number, Expect::Fetch);
+                return Ok(self.by_verdict(gateway, &judgement.verdict, forwarded));
+            }
+        }
         self.about(gateway, journal, Recorded::Fetch, statement, Expect::Fetch)
     }
 

@@ -1,0 +1,185 @@
+//! What a server says of its views and routines: a snapshot, made once and then only read.
+//!
+//! It holds the names of all tables as well: a name that a definition mentions and the snapshot does not know is hidden from
+//! the account, and what is behind it cannot be judged.
+
+use std::collections::BTreeMap;
+
+/// Views and routines of one server as one account sees them. Schemas of the system are not in it: see [`is_system_schema`].
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Catalogue {
+    lower_case_table_names: u8,
+    schemas: BTreeMap<String, Schema>,
+    unreadable: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+struct Schema {
+    relations: BTreeMap<String, Relation>,
+    /// By their names in lower case.
+    procedures: BTreeMap<String, Routine>,
+    functions: BTreeMap<String, Routine>,
+    packages: BTreeMap<String, ()>,
+    /// A routine's name has characters outside ASCII. Servers compare these names without accents
+    /// (`utf8mb3_general_ci`), so that an ASCII name may mean it.
+    has_accents: bool,
+}
+
+/// What a table's name stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Relation {
+    /// Rows of its own.
+    Table,
+    View(View),
+}
+
+/// A view.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// Its query as `information_schema.VIEWS` has it, every name qualified; `None` where the account may not see it.
+    pub definition: Option<String>,
+    pub security: Security,
+}
+
+/// With whose privileges a view or routine does its work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    Definer,
+    Invoker,
+}
+
+/// What kind of routine a name means: procedures and functions have names of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoutineKind {
+    Procedure,
+    Function,
+    /// MariaDB's `CREATE PACKAGE`: `CALL a.b` may mean the routine `b` of the package `a`.
+    Package,
+}
+
+/// A stored procedure or function.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Routine {
+    /// The text from behind the characteristics on; `None` where the account may not see it, or where it is not SQL.
+    pub body: Option<String>,
+    pub security: Security,
+    /// The mode that it was made with, and in which it is read: names separated by commas.
+    pub sql_mode: String,
+    /// The character set that it was made in.
+    pub character_set: String,
+}
+
+/// What the snapshot says of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Known<'c, T> {
+    /// It is this.
+    As(&'c T),
+    /// There is no such thing that the account may see.
+    Nothing,
+    /// It cannot be said what it means, and why.
+    Unknown(&'c str),
+}
+
+impl Catalogue {
+    /// Where there is no server to ask: names are what they say.
+    pub const EMPTY: &'static Self = &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None };
+
+    /// One without a name, of a server with that `lower_case_table_names`.
+    pub fn new(lower_case_table_names: u8) -> Self {
+        Self { lower_case_table_names, ..Self::default() }
+    }
+
+    /// Of a server that did not say what it holds: every statement that names a table or a routine is `unparsed`.
+    pub fn unreadable(why: String) -> Self {
+        Self { unreadable: Some(why), ..Self::default() }
+    }
+
+    /// Why nothing is known.
+    pub fn why_unreadable(&self) -> Option<&str> {
+        self.unreadable.as_deref()
+    }
+
+    /// The server's variable: 0 where the case of table names counts, 1 and 2 where it does not.
+    pub fn lower_case_table_names(&self) -> u8 {
+        self.lower_case_table_names
+    }
+
+    /// Adds a table or view. A view counts where both were said.
+    pub fn add_relation(&mut self, schema: &str, name: &str, relation: Relation) {
+        let name = self.folded(name);
+        let relations = &mut self.schema_mut(schema).relations;
+        match (relations.get(&name), &relation) {
+            (Some(Relation::View(_)), Relation::Table) => {}
+            (Some(_) | None, Relation::Table | Relation::View(_)) => drop(relations.insert(name, relation)),
+        }
+    }
+
+    /// Adds a routine.
+    pub fn add_routine(&mut self, schema: &str, name: &str, kind: RoutineKind, routine: Routine) {
+        let name = name.to_ascii_lowercase();
+        let schema = self.schema_mut(schema);
+        schema.has_accents |= !name.is_ascii();
+        match kind {
+            RoutineKind::Procedure => drop(schema.procedures.insert(name, routine)),
+            RoutineKind::Function => drop(schema.functions.insert(name, routine)),
+            RoutineKind::Package => drop(schema.packages.insert(name, ())),
+        }
+    }
+
+    fn schema_mut(&mut self, schema: &str) -> &mut Schema {
+        let schema = self.folded(schema);
+        self.schemas.entry(schema).or_default()
+    }
+
+    /// The form in which names of schemas and tables are compared.
+    fn folded(&self, name: &str) -> String {
+        match self.lower_case_table_names {
+            0 => name.to_owned(),
+            _ => name.to_ascii_lowercase(),
+        }
+    }
+
+    /// The form of a table's name that is the same for every way of writing it.
+    pub(crate) fn key(&self, schema: &str, name: &str) -> (String, String) {
+        (self.folded(schema), self.folded(name))
+    }
+
+    pub(crate) fn relation(&self, schema: &str, name: &str) -> Known<'_, Relation> {
+        if let Some(why) = &self.unreadable {
+            return Known::Unknown(why);
+        }
+        let schema = self.schemas.get(&self.folded(schema));
+        let relation = schema.and_then(|schema| schema.relations.get(&self.folded(name)));
+        relation.map_or(Known::Nothing, Known::As)
+    }
+
+    pub(crate) fn routine(&self, kind: RoutineKind, schema: &str, name: &str) -> Known<'_, Routine> {
+        if let Some(why) = &self.unreadable {
+            return Known::Unknown(why);
+        }
+        let Some(schema) = self.schemas.get(&self.folded(schema)) else { return Known::Nothing };
+        let routines = match kind {
+            RoutineKind::Procedure => &schema.procedures,
+            RoutineKind::Function => &schema.functions,
+            RoutineKind::Package => return Known::Unknown("a package is not called itself"),
+        };
+        match routines.get(&name.to_ascii_lowercase()) {
+            Some(routine) => Known::As(routine),
+            None if schema.has_accents => {
+                Known::Unknown("a routine of the schema has a name with characters outside ASCII, which this may mean")
+            }
+            None => Known::Nothing,
+        }
+    }
+
+    /// Whether a package of that name is in the schema.
+    pub(crate) fn has_package(&self, schema: &str, name: &str) -> bool {
+        let schema = self.schemas.get(&self.folded(schema));
+        schema.is_some_and(|schema| schema.packages.contains_key(&name.to_ascii_lowercase()))
+    }
+}
+
+/// Whether the schema is the server's own. What its views and routines do is not looked into: they are resources by name.
+pub fn is_system_schema(schema: &str) -> bool {
+    matches!(schema, "information_schema" | "mysql" | "performance_schema" | "sys")
+}

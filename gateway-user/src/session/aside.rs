@@ -1,0 +1,136 @@
+//! A connection of the gateway's own, beside a session's: with the same credential, and without a byte of the client's.
+
+use std::time::Duration;
+
+use portreeve_mysql::{
+    capabilities::{Capabilities, Negotiated},
+    greeting::{self, ServerHello},
+    outcome::{EOF, ERR, ErrorPacket, OK},
+    packet::{self, Framed},
+    row,
+};
+use tokio::time::timeout;
+
+use super::{
+    arrival::Route,
+    link::Link,
+    login::{LoginFailure, Wanted, dial, from_server, log_in_to_server},
+    relay::COM_QUIT,
+};
+use crate::{gateway::Gateway, limits::OWN_ROW_BYTES_MAX};
+
+const COM_QUERY: u8 = 0x03;
+/// How long a server may take over each packet of an answer.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// An EOF packet is shorter than this; a row that begins with the same byte is longer.
+const EOF_LEN_MAX: usize = 9;
+
+/// Such a connection, logged in.
+pub(super) struct Aside(Link);
+
+impl Aside {
+    /// Logs in. `collation` is the server's own where none is given; `session` is whose it is.
+    pub(super) async fn open(
+        gateway: &Gateway,
+        route: &Route<'_>,
+        session: &str,
+        collation: Option<u8>,
+    ) -> Result<Self, String> {
+        let mut link = dial(route.destination).await?;
+        let hello = from_server(&mut link).await.map_err(|ended| ended.to_string())?.0;
+        let greeting = match greeting::parse(&hello).map_err(|error| error.to_string())? {
+            ServerHello::Greeting(greeting) => greeting,
+            ServerHello::Error(error) => return Err(format!("error {}", error.code)),
+        };
+        let wanted = Wanted {
+            // None that lays answers out otherwise.
+            capabilities: Negotiated::from(Capabilities::CLIENT_PROTOCOL_41),
+            collation: collation.unwrap_or(greeting.collation),
+            schema: None,
+            attributes: vec![(b"portreeve_session", session.as_bytes())],
+            client_compressed: None,
+        };
+        let logged_in = log_in_to_server(&mut link, gateway, route, &greeting, wanted).await;
+        logged_in.map_err(|failure| match failure {
+            LoginFailure::Broken(ended) => ended.to_string(),
+            LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
+            LoginFailure::Said { code, .. } => format!("error {code}"),
+        })?;
+        Ok(Self(link))
+    }
+
+    /// Asks, and hands over each row of the answer; a statement without a result has none.
+    ///
+    /// # Errors
+    /// The server's error, its silence, and what `each` says.
+    pub(super) async fn rows(
+        &mut self,
+        sql: &str,
+        mut each: impl FnMut(&[Option<&[u8]>]) -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], sql.as_bytes()].concat());
+        self.0.begin_exchange(1);
+        self.0.send(&wire).await.map_err(|error| error.to_string())?;
+        let head = self.packet().await?;
+        let columns = match *head.as_slice() {
+            [OK, ..] => return Ok(()),
+            [columns] if columns != ERR => usize::from(columns),
+            _ => return Err(said(&head)),
+        };
+        while !is_eof(&self.packet().await?) {}
+        loop {
+            let row = self.packet().await?;
+            if is_eof(&row) {
+                return Ok(());
+            }
+            if row.first() == Some(&ERR) {
+                return Err(said(&row));
+            }
+            each(&row::text(&row, columns).map_err(|error| error.to_string())?)?;
+        }
+    }
+
+    /// The first value of the answer; none for a statement without a result.
+    pub(super) async fn value(&mut self, sql: &str) -> Result<Option<Vec<u8>>, String> {
+        let mut value = None;
+        self.rows(sql, |row| {
+            value = row.first().copied().flatten().map(<[u8]>::to_vec);
+            Ok(())
+        })
+        .await?;
+        Ok(value)
+    }
+
+    /// Says goodbye, so that the server does not count an aborted connection.
+    pub(super) async fn close(mut self) {
+        self.0.begin_exchange(1);
+        let _ = self.0.send(COM_QUIT).await;
+    }
+
+    async fn packet(&mut self) -> Result<Vec<u8>, String> {
+        let link = &mut self.0;
+        let wire_len = match timeout(ANSWER_MAX, link.packet(OWN_ROW_BYTES_MAX)).await {
+            Ok(wire_len) => wire_len.map_err(|error| error.to_string())?,
+            Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),
+        };
+        let payload = match packet::frame(link.unread(), OWN_ROW_BYTES_MAX).map_err(|error| error.to_string())? {
+            Framed::Packet(packet) => packet.payload.into_owned(),
+            Framed::Incomplete { .. } => return Err("a packet that is not whole".to_owned()),
+        };
+        link.consume(wire_len);
+        Ok(payload)
+    }
+}
+
+fn is_eof(payload: &[u8]) -> bool {
+    payload.first() == Some(&EOF) && payload.len() < EOF_LEN_MAX
+}
+
+/// What an unexpected packet says.
+fn said(payload: &[u8]) -> String {
+    match ErrorPacket::parse(payload) {
+        Ok(error) => format!("error {}: {}", error.code, String::from_utf8_lossy(error.message)),
+        Err(_) => "an answer that is none to a query".to_owned(),
+    }
+}

@@ -1,0 +1,235 @@
+//! A session's view of the server's catalogue, and how it is read: on a connection of the gateway's own, before a statement is
+//! judged.
+
+mod routine;
+
+use std::{sync::Arc, time::Instant};
+
+use portreeve_policy::{Catalogue, Facts, Relation, RoutineKind, Security, View};
+
+use super::{arrival::Route, aside::Aside, relay::Session, verdicts::ScopeKey};
+use crate::{
+    catalogue::{Changes, Changing, Shelf, Snapshot},
+    gateway::Gateway,
+    limits::{CATALOGUE_BYTES_MAX, CATALOGUE_NAMES_MAX, CATALOGUE_ROUTINES_MAX},
+};
+use routine::Listed;
+
+/// `utf8mb4_general_ci`, which both families have: names and texts come as they are.
+const UTF8MB4: u8 = 45;
+/// `init_connect` may have set otherwise.
+const SETTINGS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1, NAMES utf8mb4";
+const CASE: &str = "SELECT @@lower_case_table_names";
+/// Compared as bytes: a schema `SYS` is a user's where case counts. What of the system is missing here is judged by name.
+macro_rules! of_users {
+    ($column:literal) => {
+        concat!(" WHERE CAST(", $column, " AS BINARY) NOT IN ('information_schema','mysql','performance_schema','sys')")
+    };
+}
+const TABLES: &str =
+    concat!("SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES", of_users!("TABLE_SCHEMA"));
+/// A text that is too long is replaced by one that is no query.
+const VIEWS: &str = concat!(
+    "SELECT TABLE_SCHEMA, TABLE_NAME, IF(LENGTH(VIEW_DEFINITION) > 1048576, '(too long)', VIEW_DEFINITION), ",
+    "SECURITY_TYPE FROM information_schema.VIEWS",
+    of_users!("TABLE_SCHEMA")
+);
+const ROUTINES: &str = concat!(
+    "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SECURITY_TYPE, SQL_MODE, CHARACTER_SET_CLIENT, ROUTINE_BODY, ",
+    "IF(LENGTH(ROUTINE_DEFINITION) > 1048576, '(too long)', ROUTINE_DEFINITION) FROM information_schema.ROUTINES",
+    of_users!("ROUTINE_SCHEMA")
+);
+
+/// What a session knows of the server's views and routines.
+#[derive(Debug)]
+pub(super) struct Definitions {
+    changes: Arc<Changes>,
+    shelf: Arc<Shelf>,
+    /// False where policy permits everything: nothing is read then.
+    pub(super) matter: bool,
+}
+
+impl Definitions {
+    pub(super) fn new(gateway: &Gateway, route: &Route<'_>, key: &ScopeKey) -> Self {
+        let name = &route.server.name;
+        Self {
+            changes: gateway.catalogues.changes(name),
+            shelf: gateway.catalogues.shelf(name, route.destination, &route.credential.user),
+            matter: !gateway.policies.current().policies.permits_everything(&key.subject(), &key.server),
+        }
+    }
+
+    /// What was known last, old as it may be: it says whether the case of names counts.
+    pub(super) fn newest(&self) -> Arc<Snapshot> {
+        let newest = self.matter.then(|| self.shelf.newest()).flatten();
+        newest.unwrap_or_else(Snapshot::none)
+    }
+
+    /// Says that a definition may change until what is given is dropped.
+    pub(super) fn begin_change(&self) -> Changing {
+        self.changes.begin()
+    }
+
+    /// Whether to look at the server before a text with these facts, found by `known`, is judged.
+    pub(super) fn must_look(&self, known: &Snapshot, facts: &Facts) -> bool {
+        if !self.matter {
+            return false;
+        }
+        // Where nothing was ever read, the case of names is not known either.
+        let asks = facts.asks_catalogue() || known.is_none();
+        (asks && !self.shelf.is_fresh(known)) || (facts.has_unknown_names() && self.shelf.may_look_again())
+    }
+}
+
+impl Session<'_> {
+    /// Takes over what the server says now, or said a moment ago.
+    pub(super) async fn look(&mut self, gateway: &Gateway) {
+        let Self { route, arrival, commands, .. } = self;
+        let shelf = &commands.definitions.shelf;
+        // What is fresh was not enough: names in the command may be newer.
+        let since = shelf.is_fresh(&commands.key().catalogue).then(Instant::now);
+        let snapshot = shelf.look(since, read(gateway, route, &arrival.id)).await;
+        commands.see_for_command(snapshot);
+    }
+}
+
+/// Reads the catalogue as the session's account sees it.
+async fn read(gateway: &Gateway, route: &Route<'_>, session: &str) -> Result<Catalogue, String> {
+    let mut aside = Aside::open(gateway, route, session, Some(UTF8MB4)).await?;
+    let catalogue = Reading::default().read(&mut aside).await;
+    aside.close().await;
+    catalogue
+}
+
+/// What was taken so far.
+#[derive(Debug, Default)]
+struct Reading {
+    names: usize,
+    bytes: usize,
+}
+
+impl Reading {
+    async fn read(mut self, aside: &mut Aside) -> Result<Catalogue, String> {
+        aside.rows(SETTINGS, |_| Ok(())).await?;
+        let case = aside.value(CASE).await?;
+        let case = case.and_then(|case| String::from_utf8(case).ok()?.parse().ok());
+        let mut catalogue = Catalogue::new(case.ok_or("`lower_case_table_names` is not told")?);
+        aside.rows(TABLES, |row| self.table(&mut catalogue, row)).await?;
+        aside.rows(VIEWS, |row| self.view(&mut catalogue, row)).await?;
+        let mut routines = Vec::new();
+        aside
+            .rows(ROUTINES, |row| {
+                let routine = Listed::of(row)?;
+                self.take(row)?;
+                routines.push(routine);
+                Ok(())
+            })
+            .await?;
+        self.routines(aside, routines, &mut catalogue).await?;
+        Ok(catalogue)
+    }
+
+    fn take(&mut self, row: &[Option<&[u8]>]) -> Result<(), String> {
+        self.names += 1;
+        self.bytes += row.iter().flatten().map(|value| value.len()).sum::<usize>();
+        if self.names > CATALOGUE_NAMES_MAX || self.bytes > CATALOGUE_BYTES_MAX {
+            return Err(format!(
+                "it has more than {CATALOGUE_NAMES_MAX} names, or {CATALOGUE_BYTES_MAX} bytes of definitions"
+            ));
+        }
+        Ok(())
+    }
+
+    fn table(&mut self, catalogue: &mut Catalogue, row: &[Option<&[u8]>]) -> Result<(), String> {
+        self.take(row)?;
+        let [schema, name, kind] = texts(row)?;
+        let relation = match kind {
+            // Its text is to follow.
+            "VIEW" | "SYSTEM VIEW" => Relation::View(View { definition: None, security: Security::Definer }),
+            _ => Relation::Table,
+        };
+        catalogue.add_relation(schema, name, relation);
+        Ok(())
+    }
+
+    fn view(&mut self, catalogue: &mut Catalogue, row: &[Option<&[u8]>]) -> Result<(), String> {
+        self.take(row)?;
+        let [schema, name, definition, kind] = texts(row)?;
+        // Empty where the account may not see it.
+        let definition = Some(definition).filter(|text| !text.is_empty()).map(str::to_owned);
+        catalogue.add_relation(schema, name, Relation::View(View { definition, security: security(kind) }));
+        Ok(())
+    }
+
+    async fn routines(
+        &mut self,
+        aside: &mut Aside,
+        routines: Vec<Listed>,
+        catalogue: &mut Catalogue,
+    ) -> Result<(), String> {
+        let mut asked = 0;
+        for listed in routines {
+            let text = match listed.question() {
+                Some(_) if asked == CATALOGUE_ROUTINES_MAX => None,
+                Some(question) => {
+                    asked += 1;
+                    made_as(aside, &question).await?
+                }
+                None => None,
+            };
+            let (schema, name, kind) = (listed.schema.clone(), listed.name.clone(), listed.kind);
+            let routine = listed.routine(text.as_deref());
+            self.bytes += routine.body.as_ref().map_or(0, String::len);
+            catalogue.add_routine(&schema, &name, kind, routine);
+        }
+        match self.bytes > CATALOGUE_BYTES_MAX {
+            true => Err(format!("its routines have more than {CATALOGUE_BYTES_MAX} bytes")),
+            false => Ok(()),
+        }
+    }
+}
+
+/// The statement that makes a routine, from `SHOW CREATE`; none where the account may not see it, or where it is gone.
+async fn made_as(aside: &mut Aside, question: &str) -> Result<Option<String>, String> {
+    const TEXT_AT: usize = 2;
+    let mut text = None;
+    let asked = aside.rows(question, |row| {
+        let value = row.get(TEXT_AT).copied().flatten();
+        text = value.and_then(|value| String::from_utf8(value.to_vec()).ok());
+        Ok(())
+    });
+    match asked.await {
+        Ok(()) => Ok(text),
+        Err(why) if why.starts_with("error ") => Ok(None),
+        Err(why) => Err(why),
+    }
+}
+
+/// The values of a row as text, empty where they are NULL.
+fn texts<'r, const COLUMNS: usize>(row: &[Option<&'r [u8]>]) -> Result<[&'r str; COLUMNS], String> {
+    let mut texts = [""; COLUMNS];
+    if row.len() != COLUMNS {
+        return Err(format!("{} columns where {COLUMNS} were asked for", row.len()));
+    }
+    for (text, value) in texts.iter_mut().zip(row) {
+        *text = std::str::from_utf8(value.unwrap_or_default()).map_err(|_| "a name or definition is not UTF-8")?;
+    }
+    Ok(texts)
+}
+
+/// What is not said to be the invoker's is the definer's: more is asked for then.
+fn security(kind: &str) -> Security {
+    match kind {
+        "INVOKER" => Security::Invoker,
+        _ => Security::Definer,
+    }
+}
+
+fn kind_of(kind: &str) -> Option<RoutineKind> {
+    match kind {
+        "PROCEDURE" => Some(RoutineKind::Procedure),
+        "FUNCTION" => Some(RoutineKind::Function),
+        "PACKAGE" | "PACKAGE BODY" => Some(RoutineKind::Package),
+        _ => None,
+    }
+}

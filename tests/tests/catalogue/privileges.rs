@@ -1,0 +1,93 @@
+//! Accounts that may use a view or routine and not see what it is.
+
+use super::*;
+use portreeve_tests::{
+    host,
+    scene::{shop, shop_with},
+};
+use std::sync::Arc;
+
+const OBJECTS: &str = "
+    CREATE VIEW shop.safe AS SELECT item FROM shop.orders WHERE id = 1;
+    CREATE VIEW shop.inner_words AS SELECT word FROM vault.keys;
+    CREATE VIEW shop.words AS SELECT word FROM shop.inner_words;
+    CREATE PROCEDURE shop.plain() SELECT item FROM shop.orders WHERE id = 1;
+    REVOKE ALL PRIVILEGES, GRANT OPTION FROM shop_reporting@'127.%';
+";
+
+fn scene_with(flavour: Flavour, grants: &str) -> Scene {
+    let server = shop(flavour).unwrap();
+    server.sql(&format!("{OBJECTS} {grants}")).unwrap();
+    Scene::with(Arc::new(server), POLICY, |_| ()).unwrap()
+}
+
+#[test]
+fn what_the_account_may_not_see_is_not_judged_by_its_name() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(flavour, "GRANT SELECT, EXECUTE ON shop.* TO shop_reporting@'127.%'");
+        let mut wire = reporting(&scene);
+        check_gives(&mut wire, "SELECT item FROM orders WHERE id = 1", &["teapot"]);
+        let hidden = "the definition of the view `shop.safe` is hidden from the account at the server (it needs SELECT and SHOW VIEW)";
+        check_denied(&mut wire, "SELECT * FROM safe", hidden);
+        check_denied(&mut wire, "SELECT * FROM words", "the definition of the view `shop.words` is hidden");
+        check_denied(&mut wire, "CALL plain()", "the body of the procedure `shop.plain` is hidden");
+        check_recorded(&scene, hidden);
+    }
+}
+
+#[test]
+fn a_view_over_what_the_account_cannot_even_name_is_not_read() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(
+            flavour,
+            "GRANT SELECT ON shop.orders TO shop_reporting@'127.%';
+             GRANT SELECT, SHOW VIEW ON shop.safe TO shop_reporting@'127.%';
+             GRANT SELECT, SHOW VIEW ON shop.words TO shop_reporting@'127.%'",
+        );
+        let mut wire = reporting(&scene);
+        check_gives(&mut wire, "SELECT * FROM safe", &["teapot"]);
+        let nothing = "`shop.inner_words` is nothing that the account at the server may see";
+        check_denied(&mut wire, "SELECT * FROM words", nothing);
+        check_recorded(&scene, nothing);
+    }
+}
+
+#[test]
+fn the_case_of_names_counts_as_it_does_at_the_server() {
+    // MySQL takes the variable only when its data are made.
+    let folding = ["--lower-case-table-names=1".to_owned()];
+    let server = shop_with(Flavour::MariaDb, host::free_address().unwrap(), &folding).unwrap();
+    server.sql("CREATE VIEW shop.words AS SELECT word FROM vault.keys").unwrap();
+    let scene = Scene::with(Arc::new(server), POLICY, |_| ()).unwrap();
+    let mut wire = reporting(&scene);
+    check_gives(&mut wire, "SELECT item FROM SHOP.Orders WHERE id = 1", &["teapot"]);
+    check_denied(&mut wire, "SELECT * FROM Shop.WORDS", KEYS);
+    check_denied(&mut wire, "SELECT * FROM CUSTOMERS", "is forbidden");
+
+    let exact = Scene::with(portreeve_tests::scene::server(Flavour::MariaDb).unwrap(), POLICY, |_| ()).unwrap();
+    check_denied(
+        &mut reporting(&exact),
+        "SELECT item FROM SHOP.Orders",
+        "no policy permits `select` on `shop-db/SHOP.Orders`",
+    );
+}
+
+#[test]
+fn an_account_that_may_read_views_only_needs_to_see_what_is_behind_them() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(
+            flavour,
+            "GRANT SHOW VIEW ON shop.* TO shop_reporting@'127.%';
+             GRANT SELECT ON shop.safe TO shop_reporting@'127.%';
+             GRANT SELECT ON shop.words TO shop_reporting@'127.%'",
+        );
+        let mut wire = reporting(&scene);
+        check_gives(&mut wire, "SELECT * FROM safe", &["teapot"]);
+        // Its definition is shown to those only who may select from it as well.
+        check_denied(&mut wire, "SELECT * FROM words", "the definition of the view `shop.inner_words` is hidden");
+        scene.server.sql("GRANT SELECT ON shop.inner_words TO shop_reporting@'127.%'").unwrap();
+        let mut other = ingest(&scene);
+        other.query("CREATE VIEW shop.something AS SELECT 1").unwrap();
+        check_denied(&mut wire, "SELECT * FROM words", KEYS);
+    }
+}
