@@ -26,6 +26,7 @@ mod indirect;
 mod lexing;
 mod metadata;
 mod modes;
+mod names;
 mod queries;
 mod stage;
 mod talk;
