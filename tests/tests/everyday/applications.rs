@@ -1,9 +1,9 @@
 //! Web applications: an ORM's tables, migrations, queries and transactions (`tests/clients/python/app_*.py`).
 
 use crate::run::Work;
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use portreeve_tests::{client::program, host, servers::Flavour};
-use std::process::Command;
+use std::{fs, process::Command};
 
 /// Everything in one schema, and looking at what is there, as frameworks do when they migrate.
 const APPLICATION: &str = r#"
@@ -33,8 +33,11 @@ pub(crate) fn django_on_mysqlclient(flavour: Flavour) {
     fn debian() -> Result<Command> {
         let mut python = Command::new("/usr/bin/python3");
         python.args(django()?.get_args());
-        let packages = host::provisioned().join("clients/python/lib/python3.11/site-packages");
-        python.env("PYTHONPATH", packages);
+        // `python3.11` or another: the only folder there.
+        let versions = fs::read_dir(host::provisioned().join("clients/python/lib"))?;
+        let version =
+            versions.flatten().next().context("no libraries of the Python clients: run `cargo xtask setup`")?;
+        python.env("PYTHONPATH", version.path().join("site-packages"));
         Ok(python)
     }
     check(flavour, "django_mysqlclient", debian, "mysqlclient");
