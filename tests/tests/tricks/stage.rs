@@ -121,7 +121,6 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
         "--log-output=TABLE",
         "--general-log=ON",
         "--performance-schema=ON",
-        "--performance-schema-instrument=statement/%=ON",
         "--performance-schema-consumer-events-statements-history=ON",
         "--performance-schema-consumer-events-statements-history-long=ON",
         // Nobody reads these data after a crash.
