@@ -24,6 +24,10 @@ permit (
   action in [Action::"create_routine", Action::"trigger", Action::"event", Action::"lock_tables", Action::"show"],
   resource == Server::"shop-db"
 );
+@id("dump-makes-its-routines")
+permit (principal, action == Action::"create_routine", resource in Schema::"shop-db/SCHEMA");
+@id("dump-asks-for-masks")
+permit (principal, action == Action::"select", resource == Table::"shop-db/performance_schema.column_masking_policy");
 @id("dump-reads-definitions")
 permit (principal, action in Action::"read", resource in Schema::"shop-db/information_schema");
 @id("dump-looks-for-statistics")
