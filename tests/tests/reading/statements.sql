@@ -344,7 +344,7 @@ XA START 'x'
 HELP 'select'
 [mariadb] BEGIN NOT ATOMIC SELECT a FROM t1; END
 SELECT a FROM t1 /* a comment */ WHERE a = 1 -- and another
-SELECT /*! a FROM */ t1.a FROM t1
+SELECT /*! t1.b, */ t1.a FROM t1
 SELECT a /*!40000 , b */ FROM t1
 SELECT 1 /*M!100000 + (SELECT MAX(a) FROM t1) */
 SELECT a FROM t1 /*!50000 JOIN t2 USING (a) */
