@@ -21,9 +21,8 @@ fn half(lead: u8) -> Vec<u8> {
 }
 
 fn by_set() -> Vec<Case> {
-    let with = |name: &'static str, set: &str, lead: u8| {
-        Case::leaks(name, "B015", &[set.as_bytes().to_vec(), half(lead)]).why("set_session")
-    };
+    let with =
+        |name: &'static str, set: &str, lead: u8| Case::leaks(name, "B015", &[set.as_bytes().to_vec(), half(lead)]);
     vec![
         with("gbk", "SET NAMES gbk", 0xBF),
         with("gbk as the client's only", "SET character_set_client = gbk", 0xBF),

@@ -15,7 +15,7 @@ pub(crate) fn cases() -> Vec<Case> {
 
 fn backslashes() -> Vec<Case> {
     let leaks = Case::leaks::<&str>;
-    let with = |name: &'static str, set: &str| Case::leaks(name, "B011", &[set, BACKSLASH]).why("set_session");
+    let with = |name: &'static str, set: &str| Case::leaks(name, "B011", &[set, BACKSLASH]);
     vec![
         with("no backslashes", "SET sql_mode = 'NO_BACKSLASH_ESCAPES'"),
         with("no backslashes, by variable", "SET @@sql_mode = 'no_backslash_escapes'"),
@@ -77,7 +77,9 @@ fn quotes() -> Vec<Case> {
             "blanks before parentheses",
             "D19",
             &["SET sql_mode = 'IGNORE_SPACE'", "SELECT max (password) FROM vault.users"],
-        ),
+        )
+        // Elsewhere a name before a blank and a parenthesis is a stored function's.
+        .why("shop-db"),
     ]
 }
 
