@@ -1,6 +1,7 @@
 //! A MySQL client that says whatever a test wants it to say: packets in, packets out, nothing checked.
 
 mod hello;
+mod plain;
 
 use crate::{cgroup::Cgroup, client, host, limits::CLIENT_RUN_MAX, process};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,6 +14,7 @@ use std::{
 };
 
 pub use hello::{Hello, PLUGIN_AUTH};
+pub use plain::Plain;
 
 /// Payload bytes of the longest packet; a longer payload goes on in the next packet.
 pub const PACKET_MAX: usize = 0xFF_FFFF;

@@ -1,0 +1,93 @@
+//! The server's rights that stand for what analysis found.
+
+use crate::facts::{LOCKS_ROWS, On, Request};
+use anyhow::{Result, bail};
+use portreeve_tests::servers::Flavour;
+
+/// The account that gets them.
+pub(crate) const PROBE: &str = "probe@'127.%'";
+
+/// `GRANT` statements for a request; none for what servers let everybody do.
+pub(crate) fn grants(request: &Request, flavour: Flavour, statement: &str) -> Result<Vec<String>> {
+    let action = request.action.as_str();
+    Ok(match &request.on {
+        On::Table(schema, table) if is_open(schema) => {
+            // Everybody may look at these, as far as they show anything.
+            let _ = table;
+            vec![]
+        }
+        On::Table(schema, table) => on_table(action, schema, table, statement)?,
+        On::Schema(schema) if is_open(schema) => vec![],
+        On::Schema(schema) => on_schema(action, schema)?,
+        On::Routine(..) => vec![format!("GRANT EXECUTE, ALTER ROUTINE ON *.* TO {PROBE}")],
+        On::Server => {
+            on_server(action, flavour)?.map(|right| format!("GRANT {right} ON *.* TO {PROBE}")).into_iter().collect()
+        }
+    })
+}
+
+fn is_open(schema: &str) -> bool {
+    schema == "information_schema" || schema == "performance_schema"
+}
+
+fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<Vec<String>> {
+    let rights = match action {
+        // A foreign key asks to `select`; servers want REFERENCES.
+        "select" => "SELECT, REFERENCES",
+        "show" => "SELECT, SHOW VIEW",
+        "explain" => "SHOW VIEW",
+        "insert" | "load" => "INSERT",
+        // docs/policy.md: a change of one table's rows asks for that only, although it reads them.
+        "update" => "UPDATE, SELECT",
+        LOCKS_ROWS => "UPDATE",
+        "delete" => "DELETE, SELECT",
+        "replace" => "INSERT, DELETE",
+        "create" => "CREATE, CREATE VIEW, INSERT",
+        "alter" => "ALTER, INSERT, CREATE",
+        "drop" | "truncate" => "DROP",
+        "rename" => "ALTER, DROP, CREATE, INSERT",
+        "index" => "INDEX",
+        "lock_tables" => {
+            let tables = format!("GRANT SELECT ON `{schema}`.`{table}` TO {PROBE}");
+            return Ok(vec![format!("GRANT LOCK TABLES ON `{schema}`.* TO {PROBE}"), tables]);
+        }
+        _ => bail!("`{action}` on a table"),
+    };
+    let mut grants = vec![format!("GRANT {rights} ON `{schema}`.`{table}` TO {PROBE}")];
+    if statement.to_uppercase().contains("TEMPORARY") {
+        grants.push(format!("GRANT CREATE TEMPORARY TABLES ON `{schema}`.* TO {PROBE}"));
+    }
+    Ok(grants)
+}
+
+fn on_schema(action: &str, schema: &str) -> Result<Vec<String>> {
+    let rights = match action {
+        // Any right on a schema lets it be used and looked at.
+        "use" | "show" => "CREATE TEMPORARY TABLES, EVENT",
+        "create" => "CREATE",
+        "drop" => "DROP",
+        "alter" => "ALTER",
+        _ => bail!("`{action}` on a schema"),
+    };
+    Ok(vec![format!("GRANT {rights} ON `{schema}`.* TO {PROBE}")])
+}
+
+fn on_server(action: &str, flavour: Flavour) -> Result<Option<&'static str>> {
+    Ok(match action {
+        "set_session" | "inspect" | "transaction" | "prepare" | "explain" | "kill_own" | "sleep" | "benchmark"
+        | "get_lock" => None,
+        "show" => Some("SHOW DATABASES, REPLICATION CLIENT, PROCESS"),
+        "processlist" => Some("PROCESS"),
+        "flush" => Some("RELOAD"),
+        "lock_tables" => Some("LOCK TABLES, RELOAD"),
+        "call" | "execute" => Some("EXECUTE"),
+        "create_routine" => Some("CREATE ROUTINE, ALTER ROUTINE"),
+        "trigger" => Some("TRIGGER"),
+        "event" => Some("EVENT"),
+        "outfile" | "dumpfile" | "load_file" | "infile" => Some("FILE"),
+        "set_global" | "kill" if flavour == Flavour::MariaDb => Some("SUPER, CONNECTION ADMIN"),
+        "set_global" => Some("SYSTEM_VARIABLES_ADMIN"),
+        "kill" => Some("CONNECTION_ADMIN"),
+        _ => bail!("`{action}` on the server"),
+    })
+}
