@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use crate::{
     config::{Config, Credential, secret},
     connections::Connections,
+    connects::Connects,
     counters::Counters,
     recorder::Recorder,
     tls::{Certificates, ServersTls},
@@ -60,6 +61,8 @@ pub(crate) struct Gateway {
     /// How servers are spoken to.
     pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
+    /// What the kernel programs refused and redirected.
+    pub(crate) connects: Connects,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,

@@ -15,6 +15,7 @@ mod app;
 mod cli;
 mod config;
 mod connections;
+mod connects;
 mod counters;
 mod gateway;
 mod host;

@@ -2,7 +2,7 @@
 
 use super::{
     Lock,
-    message::{Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
+    message::{ConnectView, Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
 };
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_SERVER_TIMEOUT};
 use anyhow::{Context as _, bail};
@@ -33,6 +33,8 @@ pub(crate) trait Authority: Send + Sync + 'static {
     fn untag(&self, cgroup: &Path) -> anyhow::Result<WorkloadView>;
     fn workloads(&self) -> Vec<WorkloadView>;
     fn status(&self) -> Status;
+    /// Refused and redirected connects with a number above `after`, and how many of them are gone.
+    fn connects(&self, after: u64) -> (Vec<ConnectView>, u64);
 }
 
 /// Listens at `socket` (mode 0600) in place of a dead daemon's socket. The [`Lock`] proves that a socket found there is dead.
@@ -141,6 +143,10 @@ fn respond(line: &[u8], authority: &dyn Authority) -> Response {
             Request::Untag { cgroup } => Response::Untagged { workload: authority.untag(&legal_cgroup(&cgroup)?)? },
             Request::Workloads {} => Response::Workloads { workloads: authority.workloads() },
             Request::Status {} => Response::Status { status: authority.status() },
+            Request::Connects { after } => {
+                let (connects, missed) = authority.connects(after);
+                Response::Connects { connects, missed }
+            }
         })
     };
     done().unwrap_or_else(|error| refused(&error))

@@ -4,7 +4,7 @@ use super::{
     Authority, Lock, Source, Status, TagRequest, WorkloadView,
     client::{DaemonAbsent, ask},
     listen,
-    message::{Request, Response, legal_cgroup},
+    message::{ConnectView, Request, Response, legal_cgroup},
     serve,
 };
 use crate::{config::Config, limits::CONTROL_REQUEST_BYTES_MAX};
@@ -49,6 +49,10 @@ impl Authority for Fake {
         self.0.lock().unwrap().clone()
     }
 
+    fn connects(&self, _after: u64) -> (Vec<ConnectView>, u64) {
+        (Vec::new(), 0)
+    }
+
     fn status(&self) -> Status {
         Status {
             version: "0".to_owned(),
@@ -60,6 +64,8 @@ impl Authority for Fake {
             sessions_total: 0,
             statements_total: 0,
             denied_total: 0,
+            redirected_total: 0,
+            connect_events_lost: 0,
             refused_connections: BTreeMap::from([("no-record".to_owned(), 2)]),
             policies: 0,
             pins_dir: PathBuf::from("/p"),

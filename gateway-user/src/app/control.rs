@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
+use portreeve_abi::Tally;
 
 use crate::{
-    admin::{Authority, Source, Status, TagRequest, WorkloadView},
+    admin::{Authority, ConnectView, Source, Status, TagRequest, WorkloadView},
     gateway::Gateway,
     workloads::{Tag, Workload},
 };
@@ -43,6 +44,10 @@ impl Authority for Control {
         self.gateway.workloads.list().iter().map(|workload| view(workload)).collect()
     }
 
+    fn connects(&self, after: u64) -> (Vec<ConnectView>, u64) {
+        self.gateway.connects.since(after)
+    }
+
     fn status(&self) -> Status {
         let counters = &self.gateway.counters;
         Status {
@@ -55,6 +60,8 @@ impl Authority for Control {
             sessions_total: counters.sessions_total(),
             statements_total: counters.statements_total(),
             denied_total: counters.denied_total(),
+            redirected_total: self.tally(Tally::Redirected),
+            connect_events_lost: self.tally(Tally::EventsLost),
             refused_connections: self.refused_connections(),
             policies: self.gateway.policies.ids().count() as u64,
             pins_dir: self.pins.clone(),
@@ -63,6 +70,13 @@ impl Authority for Control {
 }
 
 impl Control {
+    fn tally(&self, what: Tally) -> u64 {
+        self.gateway.workloads.interception().tally(what).unwrap_or_else(|error| {
+            tracing::error!("the kernel's counts of connects cannot be read: {error:#}");
+            0
+        })
+    }
+
     fn refused_connections(&self) -> BTreeMap<String, u64> {
         let mut refused = BTreeMap::from([("no-record".to_owned(), self.gateway.counters.unrecorded_total())]);
         match self.gateway.workloads.interception().refusals() {

@@ -40,6 +40,10 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
     writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
     writeln!(out, "statements  {}, {} of them denied", status.statements_total, status.denied_total)?;
+    writeln!(out, "redirected  {}", status.redirected_total)?;
+    if status.connect_events_lost > 0 {
+        writeln!(out, "lost        {} events of connects: too many came at once", status.connect_events_lost)?;
+    }
     writeln!(out, "refused     {}", list(refused).unwrap_or_else(none))?;
     writeln!(out, "policies    {}", status.policies)?;
     writeln!(out, "pins        {}", status.pins_dir.display())
@@ -88,6 +92,8 @@ mod tests {
             sessions_total: 3,
             statements_total: 9,
             denied_total: 1,
+            redirected_total: 5,
+            connect_events_lost: 0,
             refused_connections: BTreeMap::from([("no listener".to_owned(), 2), ("no record".to_owned(), 1)]),
             policies: 4,
             pins_dir: "/sys/fs/bpf/portreeve/x".into(),

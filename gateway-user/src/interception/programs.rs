@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program, SockOps,
         links::{FdLink, PinnedLink},
     },
 };
@@ -20,7 +20,20 @@ pub(super) const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_D
 const LOGGING: &str = "connect4";
 
 /// The order matters on attaching: what publishes and forgets records is there before what redirects.
-const PROGRAMS: [&str; 6] = ["release", "publish_record", "getpeername4", "getpeername6", "connect4", "connect6"];
+const PROGRAMS: [&str; 12] = [
+    "release",
+    "publish_record",
+    "getpeername4",
+    "getpeername6",
+    "made",
+    "bound4",
+    "bound6",
+    "packet",
+    "sendmsg4",
+    "sendmsg6",
+    "connect4",
+    "connect6",
+];
 
 /// Loads every program, attaches it at the cgroup root and pins links and maps, all or nothing: the pins are made in a
 /// staging directory and appear under their name by one rename.
@@ -63,6 +76,11 @@ fn attach(program: &mut Program, cgroup_mount: &Path) -> Result<FdLink> {
         Program::CgroupSock(program) => {
             program.load().map_err(explain_verifier)?;
             let id = CgroupSock::attach(program, cgroup, MODE).context(attaching)?;
+            Ok(program.take_link(id)?.try_into()?)
+        }
+        Program::CgroupSkb(program) => {
+            program.load().map_err(explain_verifier)?;
+            let id = CgroupSkb::attach(program, cgroup, CgroupSkbAttachType::Egress, MODE).context(attaching)?;
             Ok(program.take_link(id)?.try_into()?)
         }
         Program::SockOps(program) => {

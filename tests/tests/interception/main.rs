@@ -7,6 +7,11 @@
     reason = "a test that panics has failed"
 )]
 
+mod egress;
+mod events;
+mod existing;
+mod ways;
+
 use portreeve_tests::{
     cgroup::Cgroup,
     client::{self, Login},
@@ -153,10 +158,6 @@ fn the_cgroup_at_the_time_of_the_connect_counts() {
     assert!(all.len() == 3 && all.iter().all(|dialled| dialled.greeting().is_some()), "{all:?}");
     // Outside, inside, outside: only the middle one is a session.
     assert_eq!(all[0].recorded_destinations(&scene.gateway).unwrap(), [format!("{host}:{PORT}")]);
-
-    // Made outside, connected inside.
-    let dialled = dial_once(Some(&outside), "created_elsewhere", &host, PORT, &[moves[0]]).unwrap();
-    check_intercepted(&scene.gateway, &dialled, &format!("{host} {PORT}"), &format!("{host}:{PORT}"));
 }
 
 #[test]
