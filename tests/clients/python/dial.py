@@ -9,9 +9,11 @@ Each line has `pid`, `elapsed_ms` (of the connection), and one of
 import ctypes
 import errno
 import json
+import mmap
 import os
 import select
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -82,6 +84,55 @@ def fastopen(address, port):
         sock.settimeout(None)
         sock.sendto(b"", socket.MSG_FASTOPEN, (address, port))
         return said(sock)
+
+
+def fastopen_connect(address, port):
+    """TCP_FASTOPEN_CONNECT: the connect is put off until the first byte is sent."""
+    with open_socket(address) as sock:
+        sock.settimeout(None)
+        tcp_fastopen_connect = 30
+        sock.setsockopt(socket.IPPROTO_TCP, tcp_fastopen_connect, 1)
+        sock.connect((address, port))
+        return said(sock)
+
+
+def io_uring(address, port, flags=0):
+    """The kernel connects for us, out of a submission queue (io_uring(7), x86-64 and arm64)."""
+    setup, enter, opcode_connect, getevents, wakeup = 425, 426, 16, 1, 2
+    params = (ctypes.c_uint32 * 30)()
+    params[2] = int(flags)
+    params[4] = 2000  # sq_thread_idle, ms
+    ring = LIBC.syscall(setup, 4, params)
+    if ring < 0:
+        raise OSError(ctypes.get_errno(), "io_uring_setup")
+    sq_off, cq_off = params[10:20], params[20:30]
+    queue = mmap.mmap(ring, 4096 * 4, offset=0)
+    completions = mmap.mmap(ring, 4096 * 4, offset=0x8000000)
+    entries = mmap.mmap(ring, 4 * 64, offset=0x10000000)
+    with open_socket(address) as sock:
+        name = struct.pack("=H", sock.family) + struct.pack("!H", port)
+        if sock.family == socket.AF_INET:
+            name += socket.inet_aton(address) + bytes(8)
+        else:
+            name += bytes(4) + socket.inet_pton(socket.AF_INET6, address) + bytes(4)
+        name = ctypes.create_string_buffer(name, len(name))
+        entry = struct.pack("=BBHiQQII", opcode_connect, 0, 0, sock.fileno(), len(name), ctypes.addressof(name), 0, 0)
+        entries[0 : len(entry)] = entry
+        # Index 0 of the entries, then the tail: head, tail, mask, entries, flags, dropped, array.
+        struct.pack_into("=I", queue, sq_off[6], 0)
+        struct.pack_into("=I", queue, sq_off[1], 1)
+        if LIBC.syscall(enter, ring, 1, 1, getevents | wakeup, None, 0) < 0:
+            raise OSError(ctypes.get_errno(), "io_uring_enter")
+        # head, tail, mask, entries, overflow, cqes.
+        result = struct.unpack_from("=Qi", completions, cq_off[5])[1]
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        return said(sock)
+
+
+def io_uring_polled(address, port):
+    """IORING_SETUP_SQPOLL: a thread of the kernel's does it."""
+    return io_uring(address, port, 2)
 
 
 def after_failure(address, port):

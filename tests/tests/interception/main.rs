@@ -90,7 +90,15 @@ fn a_tagged_client_is_intercepted_however_it_connects() {
     let scene = scene();
     let host = scene.server.address().to_string();
     let (peer, destination) = (format!("{host} {PORT}"), format!("{host}:{PORT}"));
-    for way in ["plain", "nonblocking", "fastopen", "after_failure", "unprivileged"] {
+    let ways = ["plain", "nonblocking", "fastopen", "fastopen_connect", "io_uring", "io_uring_polled", "after_failure"];
+    for way in ways {
+        let unprivileged = dial_once(Some(&scene.reporting), "unprivileged", &host, PORT, &[way]).unwrap();
+        check_intercepted(&scene.gateway, &unprivileged, &peer, &destination);
+        let opened = opened_by(&scene.gateway, unprivileged.pid).unwrap();
+        assert_eq!(opened[0]["workload"], "spiffe://example.org/reporting", "{way}");
+        assert_eq!(opened[0]["evidence"]["uid"], 65534, "{way}");
+    }
+    for way in ["plain", "unprivileged"] {
         let dialled = dial_once(Some(&scene.reporting), way, &host, PORT, &[]).unwrap();
         check_intercepted(&scene.gateway, &dialled, &peer, &destination);
         let opened = opened_by(&scene.gateway, dialled.pid).unwrap();
