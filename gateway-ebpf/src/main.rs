@@ -1,11 +1,9 @@
 //! Portreeve's kernel programs, attached at the cgroup v2 root.
 //!
-//! Each entry point is a thin shell: it leaves at once for whatever is out of scope. Nothing here decides who may
-//! do what; it redirects, notes who called, and refuses when the gateway could not know.
+//! Nothing here decides who may do what: it redirects, notes who called, and refuses when the gateway could not know.
 #![no_std]
 #![no_main]
-// Atomic addition is one instruction of BPF that `core` does not offer; both toolchains that build this take features.
-#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))]
+#![cfg_attr(target_arch = "bpf", feature(asm_experimental_arch))] // for `origin::add`
 
 mod connect;
 mod context;
@@ -94,8 +92,7 @@ pub fn release(ctx: SockContext) -> i32 {
 #[cfg(not(test))]
 #[panic_handler]
 fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    // The verifier rejects a program that could reach this; the loop gives the function its type.
-    loop {}
+    loop {} // The verifier rejects a program that could reach this.
 }
 
 #[unsafe(link_section = "license")]
