@@ -230,9 +230,18 @@ async fn administer(
 async fn keep_house(gateway: &Gateway, mut events: Events) {
     let kernel_log = gateway.workloads.interception().kernel_log();
     let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
+    let mut was_pinned = true;
     loop {
         tokio::time::sleep(HOUSE_EVERY).await;
         gateway.workloads.follow_cgroups();
+        let is_pinned = gateway.workloads.interception().is_pinned();
+        if was_pinned && !is_pinned {
+            tracing::error!(
+                "somebody removed pins of the kernel programs: they stay in force while this daemon runs, and end with it; \
+                 restart it and they are pinned again"
+            );
+        }
+        was_pinned = is_pinned;
         if let Some(flush) = &mut kernel_log {
             flush();
         }
@@ -260,7 +269,7 @@ fn connect_view(gateway: &Gateway, event: &ConnectEvent) -> ConnectView {
     let known = |value: u32| (origin.pid != 0).then_some(value);
     ConnectView {
         number: 0,
-        time: jiff::Timestamp::now().to_string(),
+        time: format!("{:.3}", jiff::Timestamp::now()),
         refused: interception::refusal(event).map(str::to_owned),
         workload: workload.map(|workload| workload.name.clone()),
         destination: (origin.destination_port != 0).then(|| interception::destination(origin)),

@@ -17,6 +17,7 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
+use aya::programs::links::FdLink;
 use portreeve_abi::{ConnectEvent, PortRule, Refusal, Settings, Tally, limits};
 
 use crate::config::Egress;
@@ -30,6 +31,8 @@ pub(crate) use maps::{Events, Records};
 pub(crate) struct Interception {
     pins: PathBuf,
     maps: maps::Maps,
+    /// Never used, only held.
+    _links: Vec<FdLink>,
     /// The tags that this process put in force, by cgroup id.
     tags: HashMap<u64, Egress>,
     ports: Vec<u16>,
@@ -60,6 +63,7 @@ impl Interception {
         let maps = maps::Maps::open(&version_dir)
             .with_context(|| format!("pinned maps in {} cannot be opened", version_dir.display()))?;
         let mut interception = Self {
+            _links: programs::hold(&version_dir)?,
             pins: version_dir,
             maps,
             tags: HashMap::new(),
@@ -237,6 +241,11 @@ impl Interception {
     /// Refused connects so far, by reason.
     pub(crate) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
         self.maps.refusals()
+    }
+
+    /// Whether what this daemon leaves in force when it dies is there still.
+    pub(crate) fn is_pinned(&self) -> bool {
+        programs::are_pinned(&self.pins)
     }
 
     /// Counts of what no refusal is.

@@ -63,6 +63,20 @@ fn attach_and_pin(ebpf: &mut Ebpf, cgroup_mount: &Path, staging: &Path) -> Resul
     Ok(())
 }
 
+/// The pinned links, held open: somebody who removes the pins does not detach the programs while this process lives.
+pub(super) fn hold(version_dir: &Path) -> Result<Vec<FdLink>> {
+    let held = PROGRAMS.iter().map(|name| {
+        let link = PinnedLink::from_pin(version_dir.join(format!("link_{name}")));
+        link.map(FdLink::from).with_context(|| format!("pinned link of {name} cannot be opened"))
+    });
+    held.collect()
+}
+
+/// Whether every link is pinned still.
+pub(super) fn are_pinned(version_dir: &Path) -> bool {
+    PROGRAMS.iter().all(|name| version_dir.join(format!("link_{name}")).exists())
+}
+
 fn attach(program: &mut Program, cgroup_mount: &Path) -> Result<FdLink> {
     const MODE: CgroupAttachMode = CgroupAttachMode::Single;
     let cgroup = open_dir(cgroup_mount)?;

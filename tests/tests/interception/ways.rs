@@ -5,9 +5,12 @@ use portreeve_tests::{
     cgroup::Cgroup,
     dial::{dial, dial_once},
     gateway::Gateway,
+    limits::{CLIENT_RUN_MAX, POLL_EVERY},
+    process,
     scene::{REPORTING_WORKS, Scene, server},
     servers::{Flavour, PORT},
 };
+use std::{process::Command, thread, time::Instant};
 
 /// Numbers of `socket(2)`, as arguments of the way `of_protocol`.
 const STREAM: &str = "1";
@@ -115,6 +118,23 @@ fn translation_in_a_namespace_of_the_agents_own_leads_nowhere() {
     assert!(dialled.greeting().is_none() && dialled.errno().is_some(), "{dialled:?}");
     assert!(refused(&scene.gateway, "unredirected") > 0);
     assert!(dialled.recorded_destinations(&scene.gateway).unwrap().is_empty());
+}
+
+#[test]
+fn the_programs_stay_while_the_daemon_lives_though_their_pins_are_removed() {
+    let scene = scene();
+    let host = scene.server.address().to_string();
+    let pins = super::status(&scene.gateway)["pins_dir"].as_str().unwrap().to_owned();
+    let mut remove = Command::new("rm");
+    remove.args(["-r", &pins]);
+    assert!(process::output(remove, CLIENT_RUN_MAX).unwrap().status.success());
+    let dialled = dial_once(Some(&scene.reporting), "unprivileged", &host, PORT, &[]).unwrap();
+    check_intercepted(&scene.gateway, &dialled, &format!("{host} {PORT}"), &format!("{host}:{PORT}"));
+    let start = Instant::now();
+    while !scene.gateway.log().contains("somebody removed pins") {
+        assert!(start.elapsed() < CLIENT_RUN_MAX, "the daemon does not say so");
+        thread::sleep(POLL_EVERY);
+    }
 }
 
 #[test]
