@@ -1,4 +1,4 @@
-//! Portreeve's kernel programs, attached at the cgroup v2 root.
+//! Portreeve's kernel programs, attached at the cgroup v2 root (`packet`: to each tagged cgroup).
 //!
 //! Nothing here decides who may do what: it redirects, notes who called, and refuses when the gateway could not know.
 #![no_std]

@@ -34,13 +34,21 @@ pub(crate) struct Interception {
     /// Never used, only held.
     _links: Vec<FdLink>,
     /// The tags that this process put in force, by cgroup id.
-    tags: HashMap<u64, Egress>,
+    tags: HashMap<u64, Tagged>,
     ports: Vec<u16>,
     cgroup_mount: PathBuf,
     /// Pins of another build of this instance: they refuse until [`Interception::announce`] has put us in charge.
     previous: Vec<PathBuf>,
     /// True until something was announced under pins that this process made.
     withdraw_on_drop: bool,
+}
+
+/// What is in force for one tagged cgroup.
+#[derive(Debug)]
+struct Tagged {
+    egress: Egress,
+    /// Of the program that looks at its packets. Never used, only held.
+    _packets: FdLink,
 }
 
 impl Interception {
@@ -101,9 +109,11 @@ impl Interception {
     /// The cgroup is not there, lies too deep to be found by the kernel program, or holds the daemon itself.
     pub(crate) fn tag(&mut self, cgroup: &Path, egress: &Egress) -> Result<u64> {
         let id = self.cgroup_id(cgroup)?;
-        if self.tags.get(&id) == Some(egress) {
+        if self.tags.get(&id).is_some_and(|tagged| tagged.egress == *egress) {
             return Ok(id);
         }
+        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
+            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()))?;
         // The list is there before it counts.
         let number = match egress {
             Egress::Open => portreeve_abi::Egress::Open,
@@ -116,7 +126,7 @@ impl Interception {
         self.maps.workloads.insert(id, number as u32, 0).with_context(|| {
             format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
         })?;
-        self.tags.insert(id, egress.clone());
+        self.tags.insert(id, Tagged { egress: egress.clone(), _packets: packets });
         self.end_existing(cgroup);
         Ok(id)
     }
@@ -179,6 +189,7 @@ impl Interception {
             Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
             Err(error) => return Err(error).context("the tag cannot be removed from the kernel's map"),
         }
+        programs::release_packets(&self.pins, cgroup_id)?;
         self.maps.list_egress(cgroup_id, &[])?;
         let egress_is_listed = self.egress_is_listed();
         self.maps.set_settings(Settings { egress_is_listed, ..self.maps.settings()? })?;
@@ -186,7 +197,7 @@ impl Interception {
     }
 
     fn egress_is_listed(&self) -> u32 {
-        u32::from(self.tags.values().any(|egress| *egress != Egress::Open))
+        u32::from(self.tags.values().any(|tagged| tagged.egress != Egress::Open))
     }
 
     /// Every tagged cgroup id, those of an earlier daemon included.
