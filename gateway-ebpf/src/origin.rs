@@ -9,7 +9,7 @@ use aya_ebpf::{
     programs::SockAddrContext,
 };
 use core::{arch::asm, ffi::c_void, mem::size_of, ptr::addr_of_mut};
-use portreeve_abi::{Origin, Refusal, Settings};
+use portreeve_abi::{Origin, OriginState, Refusal, Settings};
 
 use crate::{
     context::Address,
@@ -108,11 +108,12 @@ pub fn forget(ctx: *mut c_void) {
     drop_origin(cookie);
 }
 
+/// One look-up for every other socket of the host, each of which is released some day.
 #[inline(always)]
 fn drop_origin(cookie: u64) {
-    unpublish(cookie);
     // SAFETY: a map value checked for null; only this socket's own calls write it.
     let Some(state) = (unsafe { ORIGINS.get(cookie) }) else { return };
+    unpublish(state, cookie);
     let open = OPEN.get_ptr_mut(state.origin.tagged_cgroup_id);
     if ORIGINS.remove(cookie).is_ok()
         && let Some(open) = open
@@ -123,13 +124,11 @@ fn drop_origin(cookie: u64) {
 }
 
 #[inline(always)]
-fn unpublish(cookie: u64) {
-    // SAFETY: a map value checked for null; only this socket's own calls write it.
-    let Some(state) = (unsafe { ORIGINS.get(cookie) }) else { return };
+fn unpublish(state: &OriginState, cookie: u64) {
     if state.published.remote_port == 0 {
         return;
     }
-    // SAFETY: as above.
+    // SAFETY: a map value checked for null; the daemon takes it, and nobody writes it.
     if let Some(record) = unsafe { RECORDS.get(&state.published) } {
         // The same four-tuple may have been published since by another socket: that record is not ours to remove.
         if record.socket_cookie == cookie {
