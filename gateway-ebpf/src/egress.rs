@@ -23,6 +23,7 @@ const IPPROTO_UDPLITE: u8 = 136;
 const IPV6_HOP_BY_HOP: u8 = 0;
 const IPV6_DESTINATION_OPTIONS: u8 = 60;
 const TCP_SYN: u8 = 0x02;
+const TCP_RST: u8 = 0x04;
 const TCP_ACK: u8 = 0x10;
 /// Where ports begin that systems give to clients (Linux's default; RFC 6335 has 49152). What goes there may be an answer.
 const EPHEMERAL_PORT_MIN: u16 = 32_768;
@@ -73,6 +74,8 @@ enum Kind {
     /// The first packet of a connection.
     TcpSyn,
     Tcp,
+    /// The end of a connection, without data: the server is to know of one that was ended by a tag.
+    TcpReset,
     Udp,
     /// Another protocol: nothing with ports that the daemon knows of.
     Other,
@@ -87,7 +90,7 @@ pub fn packet(ctx: &SkBuffContext) -> i32 {
         Kind::TcpSyn | Kind::Tcp if is_guarded(&head) => Refusal::Unredirected,
         Kind::Unreadable => Refusal::Unredirected,
         Kind::TcpSyn | Kind::Udp | Kind::Other if anything_is_listed() => Refusal::Egress,
-        Kind::TcpSyn | Kind::Tcp | Kind::Udp | Kind::Other => return ALLOW,
+        Kind::TcpSyn | Kind::Tcp | Kind::TcpReset | Kind::Udp | Kind::Other => return ALLOW,
     };
     let scope = scope::of_packet(ctx.skb.skb);
     if !scope.is_tagged() {
@@ -175,9 +178,12 @@ fn transport(ctx: &SkBuffContext, offset: usize, protocol: u8, ip: [u8; 16]) -> 
     match protocol {
         IPPROTO_TCP => {
             let header = ctx.load::<[u8; 14]>(offset).ok()?;
-            let starts = header[13] & (TCP_SYN | TCP_ACK) == TCP_SYN;
-            let port = u16::from_be_bytes([header[2], header[3]]);
-            Some(Head { kind: if starts { Kind::TcpSyn } else { Kind::Tcp }, destination: Address { ip, port } })
+            let kind = match header[13] & (TCP_SYN | TCP_ACK | TCP_RST) {
+                TCP_SYN => Kind::TcpSyn,
+                flags if flags & (TCP_SYN | TCP_RST) == TCP_RST => Kind::TcpReset,
+                _ => Kind::Tcp,
+            };
+            Some(Head { kind, destination: Address { ip, port: u16::from_be_bytes([header[2], header[3]]) } })
         }
         IPPROTO_UDP | IPPROTO_UDPLITE => {
             let ports = ctx.load::<[u8; 4]>(offset).ok()?;

@@ -1,6 +1,6 @@
 //! Connections that were there before the tag.
 
-use super::{scene, status};
+use super::{refused, scene, status};
 use portreeve_tests::{
     cgroup::Cgroup,
     dial::{Dialled, dial_once},
@@ -37,6 +37,7 @@ fn tagging_ends_what_is_open_to_a_guarded_port() {
     let dialled = held_while_tagged(&scene, &below, &late, &host, "here");
     assert_eq!(dialled.errno(), Some("ECONNABORTED"), "{dialled:?}");
     assert!(dialled.recorded_destinations(&scene.gateway).unwrap().is_empty());
+    assert_eq!(refused(&scene.gateway, "unredirected"), 0, "the server must get the reset");
 }
 
 #[test]
