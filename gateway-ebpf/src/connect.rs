@@ -5,7 +5,7 @@ use aya_ebpf::{
     bindings::{
         bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
     },
-    helpers::generated::{bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
+    helpers::generated::{bpf_get_current_uid_gid, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
     programs::SockAddrContext,
 };
 use core::{mem::size_of, ptr};
@@ -13,19 +13,16 @@ use portreeve_abi::{PortRule, Refusal, Settings};
 
 use crate::{
     ALLOW, REFUSE,
-    context::{self, Address},
-    events,
-    maps::{LISTENERS, PORTS, SETTINGS},
+    context::{self, Address, LOOPBACK4, LOOPBACK6, SOCK_STREAM},
+    egress, events,
+    maps::{LISTENERS, PORTS, SETTINGS, UIDS},
     origin, scope,
 };
 
-const SOCK_STREAM: u32 = 1;
 /// `BPF_F_CURRENT_NETNS`: look in the namespace of the calling socket.
 const CURRENT_NETNS: u64 = u64::MAX;
 /// Index of `lo` in every network namespace (`net/core/dev.c`: it is the first device registered).
 const LOOPBACK_DEVICE: u32 = 1;
-const LOOPBACK4: [u8; 4] = [127, 0, 0, 1];
-const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 /// The loopback listener that serves a destination: IPv4 and v4-mapped IPv6 go to `127.0.0.1`, the rest to `::1`.
 #[derive(Clone, Copy, PartialEq)]
@@ -36,8 +33,9 @@ enum Loopback {
 
 #[inline(always)]
 pub fn v4(ctx: &SockAddrContext) -> i32 {
-    let Some(rule) = guarded(ctx) else { return ALLOW };
-    match redirect(ctx, rule, &context::address4(ctx), Loopback::V4) {
+    let destination = context::address4(ctx);
+    let Some(rule) = guarded(ctx) else { return egress::check(ctx, &destination) };
+    match redirect(ctx, rule, &destination, Loopback::V4) {
         Outcome::OutOfScope => ALLOW,
         Outcome::Refused => REFUSE,
         Outcome::To(port) => {
@@ -49,8 +47,8 @@ pub fn v4(ctx: &SockAddrContext) -> i32 {
 
 #[inline(always)]
 pub fn v6(ctx: &SockAddrContext) -> i32 {
-    let Some(rule) = guarded(ctx) else { return ALLOW };
     let destination = context::address6(ctx);
+    let Some(rule) = guarded(ctx) else { return egress::check(ctx, &destination) };
     let listener = if is_mapped(&destination.ip) { Loopback::V4 } else { Loopback::V6 };
     match redirect(ctx, rule, &destination, listener) {
         Outcome::OutOfScope => ALLOW,
@@ -88,24 +86,45 @@ enum Outcome {
 
 #[inline(always)]
 fn redirect(ctx: &SockAddrContext, rule: u32, destination: &Address, listener: Loopback) -> Outcome {
-    let Some(tagged) = scope::tagged_cgroup() else { return Outcome::OutOfScope };
-    match try_redirect(ctx, rule, tagged, destination, listener) {
-        Ok(port) => Outcome::To(port),
+    let (caller, creator) = (scope::of_caller().id, context::creator(ctx));
+    if caller == 0 && creator == 0 && !has_uid_of_a_workload() {
+        return Outcome::OutOfScope;
+    }
+    match try_redirect(ctx, rule, caller, creator, destination, listener) {
+        Ok(port) => {
+            events::redirected(ctx, caller, destination);
+            Outcome::To(port)
+        }
         Err(refusal) => {
-            events::refused(ctx, tagged, destination, refusal);
+            events::refused(ctx, if caller == 0 { creator } else { caller }, destination, refusal);
             Outcome::Refused
         }
     }
 }
 
 #[inline(always)]
+fn has_uid_of_a_workload() -> bool {
+    // SAFETY: a helper without pointers.
+    let uid = unsafe { bpf_get_current_uid_gid() } as u32;
+    UIDS.get_ptr(uid).is_some()
+}
+
+#[inline(always)]
 fn try_redirect(
     ctx: &SockAddrContext,
     rule: u32,
-    tagged: u64,
+    caller: u64,
+    creator: u64,
     destination: &Address,
     listener: Loopback,
 ) -> Result<u16, Refusal> {
+    // A socket that was handed over, or a process that was moved: whose connection it is cannot be said.
+    if caller != creator {
+        return Err(Refusal::OtherCreator);
+    }
+    if caller == 0 {
+        return Err(Refusal::UidOutside);
+    }
     if rule != PortRule::Redirect as u32 {
         return Err(Refusal::RefusedPort);
     }
@@ -118,7 +137,8 @@ fn try_redirect(
         return Err(Refusal::BoundToDevice);
     }
     check_listener(ctx, listener, &settings)?;
-    if origin::remember(ctx, tagged, destination) { Ok(settings.proxy_port) } else { Err(Refusal::OriginsFull) }
+    origin::remember(ctx, caller, destination, &settings)?;
+    Ok(settings.proxy_port)
 }
 
 /// Our listener must be there, in the caller's network namespace: an agent must get neither a hanging connect nor

@@ -2,8 +2,14 @@
 //!
 //! The verifier rewrites each access to a context field; a load merged by the compiler into a wider one is rejected.
 
-use aya_ebpf::{bindings::bpf_sock_addr, programs::SockAddrContext};
-use core::ptr::{addr_of, addr_of_mut, read_volatile, write_volatile};
+use aya_ebpf::{bindings::bpf_sock_addr, helpers::generated::bpf_sk_storage_get, programs::SockAddrContext};
+use core::ptr::{self, addr_of, addr_of_mut, read_volatile, write_volatile};
+
+use crate::{maps::CREATORS, scope};
+
+pub const SOCK_STREAM: u32 = 1;
+pub const LOOPBACK4: [u8; 4] = [127, 0, 0, 1];
+pub const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
 /// The address of the call, 16 bytes in network order, v4-mapped for IPv4, and its port in host order.
 #[derive(Clone, Copy)]
@@ -85,4 +91,20 @@ pub fn bound_device(ctx: &SockAddrContext) -> u32 {
         let sk = read_volatile(addr_of!((*raw(ctx)).__bindgen_anon_1.sk));
         if sk.is_null() { 0 } else { read_volatile(addr_of!((*sk).bound_dev_if)) }
     }
+}
+
+/// The tagged cgroup that made the socket; 0 when none did, or none that is tagged still.
+#[inline(always)]
+pub fn creator(ctx: &SockAddrContext) -> u64 {
+    // SAFETY: `sk` is a readable field that holds a socket pointer the verifier knows; the storage value, if any, is a u64
+    // that `sock_create` wrote.
+    let id = unsafe {
+        let sk = read_volatile(addr_of!((*raw(ctx)).__bindgen_anon_1.sk));
+        if sk.is_null() {
+            return 0;
+        }
+        let id = bpf_sk_storage_get(ptr::from_ref(&CREATORS).cast_mut().cast(), sk.cast(), ptr::null_mut(), 0);
+        if id.is_null() { 0 } else { *id.cast::<u64>() }
+    };
+    if id != 0 && scope::is_tagged(id) { id } else { 0 }
 }

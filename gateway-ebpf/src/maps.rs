@@ -4,9 +4,9 @@
 use aya_ebpf::{
     btf_maps::SkStorage,
     macros::{btf_map, map},
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, LpmTrie, PerCpuArray, RingBuf},
 };
-use portreeve_abi::{Flow, Origin, OriginState, Refusal, Settings, limits};
+use portreeve_abi::{EgressKey, Flow, Origin, OriginState, Refusal, Settings, Tally, limits};
 
 /// Index 0: the daemon's port and listener tag.
 #[map]
@@ -16,7 +16,8 @@ pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 #[map]
 pub static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(limits::PORTS_MAX, 0);
 
-/// Tagged cgroups, by full 64-bit id. The value is unused: what a tag means is the daemon's to know.
+/// Tagged cgroups, by full 64-bit id, and a `portreeve_abi::Egress` as its number. What else a tag means is the daemon's
+/// to know.
 #[map]
 pub static WORKLOADS: HashMap<u64, u32> = HashMap::with_max_entries(limits::WORKLOADS_MAX, 0);
 
@@ -36,10 +37,31 @@ pub static RECORDS: HashMap<Flow, Origin> = HashMap::with_max_entries(limits::RE
 #[btf_map]
 pub static LISTENERS: SkStorage<u64> = SkStorage::new();
 
-/// Refused connects, for log and recording.
+/// By tagged cgroup: how many entries of `ORIGINS` are its. Made at its first connect; the daemon removes those that are
+/// zero once the tag is gone.
+#[map]
+pub static OPEN: HashMap<u64, u64> = HashMap::with_max_entries(limits::WORKLOADS_MAX, 0);
+
+/// Uids that are a workload's. The value is unused.
+#[map]
+pub static UIDS: HashMap<u32, u32> = HashMap::with_max_entries(limits::UIDS_MAX, 0);
+
+/// Where tagged cgroups with listed egress may connect to. The value is unused.
+#[map]
+pub static EGRESS: LpmTrie<EgressKey, u32> = LpmTrie::with_max_entries(limits::EGRESS_MAX, 0);
+
+/// On each socket that a tagged workload made: the id of its tagged cgroup.
+#[btf_map]
+pub static CREATORS: SkStorage<u64> = SkStorage::new();
+
+/// Refused and redirected connects, for the log and `portreeve tail --connects`.
 #[map]
 pub static EVENTS: RingBuf = RingBuf::with_byte_size(limits::EVENTS_BYTES, 0);
 
-/// Refused connects, counted by `Refusal`: exact even when `EVENTS` overflows.
+/// What was refused, counted by `Refusal`: exact even when `EVENTS` overflows.
 #[map]
 pub static REFUSALS: PerCpuArray<u64> = PerCpuArray::with_max_entries(Refusal::ALL.len() as u32, 0);
+
+/// Counts by `Tally`.
+#[map]
+pub static TALLY: PerCpuArray<u64> = PerCpuArray::with_max_entries(Tally::COUNT, 0);

@@ -13,17 +13,18 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use portreeve_abi::PortRule;
+use portreeve_abi::{ConnectEvent, PortRule};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
 };
 
 use crate::{
-    admin::{self, Lock},
+    admin::{self, ConnectView, Lock},
     catalogue::Catalogues,
     config::Config,
     connections::Connections,
+    connects::Connects,
     counters::Counters,
     gateway::{Gateway, Secrets},
     host,
@@ -60,7 +61,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     let certificates = Certificates::new(open_authority(&config)?)?;
     let listeners = Listeners::bind(config.interception.listen_port)?;
 
-    let interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
+    let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);
     let events = interception.events()?;
     let pins = interception.pins().to_owned();
@@ -71,6 +72,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         let with_records = sockets.into_iter().map(|socket| Ok((socket, interception.records()?)));
         acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
     }
+    interception.own_uids(&uids(&config))?;
     let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(&config), store)?;
     let gateway = Arc::new(Gateway {
         recorder: Recorder::new(&config.state_dir),
@@ -82,6 +84,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         counters: Counters::default(),
         connections: Connections::default(),
         catalogues: Catalogues::default(),
+        connects: Connects::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
         config,
@@ -119,6 +122,11 @@ fn port_rules(config: &Config) -> Vec<(u16, PortRule)> {
     let redirected = config.interception.ports.iter().map(|port| (*port, PortRule::Redirect));
     let refused = config.interception.refused_ports.iter().map(|port| (*port, PortRule::Refuse));
     redirected.chain(refused).collect()
+}
+
+/// Uids that belong to some workload.
+fn uids(config: &Config) -> Vec<u32> {
+    config.workloads.iter().flat_map(|workload| workload.uids.iter().copied()).collect()
 }
 
 /// Kernel, cgroup v2 root, bpffs.
@@ -208,7 +216,7 @@ async fn administer(
     let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
     let socket = gateway.config.control_socket();
     let listener = admin::listen(&socket, lock)?;
-    gateway.workloads.interception().announce(listeners)?;
+    gateway.workloads.interception().announce(listeners, gateway.config.interception.connections_per_workload)?;
     tracing::info!(
         listen = ?listeners.addresses(), workloads = gateway.workloads.list().len(),
         "portreeve {} is ready", env!("CARGO_PKG_VERSION")
@@ -231,21 +239,33 @@ async fn administer(
 async fn keep_house(gateway: &Gateway, mut events: Events) {
     let kernel_log = gateway.workloads.interception().kernel_log();
     let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
+    let mut was_pinned = true;
     loop {
         tokio::time::sleep(HOUSE_EVERY).await;
         gateway.workloads.follow_cgroups();
+        let is_pinned = gateway.workloads.interception().is_pinned();
+        if was_pinned && !is_pinned {
+            tracing::error!(
+                "somebody removed pins of the kernel programs: they stay in force while this daemon runs, and end with it; \
+                 restart it and they are pinned again"
+            );
+        }
+        was_pinned = is_pinned;
         if let Some(flush) = &mut kernel_log {
             flush();
         }
         while let Some(event) = events.next() {
-            let workload = gateway.workloads.by_cgroup_id(event.origin.tagged_cgroup_id);
-            tracing::warn!(
-                workload = workload.as_ref().map_or("(unknown)", |workload| workload.name.as_str()),
-                pid = event.origin.pid,
-                comm = interception::comm(&event.origin),
-                destination = %interception::destination(&event.origin),
-                "refused a connect: {}", interception::describe(&event)
-            );
+            let connect = connect_view(gateway, &event);
+            if let Some(reason) = &connect.refused {
+                tracing::warn!(
+                    workload = connect.workload.as_deref().unwrap_or("(unknown)"),
+                    pid = connect.pid,
+                    comm = connect.comm,
+                    destination = connect.destination.map(tracing::field::display),
+                    "refused a connect: {reason}"
+                );
+            }
+            gateway.connects.push(connect);
         }
     }
 }
@@ -279,5 +299,25 @@ async fn load_policies(gateway: Arc<Gateway>, unchanged_too: bool) {
     };
     if let Err(error) = tokio::task::spawn_blocking(load).await {
         tracing::error!("the policies in force stay as they are: {error}");
+    }
+}
+
+/// An event of the kernel programs with the workload's name in it.
+fn connect_view(gateway: &Gateway, event: &ConnectEvent) -> ConnectView {
+    let origin = &event.origin;
+    let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id);
+    // A packet's event has no process, and a process has a pid.
+    let known = |value: u32| (origin.pid != 0).then_some(value);
+    ConnectView {
+        number: 0,
+        time: format!("{:.3}", jiff::Timestamp::now()),
+        refused: interception::refusal(event).map(str::to_owned),
+        workload: workload.map(|workload| workload.name.clone()),
+        destination: (origin.destination_port != 0).then(|| interception::destination(origin)),
+        pid: known(origin.pid),
+        uid: known(origin.uid),
+        comm: known(origin.pid).map(|_| interception::comm(origin)),
+        cgroup_id: origin.cgroup_id,
+        netns_cookie: (origin.netns_cookie != 0).then_some(origin.netns_cookie),
     }
 }

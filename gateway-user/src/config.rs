@@ -10,6 +10,7 @@ mod interception;
 pub(crate) mod names;
 pub(crate) mod pem;
 mod problem;
+mod reach;
 pub(crate) mod secret;
 mod servers;
 mod settings;
@@ -21,6 +22,7 @@ pub(crate) use destination::Match;
 pub(crate) use names::TrustDomain;
 pub(crate) use problem::{ConfigProblems, Problem};
 
+use serde::{Deserialize, Serialize};
 use std::{
     net::IpAddr,
     path::{Path, PathBuf},
@@ -55,6 +57,8 @@ pub(crate) struct Interception {
     pub(crate) listen_port: u16,
     /// Destination ports that tagged workloads may not connect to at all: at most 16, none of `ports`.
     pub(crate) refused_ports: Vec<u16>,
+    /// Connections that one tagged cgroup may have open, those on their way included: at least 1.
+    pub(crate) connections_per_workload: u32,
 }
 
 /// `[[workload]]`: what a cgroup is tagged as when the daemon starts.
@@ -65,6 +69,19 @@ pub(crate) struct Workload {
     pub(crate) cgroup: PathBuf,
     pub(crate) groups: Vec<String>,
     pub(crate) spiffe_id: String,
+    pub(crate) egress: Egress,
+    /// Uids that only this workload has: a connect by one outside of every tagged cgroup is refused.
+    pub(crate) uids: Vec<u32>,
+}
+
+/// Where a workload may connect to, apart from the ports under `[interception]`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Egress {
+    #[default]
+    Open,
+    /// TCP and UDP to these, and nothing else.
+    Listed(Vec<Match>),
 }
 
 /// `[[server]]`

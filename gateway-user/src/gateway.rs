@@ -12,6 +12,7 @@ use crate::{
     catalogue::Catalogues,
     config::{Config, Credential, secret},
     connections::Connections,
+    connects::Connects,
     counters::Counters,
     policies::Live,
     recorder::Recorder,
@@ -62,6 +63,8 @@ pub(crate) struct Gateway {
     /// How servers are spoken to.
     pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
+    /// What the kernel programs refused and redirected.
+    pub(crate) connects: Connects,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,

@@ -51,6 +51,11 @@ pub(crate) fn capabilities() -> anyhow::Result<Capabilities> {
     Capabilities::parse(&status).context("no line `CapEff:` in /proc/self/status")
 }
 
+/// The effective capabilities of another process, in its own user namespace; `None` when it is gone.
+pub(crate) fn capabilities_of(pid: u32) -> Option<Capabilities> {
+    Capabilities::parse(&fs::read_to_string(format!("/proc/{pid}/status")).ok()?)
+}
+
 /// The oldest kernel that will do: Debian 12's.
 pub(crate) const KERNEL_MIN: KernelVersion = KernelVersion { major: 6, minor: 1 };
 
@@ -81,6 +86,7 @@ pub(crate) struct Capabilities(u64);
 impl Capabilities {
     /// Bit numbers from `include/uapi/linux/capability.h`.
     const NET_ADMIN: u32 = 12;
+    const NET_RAW: u32 = 13;
     const SYS_ADMIN: u32 = 21;
     const BPF: u32 = 39;
 
@@ -91,6 +97,10 @@ impl Capabilities {
 
     pub(crate) fn net_admin(self) -> bool {
         self.has(Self::NET_ADMIN)
+    }
+
+    pub(crate) fn net_raw(self) -> bool {
+        self.has(Self::NET_RAW)
     }
 
     pub(crate) fn sys_admin(self) -> bool {

@@ -4,18 +4,23 @@
 //! Everything the kernel holds is pinned: when the daemon dies, programs and maps stay, find no listener, and refuse.
 
 mod evidence;
+mod existing;
 mod listeners;
 mod maps;
 pub(crate) mod pins;
 mod programs;
 
 use std::{
+    collections::HashMap,
     fs::{self, File},
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result, bail};
-use portreeve_abi::{PortRule, Refusal, RefusedConnect, Settings, limits};
+use aya::programs::links::FdLink;
+use portreeve_abi::{ConnectEvent, PortRule, Refusal, Settings, Tally, limits};
+
+use crate::config::Egress;
 
 pub(crate) use evidence::{comm, destination, flow};
 pub(crate) use listeners::Listeners;
@@ -26,11 +31,24 @@ pub(crate) use maps::{Events, Records};
 pub(crate) struct Interception {
     pins: PathBuf,
     maps: maps::Maps,
+    /// Never used, only held.
+    _links: Vec<FdLink>,
+    /// The tags that this process put in force, by cgroup id.
+    tags: HashMap<u64, Tagged>,
+    ports: Vec<u16>,
     cgroup_mount: PathBuf,
     /// Pins of another build of this instance: they refuse until [`Interception::announce`] has put us in charge.
     previous: Vec<PathBuf>,
     /// True until something was announced under pins that this process made.
     withdraw_on_drop: bool,
+}
+
+/// What is in force for one tagged cgroup.
+#[derive(Debug)]
+struct Tagged {
+    egress: Egress,
+    /// Of the program that looks at its packets. Never used, only held.
+    _packets: FdLink,
 }
 
 impl Interception {
@@ -53,8 +71,11 @@ impl Interception {
         let maps = maps::Maps::open(&version_dir)
             .with_context(|| format!("pinned maps in {} cannot be opened", version_dir.display()))?;
         let mut interception = Self {
+            _links: programs::hold(&version_dir)?,
             pins: version_dir,
             maps,
+            tags: HashMap::new(),
+            ports: ports.iter().map(|(port, _)| *port).collect(),
             cgroup_mount: cgroup_mount.to_owned(),
             withdraw_on_drop: !adopted && previous.is_empty(),
             previous,
@@ -81,16 +102,59 @@ impl Interception {
         Ok(())
     }
 
-    /// Tags a cgroup (path below the cgroup v2 mount) and returns its id. Its connects are in scope from here on.
+    /// Tags a cgroup (path below the cgroup v2 mount) and returns its id. Its connects are in scope from here on, and what
+    /// it had open to guarded ports before is ended. Again with the same egress, nothing is done.
     ///
     /// # Errors
     /// The cgroup is not there, lies too deep to be found by the kernel program, or holds the daemon itself.
-    pub(crate) fn tag(&mut self, cgroup: &Path) -> Result<u64> {
+    pub(crate) fn tag(&mut self, cgroup: &Path, egress: &Egress) -> Result<u64> {
         let id = self.cgroup_id(cgroup)?;
-        self.maps.workloads.insert(id, 0, 0).with_context(|| {
+        if self.tags.get(&id).is_some_and(|tagged| tagged.egress == *egress) {
+            return Ok(id);
+        }
+        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
+            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()))?;
+        // The list is there before it counts.
+        let number = match egress {
+            Egress::Open => portreeve_abi::Egress::Open,
+            Egress::Listed(allowed) => {
+                self.maps.list_egress(id, allowed)?;
+                self.maps.set_settings(Settings { egress_is_listed: 1, ..self.maps.settings()? })?;
+                portreeve_abi::Egress::Listed
+            }
+        };
+        self.maps.workloads.insert(id, number as u32, 0).with_context(|| {
             format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
         })?;
+        self.tags.insert(id, Tagged { egress: egress.clone(), _packets: packets });
+        self.end_existing(cgroup);
         Ok(id)
+    }
+
+    /// Failing at it opens nothing: the packet program drops what such a connection sends.
+    fn end_existing(&self, cgroup: &Path) {
+        match existing::end_connections(&self.cgroup_mount.join(cgroup), &self.ports) {
+            Ok(0) => {}
+            Ok(ended) => {
+                tracing::warn!(cgroup = %cgroup.display(), "ended {ended} connections to guarded ports that were there before the tag");
+            }
+            Err(error) => {
+                tracing::warn!(cgroup = %cgroup.display(), "connections that were there before the tag may stand still instead of ending: {error:#}");
+            }
+        }
+    }
+
+    /// Uids that are a workload's: no others are, from here on.
+    pub(crate) fn own_uids(&mut self, uids: &[u32]) -> Result<()> {
+        for uid in uids {
+            self.maps.uids.insert(uid, 0, 0).with_context(|| format!("uid {uid} cannot be guarded"))?;
+        }
+        for uid in self.maps.uids.keys().collect::<Result<Vec<u32>, _>>()? {
+            if !uids.contains(&uid) {
+                self.maps.uids.remove(&uid)?;
+            }
+        }
+        Ok(())
     }
 
     /// The id of a cgroup that may be tagged. It is the kernfs node's inode number (`kernfs_ino`).
@@ -120,10 +184,20 @@ impl Interception {
 
     /// Ends the tag of a cgroup id; unknown ids are fine.
     pub(crate) fn untag(&mut self, cgroup_id: u64) -> Result<()> {
+        self.tags.remove(&cgroup_id);
         match self.maps.workloads.remove(&cgroup_id) {
-            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => Ok(()),
-            Err(error) => Err(error).context("the tag cannot be removed from the kernel's map"),
+            Ok(()) | Err(aya::maps::MapError::KeyNotFound) => {}
+            Err(error) => return Err(error).context("the tag cannot be removed from the kernel's map"),
         }
+        programs::release_packets(&self.pins, cgroup_id)?;
+        self.maps.list_egress(cgroup_id, &[])?;
+        let egress_is_listed = self.egress_is_listed();
+        self.maps.set_settings(Settings { egress_is_listed, ..self.maps.settings()? })?;
+        self.maps.sweep_open()
+    }
+
+    fn egress_is_listed(&self) -> u32 {
+        u32::from(self.tags.values().any(|tagged| tagged.egress != Egress::Open))
     }
 
     /// Every tagged cgroup id, those of an earlier daemon included.
@@ -132,12 +206,20 @@ impl Interception {
     }
 
     /// Marks the listeners as ours and tells the kernel programs their port: from here on connects are redirected.
-    pub(crate) fn announce(&mut self, listeners: &Listeners) -> Result<()> {
+    /// `connections_per_workload` bounds what one tagged cgroup may have open.
+    pub(crate) fn announce(&mut self, listeners: &Listeners, connections_per_workload: u32) -> Result<()> {
         let tag = uuid::Uuid::new_v4().as_u64_pair().0;
         for socket in listeners.sockets() {
             self.maps.mark_listener(&socket, tag)?;
         }
-        let settings = Settings { listener_tag: tag, proxy_port: listeners.port(), reserved: [0; 3] };
+        let settings = Settings {
+            listener_tag: tag,
+            netns_cookie: listeners.netns_cookie(),
+            origins_per_workload: connections_per_workload,
+            egress_is_listed: self.egress_is_listed(),
+            proxy_port: listeners.port(),
+            reserved: [0; 3],
+        };
         self.maps.set_settings(settings)?;
         self.withdraw_on_drop = false;
         for dir in std::mem::take(&mut self.previous) {
@@ -149,7 +231,7 @@ impl Interception {
 
     /// Tells the kernel programs that nobody listens any more: connects are refused without a look-up.
     pub(crate) fn retreat(&mut self) -> Result<()> {
-        self.maps.set_settings(Settings::default())
+        self.maps.set_settings(Settings { egress_is_listed: self.egress_is_listed(), ..Settings::default() })
     }
 
     /// A handle for one thread to take records with.
@@ -157,7 +239,7 @@ impl Interception {
         Records::open(&self.pins)
     }
 
-    /// The stream of refused connects.
+    /// The stream of refused and redirected connects.
     pub(crate) fn events(&self) -> Result<Events> {
         Events::open(&self.pins)
     }
@@ -170,6 +252,16 @@ impl Interception {
     /// Refused connects so far, by reason.
     pub(crate) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
         self.maps.refusals()
+    }
+
+    /// Whether what this daemon leaves in force when it dies is there still.
+    pub(crate) fn is_pinned(&self) -> bool {
+        programs::are_pinned(&self.pins)
+    }
+
+    /// Counts of what no refusal is.
+    pub(crate) fn tally(&self, what: Tally) -> Result<u64> {
+        self.maps.tally(what)
     }
 
     pub(crate) fn pins(&self) -> &Path {
@@ -214,7 +306,10 @@ fn open_dir(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("{} cannot be opened", path.display()))
 }
 
-/// What a refused connect was, in words for the log.
-pub(crate) fn describe(event: &RefusedConnect) -> &'static str {
-    Refusal::from_number(event.refusal).map_or("unknown", Refusal::name)
+/// Why a connect was refused, in a word; none when it went to the gateway.
+pub(crate) fn refusal(event: &ConnectEvent) -> Option<&'static str> {
+    if event.outcome == ConnectEvent::REDIRECTED {
+        return None;
+    }
+    Some(Refusal::from_number(event.outcome).map_or("unknown", Refusal::name))
 }

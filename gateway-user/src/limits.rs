@@ -20,6 +20,12 @@ pub(crate) const GROUPS_MAX: usize = 64;
 pub(crate) const SECRET_BYTES_MAX: u64 = 4096;
 /// A PEM file longer than this is some other file: a system's roots have a quarter of a MiB.
 pub(crate) const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Destinations that one workload's egress lists.
+pub(crate) const EGRESS_ALLOW_MAX: usize = 64;
+/// Uids of one workload.
+pub(crate) const UIDS_MAX: usize = 64;
+/// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
+pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
 /// Names of one server: each is in every certificate that its clients are shown.
 pub(crate) const HOSTS_MAX: usize = 32;
 /// Certificates kept for clients: one for each name by which they call a destination.

@@ -16,6 +16,7 @@ mod catalogue;
 mod cli;
 mod config;
 mod connections;
+mod connects;
 mod counters;
 mod gateway;
 mod host;

@@ -17,7 +17,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::watch;
 
-use crate::interception::Interception;
+use crate::{config::Egress, interception::Interception};
 pub(crate) use store::{Store, Tag};
 
 /// A tagged cgroup. Sessions hold on to the workload they were opened by.
@@ -29,6 +29,7 @@ pub(crate) struct Workload {
     /// Below the cgroup v2 mount.
     pub(crate) cgroup: PathBuf,
     pub(crate) cgroup_id: u64,
+    pub(crate) egress: Egress,
     /// True when it comes from the configuration, false for `portreeve tag`.
     pub(crate) configured: bool,
     /// Says why every session of this workload must end, once it must.
@@ -62,6 +63,7 @@ impl Workload {
             groups: tag.groups.clone(),
             cgroup: tag.cgroup.clone(),
             cgroup_id,
+            egress: tag.egress.clone(),
             configured,
             ended: watch::Sender::new(None),
             sessions_open: AtomicU64::new(0),
@@ -119,11 +121,11 @@ impl Workloads {
         let mut by_cgroup_id = HashMap::new();
         for tag in configured {
             make_cgroup(cgroup_mount, &tag.cgroup)?;
-            let id = interception.tag(&tag.cgroup)?;
+            let id = interception.tag(&tag.cgroup, &tag.egress)?;
             by_cgroup_id.insert(id, Arc::new(Workload::new(tag, id, true)));
         }
         for tag in store.load()? {
-            match interception.tag(&tag.cgroup) {
+            match interception.tag(&tag.cgroup, &tag.egress) {
                 Ok(id) => {
                     by_cgroup_id.entry(id).or_insert_with(|| Arc::new(Workload::new(&tag, id, false)));
                 }
@@ -163,7 +165,7 @@ impl Workloads {
     /// The cgroup cannot be tagged, is one of the configuration's, or the tag cannot be kept.
     pub(crate) fn tag(&self, tag: &Tag) -> Result<Arc<Workload>> {
         let mut interception = lock(&self.interception);
-        let id = interception.tag(&tag.cgroup)?;
+        let id = interception.tag(&tag.cgroup, &tag.egress)?;
         if let Some(known) = self.by_cgroup_id(id) {
             if known.configured {
                 bail!("cgroup `{}` is tagged by the configuration as `{}`", tag.cgroup.display(), known.name);
@@ -199,7 +201,7 @@ impl Workloads {
         let mut interception = lock(&self.interception);
         for workload in self.list() {
             // A cgroup that is not there has nobody to intercept; it is looked for again.
-            let Ok(id) = interception.tag(&workload.cgroup) else { continue };
+            let Ok(id) = interception.tag(&workload.cgroup, &workload.egress) else { continue };
             if id == workload.cgroup_id {
                 continue;
             }

@@ -81,22 +81,7 @@ fn facts(statement: &[u8]) -> Facts {
 }
 
 fn context(catalogue: &Catalogue) -> Context<'_> {
-    Context {
-        server: "corpus",
-        default_schema: Some("test"),
-        flavour: Flavour::MariaDb,
-        version: 101_114,
-        lower_case_table_names: 0,
-        prepared: false,
-        no_backslash_escapes: false,
-        ansi_quotes: false,
-        pipes_as_concat: false,
-        ignore_space: false,
-        high_not_precedence: false,
-        utf8: true,
-        unreadable: None,
-        catalogue,
-    }
+    Context { default_schema: Some("test"), version: 101_114, catalogue, ..Context::new("corpus", Flavour::MariaDb) }
 }
 
 fn unread(facts: &Facts) -> Option<&str> {

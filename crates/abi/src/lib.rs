@@ -78,10 +78,50 @@ impl OriginState {
 pub struct Settings {
     /// What the daemon wrote on its listeners' socket storage; another value is somebody else's socket.
     pub listener_tag: u64,
+    /// `SO_NETNS_COOKIE` of the network namespace the listeners are in.
+    pub netns_cookie: u64,
+    /// Open redirected sockets that one tagged cgroup may have.
+    pub origins_per_workload: u32,
+    /// 1 when some tagged cgroup has listed egress, so that every destination must be looked at; else 0.
+    pub egress_is_listed: u32,
     /// The gateway's port on both loopback addresses; 0 while no daemon is ready, and then every connect is refused.
     pub proxy_port: u16,
     /// Always zero.
     pub reserved: [u16; 3],
+}
+
+/// Value of `WORKLOADS`: where a tagged cgroup may connect to, apart from guarded ports. Any other number is `Listed`.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Egress {
+    #[default]
+    Open = 0,
+    /// Only where `EGRESS` says.
+    Listed = 1,
+}
+
+/// What `EGRESS` matches after its prefix length: a tagged cgroup, a port, and as much of the address as the prefix says.
+///
+/// All in network order, since a trie compares from the first bit on.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct EgressKey {
+    pub tagged_cgroup_id: [u8; 8],
+    pub port: [u8; 2],
+    /// Always zero.
+    pub reserved: [u8; 6],
+    /// IPv4 is v4-mapped.
+    pub address: [u8; 16],
+}
+
+impl EgressKey {
+    /// Bits before the address: they always match whole.
+    pub const FIXED_BITS: u32 = 128;
+
+    #[inline(always)]
+    pub const fn new(tagged_cgroup_id: u64, address: [u8; 16], port: u16) -> Self {
+        Self { tagged_cgroup_id: tagged_cgroup_id.to_be_bytes(), port: port.to_be_bytes(), reserved: [0; 6], address }
+    }
 }
 
 /// What happens to a tagged workload's connect to a port. Value of `PORTS`, as its number; any other number refuses.
@@ -94,7 +134,7 @@ pub enum PortRule {
     Refuse = 1,
 }
 
-/// Why a connect of a tagged workload was refused. The number is the index in `REFUSALS`.
+/// Why a call of a tagged workload was refused. The number is the index in `REFUSALS`.
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Refusal {
@@ -110,16 +150,37 @@ pub enum Refusal {
     OriginsFull = 4,
     /// The port's rule says so.
     RefusedPort = 5,
+    /// The workload has as many open redirected sockets as it may.
+    WorkloadFull = 6,
+    /// The socket was made by another workload than the caller, or by none: one of them is not who it seems.
+    OtherCreator = 7,
+    /// The caller's uid is a workload's, and the caller is in no tagged cgroup.
+    UidOutside = 8,
+    /// A tagged workload asked for a socket of a protocol that could pass the connect programs by (MPTCP, SCTP, raw).
+    Protocol = 9,
+    /// A caller that cannot be the daemon bound the gateway's port.
+    GatewayPort = 10,
+    /// A packet to a guarded port was about to leave that no connect program had seen or redirected.
+    Unredirected = 11,
+    /// The workload's egress is listed, and the destination is not on the list.
+    Egress = 12,
 }
 
 impl Refusal {
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 13] = [
         Self::NotReady,
         Self::NoListener,
         Self::ForeignListener,
         Self::BoundToDevice,
         Self::OriginsFull,
         Self::RefusedPort,
+        Self::WorkloadFull,
+        Self::OtherCreator,
+        Self::UidOutside,
+        Self::Protocol,
+        Self::GatewayPort,
+        Self::Unredirected,
+        Self::Egress,
     ];
 
     /// The word used in logs, events and `portreeve status`.
@@ -131,6 +192,13 @@ impl Refusal {
             Self::BoundToDevice => "bound-to-device",
             Self::OriginsFull => "origins-full",
             Self::RefusedPort => "refused-port",
+            Self::WorkloadFull => "workload-full",
+            Self::OtherCreator => "other-creator",
+            Self::UidOutside => "uid-outside",
+            Self::Protocol => "protocol",
+            Self::GatewayPort => "gateway-port",
+            Self::Unredirected => "unredirected",
+            Self::Egress => "egress",
         }
     }
 
@@ -140,29 +208,53 @@ impl Refusal {
     }
 }
 
-/// One refused connect, as sent through the `EVENTS` ring buffer.
+/// One refused or redirected call, as sent through the `EVENTS` ring buffer.
+///
+/// What the kernel does not know at that hook is zero: the destination of a socket that is only being made, the process
+/// behind a packet.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RefusedConnect {
+pub struct ConnectEvent {
     pub origin: Origin,
-    /// A [`Refusal`] as its number.
-    pub refusal: u32,
+    /// A [`Refusal`] as its number, or [`ConnectEvent::REDIRECTED`].
+    pub outcome: u32,
     /// Always zero.
     pub reserved: u32,
+}
+
+impl ConnectEvent {
+    /// The call went to the gateway.
+    pub const REDIRECTED: u32 = u32::MAX;
+}
+
+/// Index in `TALLY`, which counts what no refusal is.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tally {
+    /// Connects that went to the gateway.
+    Redirected = 0,
+    /// Events that found no room in `EVENTS`.
+    EventsLost = 1,
+}
+
+impl Tally {
+    pub const COUNT: u32 = 2;
 }
 
 impl Plain for Flow {}
 impl Plain for Origin {}
 impl Plain for OriginState {}
 impl Plain for Settings {}
-impl Plain for RefusedConnect {}
+impl Plain for ConnectEvent {}
+impl Plain for EgressKey {}
 
 const _: () = {
     assert!(size_of::<Flow>() == 8 + 16 + 16 + 2 + 2 + 4);
     assert!(size_of::<Origin>() == 5 * 8 + 16 + 16 + 2 + 2 + 3 * 4);
     assert!(size_of::<OriginState>() == size_of::<Origin>() + size_of::<Flow>());
-    assert!(size_of::<Settings>() == 8 + 2 + 6);
-    assert!(size_of::<RefusedConnect>() == size_of::<Origin>() + 8);
+    assert!(size_of::<Settings>() == 8 + 8 + 4 + 4 + 2 + 6);
+    assert!(size_of::<ConnectEvent>() == size_of::<Origin>() + 8);
+    assert!(size_of::<EgressKey>() * 8 == EgressKey::FIXED_BITS as usize + 128);
     assert!(align_of::<Flow>() == 8 && align_of::<Origin>() == 8 && align_of::<Settings>() == 8);
 };
 

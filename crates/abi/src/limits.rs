@@ -9,7 +9,15 @@ pub const ORIGINS_MAX: u32 = 65_536;
 /// Connections published and not yet accepted. As many as there can be open sockets, so that it is never the
 /// record that is missing while the origin is there.
 pub const RECORDS_MAX: u32 = ORIGINS_MAX;
-/// Ring buffer of refused connects, in bytes (a power of two and a multiple of the page size).
+/// Open redirected client sockets of one tagged cgroup, unless configured: no workload can use up `ORIGINS` alone.
+pub const ORIGINS_PER_WORKLOAD: u32 = ORIGINS_MAX / 4;
+/// Uids that are a workload's.
+pub const UIDS_MAX: u32 = 16_384;
+/// Listed destinations of all tagged cgroups together.
+pub const EGRESS_MAX: u32 = 65_536;
+/// Extension headers of an IPv6 packet that are skipped on the way to its port; more are refused to tagged workloads.
+pub const EXTENSION_HEADERS_MAX: u32 = 4;
+/// Ring buffer of refused and redirected connects, in bytes (a power of two and a multiple of the page size).
 pub const EVENTS_BYTES: u32 = 256 * 1024;
 /// Levels of the cgroup tree that are searched for a tag, the root being level 0. A deeper cgroup cannot be tagged;
 /// what lies below a tagged one belongs to it at any depth.
@@ -18,4 +26,5 @@ pub const TAG_LEVEL_MAX: u32 = 32;
 const _: () = {
     assert!(EVENTS_BYTES.is_power_of_two() && EVENTS_BYTES.is_multiple_of(4096));
     assert!(RECORDS_MAX >= ORIGINS_MAX);
+    assert!(ORIGINS_PER_WORKLOAD < ORIGINS_MAX);
 };

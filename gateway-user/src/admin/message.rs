@@ -1,6 +1,6 @@
 //! What is said on the control socket. The JSON of the views is also what `--json` prints: its keys are stable.
 
-use crate::config::{Config, Problem, Workload, names};
+use crate::config::{Config, Egress, Problem, Workload, names};
 use anyhow::bail;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -14,10 +14,16 @@ use std::{
 #[serde(tag = "request", rename_all = "snake_case", deny_unknown_fields)]
 pub(crate) enum Request {
     Tag(TagRequest),
-    Untag { cgroup: PathBuf },
+    Untag {
+        cgroup: PathBuf,
+    },
     Workloads {},
     Status {},
     ReloadPolicies {},
+    /// Refused and redirected connects with a number above this.
+    Connects {
+        after: u64,
+    },
 }
 
 /// One line back.
@@ -38,6 +44,12 @@ pub(crate) enum Response {
     },
     Reloaded {
         reloaded: Reloaded,
+    },
+    Connects {
+        /// Oldest first.
+        connects: Vec<ConnectView>,
+        /// How many that were asked for are no longer kept.
+        missed: u64,
     },
     /// The request was read and refused, or could not be done: the whole cause chain as one text.
     Refused {
@@ -91,7 +103,14 @@ impl TagRequest {
                 owner.name
             );
         }
-        Ok(Workload { name: self.workload.clone(), cgroup, groups: self.groups.clone(), spiffe_id })
+        Ok(Workload {
+            name: self.workload.clone(),
+            cgroup,
+            groups: self.groups.clone(),
+            spiffe_id,
+            egress: Egress::Open,
+            uids: Vec::new(),
+        })
     }
 }
 
@@ -143,6 +162,10 @@ pub(crate) struct Status {
     pub(crate) would_deny_total: u64,
     /// Whether nothing is denied.
     pub(crate) observe: bool,
+    /// Connects that went to the gateway since the kernel programs were attached.
+    pub(crate) redirected_total: u64,
+    /// Refused and redirected connects that are counted, but of which nothing else is known: too many came at once.
+    pub(crate) connect_events_lost: u64,
     /// Connections refused, by reason.
     pub(crate) refused_connections: BTreeMap<String, u64>,
     /// Policies in force.
@@ -180,4 +203,26 @@ pub(crate) struct Reloaded {
     /// Empty when the files are in force.
     pub(crate) problems: Vec<Problem>,
     pub(crate) policy: PolicyView,
+}
+
+/// One call of a tagged workload that the kernel programs refused or redirected. What the kernel does not know at that hook
+/// is left out: the destination of a socket that is only being made, the process behind a packet.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ConnectView {
+    /// Counted from 1 by each daemon.
+    pub(crate) number: u64,
+    /// RFC 3339, UTC: when the daemon learned of it, up to 200 ms after the call.
+    pub(crate) time: String,
+    /// Why it was refused; `None` when it went to the gateway.
+    pub(crate) refused: Option<String>,
+    /// `None` for a cgroup that is tagged no more, and for a caller outside of every tagged cgroup.
+    pub(crate) workload: Option<String>,
+    pub(crate) destination: Option<SocketAddr>,
+    /// As the initial pid namespace numbers it.
+    pub(crate) pid: Option<u32>,
+    pub(crate) uid: Option<u32>,
+    /// The caller's command name: a hint, no evidence.
+    pub(crate) comm: Option<String>,
+    pub(crate) cgroup_id: u64,
+    pub(crate) netns_cookie: Option<u64>,
 }

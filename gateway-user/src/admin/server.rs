@@ -2,7 +2,7 @@
 
 use super::{
     Lock,
-    message::{Reloaded, Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
+    message::{ConnectView, Reloaded, Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
 };
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_SERVER_TIMEOUT};
 use anyhow::{Context as _, bail};
@@ -35,6 +35,8 @@ pub(crate) trait Authority: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// Reads the policies anew. Blocks for as long as that takes.
     fn reload_policies(&self) -> Reloaded;
+    /// Refused and redirected connects with a number above `after`, and how many of them are gone.
+    fn connects(&self, after: u64) -> (Vec<ConnectView>, u64);
 }
 
 /// Listens at `socket` (mode 0600) in place of a dead daemon's socket. The [`Lock`] proves that a socket found there is dead.
@@ -144,6 +146,10 @@ fn respond(line: &[u8], authority: &dyn Authority) -> Response {
             Request::Workloads {} => Response::Workloads { workloads: authority.workloads() },
             Request::Status {} => Response::Status { status: authority.status() },
             Request::ReloadPolicies {} => Response::Reloaded { reloaded: authority.reload_policies() },
+            Request::Connects { after } => {
+                let (connects, missed) = authority.connects(after);
+                Response::Connects { connects, missed }
+            }
         })
     };
     done().unwrap_or_else(|error| refused(&error))

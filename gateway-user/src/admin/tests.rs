@@ -4,7 +4,7 @@ use super::{
     Authority, Lock, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView,
     client::{DaemonAbsent, ask},
     listen,
-    message::{Request, Response, legal_cgroup},
+    message::{ConnectView, Request, Response, legal_cgroup},
     serve,
 };
 use crate::{config::Config, limits::CONTROL_REQUEST_BYTES_MAX};
@@ -53,6 +53,10 @@ impl Authority for Fake {
         Reloaded { problems: Vec::new(), policy: policy_view() }
     }
 
+    fn connects(&self, _after: u64) -> (Vec<ConnectView>, u64) {
+        (Vec::new(), 0)
+    }
+
     fn status(&self) -> Status {
         Status {
             version: "0".to_owned(),
@@ -64,6 +68,8 @@ impl Authority for Fake {
             sessions_total: 0,
             statements_total: 0,
             denied_total: 0,
+            redirected_total: 0,
+            connect_events_lost: 0,
             refused_connections: BTreeMap::from([("no-record".to_owned(), 2)]),
             would_deny_total: 0,
             observe: false,

@@ -9,9 +9,10 @@ use std::{
 };
 
 use anyhow::Result;
+use portreeve_abi::Tally;
 
 use crate::{
-    admin::{Authority, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView},
+    admin::{Authority, ConnectView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView},
     gateway::Gateway,
     policies::Failure,
     workloads::{Tag, Workload},
@@ -44,6 +45,10 @@ impl Authority for Control {
         self.gateway.workloads.list().iter().map(|workload| view(workload)).collect()
     }
 
+    fn connects(&self, after: u64) -> (Vec<ConnectView>, u64) {
+        self.gateway.connects.since(after)
+    }
+
     fn status(&self) -> Status {
         let counters = &self.gateway.counters;
         let policy = self.policy();
@@ -59,6 +64,8 @@ impl Authority for Control {
             denied_total: counters.denied_total(),
             would_deny_total: counters.would_deny_total(),
             observe: self.gateway.config.observe,
+            redirected_total: self.tally(Tally::Redirected),
+            connect_events_lost: self.tally(Tally::EventsLost),
             refused_connections: self.refused_connections(),
             policies: policy.policies,
             policy,
@@ -83,6 +90,13 @@ impl Control {
             failed_loads: standing.failed_loads,
             last_problem: standing.failure.map(failure),
         }
+    }
+
+    fn tally(&self, what: Tally) -> u64 {
+        self.gateway.workloads.interception().tally(what).unwrap_or_else(|error| {
+            tracing::error!("the kernel's counts of connects cannot be read: {error:#}");
+            0
+        })
     }
 
     fn refused_connections(&self) -> BTreeMap<String, u64> {

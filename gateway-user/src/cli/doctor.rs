@@ -1,6 +1,7 @@
 //! `portreeve doctor`: what this host has, what it lacks, what is lost without it, and what to do.
 
 mod enforcement;
+mod leaving;
 mod paths;
 mod ways_round;
 
@@ -75,6 +76,7 @@ fn findings(path: &Path) -> Vec<Finding> {
         Ok(config) => {
             findings.push(Finding::ok("configuration", config.path.display().to_string()));
             findings.extend(paths::findings(&config));
+            findings.extend(leaving::findings(&config));
         }
         Err(problems) => findings.push(Finding::missing(
             "configuration",

@@ -148,6 +148,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Workloads(args) => workloads::run(args, config, out),
         Command::Ca(args) => ca::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
+        Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Policy(command) => policy::run(command, config, out),
         Command::Detach(args) => detach::run(args, config, out),

@@ -43,6 +43,10 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
     writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
     writeln!(out, "statements  {}, {} of them denied", status.statements_total, status.denied_total)?;
+    writeln!(out, "redirected  {}", status.redirected_total)?;
+    if status.connect_events_lost > 0 {
+        writeln!(out, "lost        {} events of connects: too many came at once", status.connect_events_lost)?;
+    }
     writeln!(out, "refused     {}", list(refused).unwrap_or_else(none))?;
     writeln!(out, "policies    {}, in force since {}", status.policies, status.policy.loaded_at)?;
     if let Some(failure) = &status.policy.last_problem {
@@ -103,6 +107,8 @@ mod tests {
             denied_total: 1,
             would_deny_total: 5,
             observe: true,
+            redirected_total: 5,
+            connect_events_lost: 0,
             refused_connections: BTreeMap::from([("no listener".to_owned(), 2), ("no record".to_owned(), 1)]),
             policies: 4,
             policy: PolicyView {

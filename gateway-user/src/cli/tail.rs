@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use crate::recorder::directory::{self, SessionPath};
 
+pub(super) mod connects;
 mod follow;
 mod merge;
 mod source;
@@ -26,6 +27,7 @@ use merge::Merge;
   portreeve tail                                the last 20 records of all sessions
   portreeve tail --follow --workload reporting  watch one workload
   portreeve tail --lines 0 9c41d8a2             one session from its start
+  portreeve tail --connects --follow            who was refused on the way, and why
   portreeve tail --follow --json | jq 'select(.decision == \"deny\")'")]
 pub(crate) struct TailArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
@@ -43,6 +45,11 @@ pub(crate) struct TailArgs {
     /// Show the last N lines of what is recorded; 0 shows all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 20)]
     pub(crate) lines: usize,
+
+    /// The connects that the kernel programs refused or redirected, instead of what sessions did; the daemon keeps the
+    /// newest of them
+    #[arg(long, conflicts_with = "session")]
+    pub(crate) connects: bool,
 
     /// One JSON object per record
     #[arg(long)]

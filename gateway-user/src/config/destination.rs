@@ -1,10 +1,12 @@
-//! A server's `match`: which original destinations mean this server.
+//! A server's `match`: which original destinations mean this server. A workload's `egress_allow` is written the same way.
 
 use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
 use std::{fmt, net::IpAddr};
 
 /// An address or network with a port: `127.0.0.1:3306`, `10.0.0.0/8:3306`, `[::1]:3306`, `[fd00::/8]:3306`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub(crate) struct Match {
     pub(crate) net: IpNet,
     pub(crate) port: u16,
@@ -26,6 +28,20 @@ impl Match {
     /// Whether every destination of `other` is one of this match.
     pub(crate) fn covers(&self, other: &Match) -> bool {
         self.port == other.port && self.net.contains(&other.net)
+    }
+}
+
+impl TryFrom<String> for Match {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Match> for String {
+    fn from(written: Match) -> Self {
+        written.to_string()
     }
 }
 

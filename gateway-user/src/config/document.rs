@@ -91,6 +91,21 @@ impl<'d> Section<'d> {
     }
 
     /// As [`Section::strings`], of port numbers.
+    pub(super) fn number(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Located<u32>> {
+        number(self.value(key)?, findings)
+    }
+
+    /// Those elements of a list that are numbers; the others are reported.
+    pub(super) fn numbers(
+        &mut self,
+        key: &'static str,
+        findings: &mut Findings<'_>,
+    ) -> Option<Located<Vec<Located<u32>>>> {
+        let found = self.elements(key, "numbers", findings)?;
+        let numbers = found.value.into_iter().filter_map(|element| number(element, findings));
+        Some(Located { value: numbers.collect(), spot: found.spot })
+    }
+
     pub(super) fn ports(
         &mut self,
         key: &'static str,
@@ -198,6 +213,18 @@ fn port(found: Located<&Spanned<DeValue<'_>>>, findings: &mut Findings<'_>) -> O
     };
     let Ok(value) = u16::from_str_radix(integer.as_str(), integer.radix()) else {
         findings.error(&found.spot, format!("`{integer}` is not a port: write a number from 1 to 65535"));
+        return None;
+    };
+    Some(Located { value, spot: found.spot })
+}
+
+fn number(found: Located<&Spanned<DeValue<'_>>>, findings: &mut Findings<'_>) -> Option<Located<u32>> {
+    let DeValue::Integer(integer) = found.value.get_ref() else {
+        findings.error(&found.spot, format!("is {}: write a number without quotes", kind(found.value.get_ref())));
+        return None;
+    };
+    let Ok(value) = u32::from_str_radix(integer.as_str(), integer.radix()) else {
+        findings.error(&found.spot, format!("`{integer}` is out of range: write a number from 0 to {}", u32::MAX));
         return None;
     };
     Some(Located { value, spot: found.spot })

@@ -6,6 +6,8 @@ use super::{
     problem::Findings,
     settings::Seen,
 };
+use portreeve_abi::limits;
+
 use crate::limits::{GUARDED_PORTS_MAX, REFUSED_PORTS_MAX};
 
 /// MySQL's X protocol, group replication and administration: ways to a server beside the guarded port.
@@ -13,7 +15,12 @@ const REFUSED_PORTS: [u16; 3] = [33060, 33061, 33062];
 
 pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Interception> {
     if !root.has("interception") {
-        return Some(Interception { ports: vec![3306], listen_port: 0, refused_ports: REFUSED_PORTS.to_vec() });
+        return Some(Interception {
+            ports: vec![3306],
+            listen_port: 0,
+            refused_ports: REFUSED_PORTS.to_vec(),
+            connections_per_workload: limits::ORIGINS_PER_WORKLOAD,
+        });
     }
     let mut section = root.section("interception", findings)?;
     let ports = if section.has("ports") { guarded_ports(&mut section, findings) } else { Some(vec![3306]) };
@@ -22,12 +29,26 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Optio
     if let Some(found) = &listen_port {
         check_listen_port(found, ports.as_deref(), refused_ports.as_deref(), findings);
     }
+    let connections = connections_per_workload(&mut section, findings);
     section.finish(findings);
     Some(Interception {
         ports: ports?,
         listen_port: listen_port.map_or(0, |found| found.value),
         refused_ports: refused_ports?,
+        connections_per_workload: connections?,
     })
+}
+
+fn connections_per_workload(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<u32> {
+    if !section.has("connections_per_workload") {
+        return Some(limits::ORIGINS_PER_WORKLOAD);
+    }
+    let found = section.number("connections_per_workload", findings)?;
+    if !(1..=limits::ORIGINS_MAX).contains(&found.value) {
+        let message = format!("`{}` is out of range: write 1 to {}", found.value, limits::ORIGINS_MAX);
+        findings.error(&found.spot, message);
+    }
+    Some(found.value)
 }
 
 fn check_listen_port(

@@ -5,7 +5,7 @@ use super::{
     document::{Located, Section},
     interception, names,
     problem::{Findings, Spot},
-    servers,
+    reach, servers,
 };
 use crate::limits::{CONFIG_BYTES_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX};
 use std::{
@@ -182,6 +182,7 @@ fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, finding
         let cgroup_path = cgroup.as_ref().and_then(|cgroup| checked(cgroup, names::check_cgroup, findings));
         let groups = groups(&mut section, findings);
         let id = spiffe_id(&mut section, name.as_ref(), trust_domain, findings);
+        let (egress, uids) = (reach::egress(&mut section, findings), reach::uids(&mut section, findings));
         if let Some(name) = &name {
             names.once(name.value, &name.spot, findings);
         }
@@ -193,7 +194,7 @@ fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, finding
         }
         section.finish(findings);
         if let (Some(name), Some(cgroup), Some(id)) = (name, cgroup_path, id) {
-            workloads.push(Workload { name: name.value.to_owned(), cgroup, groups, spiffe_id: id.value });
+            workloads.push(Workload { name: name.value.to_owned(), cgroup, groups, spiffe_id: id.value, egress, uids });
         }
     }
     workloads

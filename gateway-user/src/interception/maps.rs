@@ -5,13 +5,32 @@ use std::{fmt, os::fd::AsFd, path::Path};
 use anyhow::{Context as _, Result};
 use aya::{
     Pod,
-    maps::{Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf, SkStorage},
+    maps::{
+        Array, HashMap, Map, MapData, MapError, PerCpuArray, RingBuf, SkStorage,
+        lpm_trie::{Key, LpmTrie},
+    },
 };
-use portreeve_abi::{Flow, Origin, Plain, Refusal, RefusedConnect, Settings};
+use portreeve_abi::{ConnectEvent, EgressKey, Flow, Origin, Plain, Refusal, Settings, Tally};
+
+use crate::config::Match;
 
 /// Every map that outlives the process which loaded it.
-pub(super) const PINNED: [&str; 9] =
-    ["SETTINGS", "PORTS", "WORKLOADS", "ORIGINS", "EMPTY_ORIGIN", "RECORDS", "LISTENERS", "EVENTS", "REFUSALS"];
+pub(super) const PINNED: [&str; 14] = [
+    "SETTINGS",
+    "PORTS",
+    "WORKLOADS",
+    "ORIGINS",
+    "EMPTY_ORIGIN",
+    "RECORDS",
+    "LISTENERS",
+    "CREATORS",
+    "OPEN",
+    "UIDS",
+    "EGRESS",
+    "EVENTS",
+    "REFUSALS",
+    "TALLY",
+];
 
 /// A shared record as aya reads and writes it.
 #[repr(transparent)]
@@ -28,6 +47,10 @@ pub(super) struct Maps {
     settings: Array<MapData, Wire<Settings>>,
     listeners: SkStorage<MapData, u64>,
     refusals: PerCpuArray<MapData, u64>,
+    tally: PerCpuArray<MapData, u64>,
+    pub(super) uids: HashMap<MapData, u32, u32>,
+    open: HashMap<MapData, u64, u64>,
+    egress: LpmTrie<MapData, Wire<EgressKey>, u32>,
 }
 
 impl fmt::Debug for Maps {
@@ -48,11 +71,54 @@ impl Maps {
             settings: open(dir, "SETTINGS")?.try_into()?,
             listeners: open(dir, "LISTENERS")?.try_into()?,
             refusals: open(dir, "REFUSALS")?.try_into()?,
+            tally: open(dir, "TALLY")?.try_into()?,
+            uids: open(dir, "UIDS")?.try_into()?,
+            open: open(dir, "OPEN")?.try_into()?,
+            egress: open(dir, "EGRESS")?.try_into()?,
         })
     }
 
     pub(super) fn set_settings(&mut self, settings: Settings) -> Result<()> {
         self.settings.set(0, Wire(settings), 0).context("the kernel programs cannot be told of the listener")
+    }
+
+    pub(super) fn settings(&self) -> Result<Settings> {
+        Ok(self.settings.get(&0, 0).context("the kernel programs' settings cannot be read")?.0)
+    }
+
+    /// Makes a tagged cgroup's list exactly this one.
+    pub(super) fn list_egress(&mut self, cgroup_id: u64, allowed: &[Match]) -> Result<()> {
+        let wanted: Vec<_> = allowed.iter().map(|destination| egress_key(cgroup_id, destination)).collect();
+        for key in &wanted {
+            self.egress.insert(key, 0, 0).with_context(|| {
+                format!("a destination cannot be listed (at most {} can)", portreeve_abi::limits::EGRESS_MAX)
+            })?;
+        }
+        let of_this = |key: &Key<Wire<EgressKey>>| key.data().0.tagged_cgroup_id == cgroup_id.to_be_bytes();
+        let is_wanted = |key: &Key<Wire<EgressKey>>| {
+            wanted.iter().any(|wanted| wanted.prefix_len() == key.prefix_len() && wanted.data() == key.data())
+        };
+        let keys = self.egress.keys().collect::<Result<Vec<_>, _>>()?;
+        for key in keys.iter().filter(|key| of_this(key) && !is_wanted(key)) {
+            self.egress.remove(key)?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the counts of cgroups that are tagged no more and have nothing open.
+    pub(super) fn sweep_open(&mut self) -> Result<()> {
+        let counts = self.open.iter().collect::<Result<Vec<(u64, u64)>, _>>()?;
+        for (id, open) in counts {
+            // Nobody can begin a connection under a tag that is gone.
+            if open == 0 && self.workloads.get(&id, 0).is_err() {
+                self.open.remove(&id)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn tally(&self, what: Tally) -> Result<u64> {
+        Ok(self.tally.get(&(what as u32), 0)?.iter().sum())
     }
 
     pub(super) fn mark_listener(&mut self, socket: &impl AsFd, tag: u64) -> Result<()> {
@@ -66,6 +132,17 @@ impl Maps {
             .map(|refusal| Ok((refusal, self.refusals.get(&(refusal as u32), 0)?.iter().sum())))
             .collect()
     }
+}
+
+fn egress_key(cgroup_id: u64, destination: &Match) -> Key<Wire<EgressKey>> {
+    /// Bits before the IPv4 address in a v4-mapped one.
+    const MAPPED_BITS: u32 = 96;
+    let (address, prefix) = match destination.net {
+        ipnet::IpNet::V4(net) => (net.network().to_ipv6_mapped(), MAPPED_BITS + u32::from(net.prefix_len())),
+        ipnet::IpNet::V6(net) => (net.network(), u32::from(net.prefix_len())),
+    };
+    let key = EgressKey::new(cgroup_id, address.octets(), destination.port);
+    Key::new(EgressKey::FIXED_BITS + prefix, Wire(key))
 }
 
 /// Records of connections on their way to the gateway. One handle per runtime thread.
@@ -99,7 +176,7 @@ impl Records {
     }
 }
 
-/// Refused connects as the kernel programs report them.
+/// Refused and redirected connects as the kernel programs report them.
 pub(crate) struct Events(RingBuf<MapData>);
 
 impl fmt::Debug for Events {
@@ -114,10 +191,10 @@ impl Events {
     }
 
     /// The next event, if one is there. Does not wait.
-    pub(crate) fn next(&mut self) -> Option<RefusedConnect> {
+    pub(crate) fn next(&mut self) -> Option<ConnectEvent> {
         let item = self.0.next()?;
-        // SAFETY: the kernel program submits whole `RefusedConnect`s; the length is checked, the read unaligned.
-        (item.len() == size_of::<RefusedConnect>())
-            .then(|| unsafe { item.as_ptr().cast::<RefusedConnect>().read_unaligned() })
+        // SAFETY: the kernel program submits whole `ConnectEvent`s; the length is checked, the read unaligned.
+        (item.len() == size_of::<ConnectEvent>())
+            .then(|| unsafe { item.as_ptr().cast::<ConnectEvent>().read_unaligned() })
     }
 }

@@ -1,12 +1,15 @@
 //! Loading, attaching and pinning the kernel programs.
 
-use std::{fs, path::Path};
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, Result, anyhow};
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
-        CgroupAttachMode, CgroupSock, CgroupSockAddr, Program, SockOps,
+        CgroupAttachMode, CgroupSkb, CgroupSkbAttachType, CgroupSock, CgroupSockAddr, Program, SockOps,
         links::{FdLink, PinnedLink},
     },
 };
@@ -16,11 +19,29 @@ use super::{maps, open_dir, pins};
 /// The kernel programs, as built by `build.rs`.
 pub(super) const OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/portreeve-ebpf"));
 
+/// A link is never exclusive, whatever the mode says.
+const MODE: CgroupAttachMode = CgroupAttachMode::Single;
+
 /// A program that logs; all of them share one ring.
 const LOGGING: &str = "connect4";
 
 /// The order matters on attaching: what publishes and forgets records is there before what redirects.
-const PROGRAMS: [&str; 6] = ["release", "publish_record", "getpeername4", "getpeername6", "connect4", "connect6"];
+const PROGRAMS: [&str; 11] = [
+    "release",
+    "publish_record",
+    "getpeername4",
+    "getpeername6",
+    "made",
+    "bound4",
+    "bound6",
+    "sendmsg4",
+    "sendmsg6",
+    "connect4",
+    "connect6",
+];
+
+/// Attached to each tagged cgroup by itself: at the root it would look at every packet of the host.
+const PACKET: &str = "packet";
 
 /// Loads every program, attaches it at the cgroup root and pins links and maps, all or nothing: the pins are made in a
 /// staging directory and appear under their name by one rename.
@@ -47,11 +68,59 @@ fn attach_and_pin(ebpf: &mut Ebpf, cgroup_mount: &Path, staging: &Path) -> Resul
         let link = attach(program, cgroup_mount).with_context(|| format!("kernel program {name}"))?;
         link.pin(staging.join(format!("link_{name}"))).with_context(|| format!("link of {name} cannot be pinned"))?;
     }
-    Ok(())
+    pin_packet(ebpf, staging).with_context(|| format!("kernel program {PACKET}"))
+}
+
+fn pin_packet(ebpf: &mut Ebpf, staging: &Path) -> Result<()> {
+    let program = ebpf.program_mut(PACKET).ok_or_else(|| anyhow!("the kernel object does not have it"))?;
+    let program: &mut CgroupSkb = program.try_into()?;
+    program.load().map_err(explain_verifier)?;
+    program.pin(staging.join(format!("program_{PACKET}"))).context("cannot be pinned")
+}
+
+/// Looks at the packets of sockets that were made in a cgroup or below it, from here on. The link is pinned and, as returned,
+/// held.
+///
+/// Below one tagged cgroup another may be tagged: then two programs run, which say the same and both count.
+pub(super) fn guard_packets(version_dir: &Path, cgroup: &Path, cgroup_id: u64) -> Result<FdLink> {
+    let pin = packet_pin(version_dir, cgroup_id);
+    if pin.exists() {
+        return Ok(PinnedLink::from_pin(&pin).context("the pinned link cannot be opened")?.into());
+    }
+    let program = version_dir.join(format!("program_{PACKET}"));
+    let mut program = CgroupSkb::from_pin(program, CgroupSkbAttachType::Egress).context("pinned kernel program")?;
+    let id = program.attach(open_dir(cgroup)?, CgroupSkbAttachType::Egress, MODE).context("cannot be attached")?;
+    let link: FdLink = program.take_link(id)?.try_into()?;
+    Ok(link.pin(&pin).context("the link cannot be pinned")?.into())
+}
+
+/// Ends [`guard_packets`], once nobody holds the link.
+pub(super) fn release_packets(version_dir: &Path, cgroup_id: u64) -> Result<()> {
+    match fs::remove_file(packet_pin(version_dir, cgroup_id)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error).context("the packet program's pin remains"),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+fn packet_pin(version_dir: &Path, cgroup_id: u64) -> PathBuf {
+    version_dir.join(format!("{PACKET}_{cgroup_id}"))
+}
+
+/// The pinned links, held open: somebody who removes the pins does not detach the programs while this process lives.
+pub(super) fn hold(version_dir: &Path) -> Result<Vec<FdLink>> {
+    let held = PROGRAMS.iter().map(|name| {
+        let link = PinnedLink::from_pin(version_dir.join(format!("link_{name}")));
+        link.map(FdLink::from).with_context(|| format!("pinned link of {name} cannot be opened"))
+    });
+    held.collect()
+}
+
+/// Whether every link is pinned still.
+pub(super) fn are_pinned(version_dir: &Path) -> bool {
+    PROGRAMS.iter().all(|name| version_dir.join(format!("link_{name}")).exists())
 }
 
 fn attach(program: &mut Program, cgroup_mount: &Path) -> Result<FdLink> {
-    const MODE: CgroupAttachMode = CgroupAttachMode::Single;
     let cgroup = open_dir(cgroup_mount)?;
     let attaching = "cannot be attached at the cgroup root";
     match program {

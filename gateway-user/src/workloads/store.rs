@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Workload;
-use crate::config::{self, Config};
+use crate::config::{self, Config, Egress};
 
 /// Which workload a cgroup is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub(crate) struct Tag {
     pub(crate) workload: String,
     pub(crate) groups: Vec<String>,
     pub(crate) spiffe_id: String,
+    #[serde(default)]
+    pub(crate) egress: Egress,
 }
 
 impl Tag {
@@ -31,6 +33,7 @@ impl Tag {
             workload: workload.name.clone(),
             groups: workload.groups.clone(),
             spiffe_id: workload.spiffe_id.clone(),
+            egress: workload.egress.clone(),
         }
     }
 
@@ -42,8 +45,9 @@ impl Tag {
 
 impl From<config::Workload> for Tag {
     fn from(workload: config::Workload) -> Self {
-        let config::Workload { name, cgroup, groups, spiffe_id } = workload;
-        Self { cgroup, workload: name, groups, spiffe_id }
+        // Uids are the configuration's alone: `app` hands them to the kernel programs.
+        let config::Workload { name, cgroup, groups, spiffe_id, egress, uids: _ } = workload;
+        Self { cgroup, workload: name, groups, spiffe_id, egress }
     }
 }
 
@@ -103,6 +107,7 @@ mod tests {
             workload: "one".into(),
             groups: vec!["g".into()],
             spiffe_id: "spiffe://example.org/one".into(),
+            egress: Egress::Listed(vec![config::Match::parse("10.0.0.0/8:443").unwrap()]),
         };
         store.save(std::slice::from_ref(&tag)).unwrap();
         assert_eq!(store.load().unwrap(), [tag]);

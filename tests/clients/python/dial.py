@@ -9,13 +9,19 @@ Each line has `pid`, `elapsed_ms` (of the connection), and one of
 import ctypes
 import errno
 import json
+import mmap
 import os
 import select
 import socket
+import struct
+import subprocess
 import sys
+import threading
 import time
 
 PATIENCE_S = 10
+NOBODY = 65534
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def open_socket(address):
@@ -80,6 +86,55 @@ def fastopen(address, port):
         return said(sock)
 
 
+def fastopen_connect(address, port):
+    """TCP_FASTOPEN_CONNECT: the connect is put off until the first byte is sent."""
+    with open_socket(address) as sock:
+        sock.settimeout(None)
+        tcp_fastopen_connect = 30
+        sock.setsockopt(socket.IPPROTO_TCP, tcp_fastopen_connect, 1)
+        sock.connect((address, port))
+        return said(sock)
+
+
+def io_uring(address, port, flags=0):
+    """The kernel connects for us, out of a submission queue (io_uring(7), x86-64 and arm64)."""
+    setup, enter, opcode_connect, getevents, wakeup = 425, 426, 16, 1, 2
+    params = (ctypes.c_uint32 * 30)()
+    params[2] = int(flags)
+    params[4] = 2000  # sq_thread_idle, ms
+    ring = LIBC.syscall(setup, 4, params)
+    if ring < 0:
+        raise OSError(ctypes.get_errno(), "io_uring_setup")
+    sq_off, cq_off = params[10:20], params[20:30]
+    queue = mmap.mmap(ring, 4096 * 4, offset=0)
+    completions = mmap.mmap(ring, 4096 * 4, offset=0x8000000)
+    entries = mmap.mmap(ring, 4 * 64, offset=0x10000000)
+    with open_socket(address) as sock:
+        name = struct.pack("=H", sock.family) + struct.pack("!H", port)
+        if sock.family == socket.AF_INET:
+            name += socket.inet_aton(address) + bytes(8)
+        else:
+            name += bytes(4) + socket.inet_pton(socket.AF_INET6, address) + bytes(4)
+        name = ctypes.create_string_buffer(name, len(name))
+        entry = struct.pack("=BBHiQQII", opcode_connect, 0, 0, sock.fileno(), len(name), ctypes.addressof(name), 0, 0)
+        entries[0 : len(entry)] = entry
+        # Index 0 of the entries, then the tail: head, tail, mask, entries, flags, dropped, array.
+        struct.pack_into("=I", queue, sq_off[6], 0)
+        struct.pack_into("=I", queue, sq_off[1], 1)
+        if LIBC.syscall(enter, ring, 1, 1, getevents | wakeup, None, 0) < 0:
+            raise OSError(ctypes.get_errno(), "io_uring_enter")
+        # head, tail, mask, entries, overflow, cqes.
+        result = struct.unpack_from("=Qi", completions, cq_off[5])[1]
+        if result < 0:
+            raise OSError(-result, os.strerror(-result))
+        return said(sock)
+
+
+def io_uring_polled(address, port):
+    """IORING_SETUP_SQPOLL: a thread of the kernel's does it."""
+    return io_uring(address, port, 2)
+
+
 def after_failure(address, port):
     """The second connect of a socket whose first was refused by the other side."""
     with open_socket(address) as sock:
@@ -96,18 +151,22 @@ def redial(address, port, first, first_port=None):
     """Connects to `first` (at the same port unless another is given), dissolves the association (connect(2): AF_UNSPEC), and connects the same socket again."""
     with open_socket(address) as sock:
         tell(lambda: sock.connect((first, int(first_port or port))) or said(sock))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.connect(sock.fileno(), bytes(16), 16):
+        if LIBC.connect(sock.fileno(), bytes(16), 16):
             raise OSError(ctypes.get_errno(), "cannot dissolve the association")
         sock.connect((address, port))
         return said(sock)
 
 
-def unprivileged(address, port):
+def become_nobody():
     os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
-    return plain(address, port)
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+
+
+def unprivileged(address, port, way="plain", *arguments):
+    """Another way, without root's privileges."""
+    become_nobody()
+    return globals()[way](address, port, *arguments)
 
 
 def child(address, port):
@@ -130,18 +189,123 @@ def moving(address, port, *procs):
     """One connection before, and one after each move into the cgroup whose `cgroup.procs` is given."""
     for path in procs:
         tell(plain, address, port)
-        with open(path, "w") as file:
-            file.write("0")
+        enter(path)
     return plain(address, port)
 
 
+def enter(procs):
+    with open(procs, "w") as file:
+        file.write("0")
+
+
 def created_elsewhere(address, port, procs):
-    """The socket is made before the move into the cgroup, and connected after it."""
+    """The socket is made before the move into the cgroup whose `cgroup.procs` is given, and connected after it."""
     with open_socket(address) as sock:
-        with open(procs, "w") as file:
-            file.write("0")
+        enter(procs)
+        become_nobody()
         sock.connect((address, port))
         return said(sock)
+
+
+def handed_over(address, port, procs):
+    """A child that moved to the cgroup whose `cgroup.procs` is given connects a socket that its parent made and sent it."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX)
+    pid = os.fork()
+    if pid == 0:
+        ours.close()
+        enter(procs)
+        become_nobody()
+        _, descriptors, _, _ = socket.recv_fds(theirs, 1, 1)
+        sock = socket.socket(fileno=descriptors[0])
+        tell(lambda: sock.connect((address, port)) or said(sock))
+        os._exit(0)
+    become_nobody()
+    with open_socket(address) as sock:
+        socket.send_fds(ours, [b"x"], [sock.fileno()])
+        os.waitpid(pid, 0)
+    sys.exit(0)
+
+
+def of_protocol(address, port, kind, protocol):
+    """A socket of another type and protocol than TCP's, by their numbers."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, int(kind), int(protocol)) as sock:
+        sock.settimeout(PATIENCE_S)
+        sock.connect((address, port))
+        return said(sock)
+
+
+def squatting(address, port):
+    """Takes an address to listen at."""
+    with open_socket(address) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind((address, port))
+        return {"closed": 0}
+
+
+def many(address, port, number):
+    """So many connections, open at the same time."""
+    held = []
+    for _ in range(int(number)):
+        sock = open_socket(address)
+        held.append(sock)
+        tell(lambda: sock.connect((address, port)) or said(sock))
+    sys.exit(0)
+
+
+def own_namespaces():
+    """Makes this process root of a user and a network namespace of its own: no privilege is needed for that."""
+    prctl_set_dumpable, clone_newuser, clone_newnet = 4, 0x10000000, 0x40000000
+    uid, gid = os.getuid(), os.getgid()
+    # Who changed his uid does not own his files in /proc.
+    LIBC.prctl(prctl_set_dumpable, 1, 0, 0, 0)
+    if LIBC.unshare(clone_newuser | clone_newnet):
+        raise OSError(ctypes.get_errno(), "unshare")
+    for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def trap(port):
+    """Listens at 127.0.0.1:`port` and greets as a server would, until the process ends."""
+    server = socket.create_server(("127.0.0.1", port))
+
+    def greet():
+        while True:
+            peer, _ = server.accept()
+            peer.sendall(b"\6\0\0\0\nTRAP\0")
+            kept.append(peer)
+
+    kept = []
+    threading.Thread(target=greet, daemon=True).start()
+
+
+def translated(address, port, seen):
+    """Connects to `address`:`seen` in namespaces of its own, where the destination is translated to `port`."""
+    own_namespaces()
+    rules = f"add table ip t; add chain ip t o {{ type nat hook output priority -100; }}; add rule ip t o tcp dport {seen} dnat to {address}:{port}"
+    subprocess.run(["nft", rules], check=True)
+    trap(port)
+    with open_socket(address) as sock:
+        sock.settimeout(3)
+        sock.connect((address, int(seen)))
+        return said(sock)
+
+
+def held(address, port, mark, where="here"):
+    """Connects, makes the file `mark`, and waits for the connection's end; in namespaces of its own unless `here`."""
+    with open(mark, "w") as file:
+        become_nobody()
+        if where != "here":
+            own_namespaces()
+            trap(port)
+        with open_socket(address) as sock:
+            sock.connect((address, port))
+            said(sock)
+            print("connected", file=file, flush=True)
+            sock.settimeout(30)
+            return {"closed": len(sock.recv(1))}
 
 
 def from_port(address, port, source):
@@ -162,11 +326,22 @@ def listening(address, port, at):
 
 def datagram(address, port):
     """Sends a datagram and waits for its answer."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
         sock.settimeout(PATIENCE_S)
         sock.connect((address, port))
         sock.send(b"ping")
-        return {"greeting": sock.recv(16).decode(), "peer": list(sock.getpeername())}
+        return {"greeting": sock.recv(16).decode(), "peer": list(sock.getpeername()[:2])}
+
+
+def datagram_to(address, port):
+    """The same on a socket that is not connected."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(PATIENCE_S)
+        sock.sendto(b"ping", (address, port))
+        answer, peer = sock.recvfrom(16)
+        return {"greeting": answer.decode(), "peer": list(peer[:2])}
 
 
 way, address, port, *arguments = sys.argv[1:]

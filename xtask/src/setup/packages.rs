@@ -62,6 +62,7 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "mariadb-client",
         // The server without its service: nothing is started, and the tests bring their own data folders.
         if distribution == Distribution::UbuntuJammy { "mariadb-server-core-10.6" } else { "mariadb-server-core" },
+        "nftables",
         "openssl",
         "python3-venv",
         "sysbench",

@@ -7,6 +7,11 @@
     reason = "a test that panics has failed"
 )]
 
+mod egress;
+mod events;
+mod existing;
+mod ways;
+
 use portreeve_tests::{
     cgroup::Cgroup,
     client::{self, Login},
@@ -85,7 +90,15 @@ fn a_tagged_client_is_intercepted_however_it_connects() {
     let scene = scene();
     let host = scene.server.address().to_string();
     let (peer, destination) = (format!("{host} {PORT}"), format!("{host}:{PORT}"));
-    for way in ["plain", "nonblocking", "fastopen", "after_failure", "unprivileged"] {
+    let ways = ["plain", "nonblocking", "fastopen", "fastopen_connect", "io_uring", "io_uring_polled", "after_failure"];
+    for way in ways {
+        let unprivileged = dial_once(Some(&scene.reporting), "unprivileged", &host, PORT, &[way]).unwrap();
+        check_intercepted(&scene.gateway, &unprivileged, &peer, &destination);
+        let opened = opened_by(&scene.gateway, unprivileged.pid).unwrap();
+        assert_eq!(opened[0]["workload"], "spiffe://example.org/reporting", "{way}");
+        assert_eq!(opened[0]["evidence"]["uid"], 65534, "{way}");
+    }
+    for way in ["plain", "unprivileged"] {
         let dialled = dial_once(Some(&scene.reporting), way, &host, PORT, &[]).unwrap();
         check_intercepted(&scene.gateway, &dialled, &peer, &destination);
         let opened = opened_by(&scene.gateway, dialled.pid).unwrap();
@@ -153,10 +166,6 @@ fn the_cgroup_at_the_time_of_the_connect_counts() {
     assert!(all.len() == 3 && all.iter().all(|dialled| dialled.greeting().is_some()), "{all:?}");
     // Outside, inside, outside: only the middle one is a session.
     assert_eq!(all[0].recorded_destinations(&scene.gateway).unwrap(), [format!("{host}:{PORT}")]);
-
-    // Made outside, connected inside.
-    let dialled = dial_once(Some(&outside), "created_elsewhere", &host, PORT, &[moves[0]]).unwrap();
-    check_intercepted(&scene.gateway, &dialled, &format!("{host} {PORT}"), &format!("{host}:{PORT}"));
 }
 
 #[test]
