@@ -40,6 +40,7 @@ fuzz_target!(|data: &[u8]| {
             high_not_precedence: has(0x20),
             utf8: !has(0x40),
             unreadable: None,
+            now_unix_ms: 0,
             lower_case_table_names: 0,
             catalogue: Catalogue::EMPTY,
         };

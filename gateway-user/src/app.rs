@@ -28,6 +28,7 @@ use crate::{
     gateway::{Gateway, Secrets},
     host,
     interception::{self, Events, Interception, Listeners},
+    limits::POLICY_BURST_MAX,
     memory,
     policies::{Live, Watch},
     recorder::Recorder,
@@ -253,7 +254,8 @@ async fn keep_house(gateway: &Gateway, mut events: Events) {
 async fn follow_policies(gateway: &Arc<Gateway>, mut hangup: Signal) {
     let watch = Watch::new(gateway.policies.paths());
     let watch = watch.inspect_err(|error| tracing::warn!("changes of policy files will not be seen: {error}")).ok();
-    let mut changed = false;
+    // What changed between the first load and the watch is seen so.
+    let mut changing_since = Some(Instant::now());
     loop {
         let told = tokio::select! {
             told = hangup.recv() => told.is_some(),
@@ -261,16 +263,21 @@ async fn follow_policies(gateway: &Arc<Gateway>, mut hangup: Signal) {
         };
         let changes = watch.as_ref().is_some_and(Watch::take);
         // A burst of changes is one: what is written file by file is read when all of it is there.
-        let is_over = changed && !changes;
-        changed = changes;
+        let is_over = changing_since.is_some_and(|since: Instant| !changes || since.elapsed() > POLICY_BURST_MAX);
+        changing_since = changes.then(|| changing_since.filter(|_| !is_over).unwrap_or_else(Instant::now));
         if told || is_over {
-            let gateway = Arc::clone(gateway);
-            let load = move || match told {
-                true => drop(gateway.policies.reload()),
-                false => drop(gateway.policies.reload_if_changed()),
-            };
-            // What came of it is logged, and told by `portreeve status`.
-            let _ = tokio::task::spawn_blocking(load).await;
+            load_policies(Arc::clone(gateway), told).await;
         }
+    }
+}
+
+/// Off this thread, which answers on the control socket. What came of it is logged, and told by `portreeve status`.
+async fn load_policies(gateway: Arc<Gateway>, unchanged_too: bool) {
+    let load = move || match unchanged_too {
+        true => drop(gateway.policies.reload()),
+        false => drop(gateway.policies.reload_if_changed()),
+    };
+    if let Err(error) = tokio::task::spawn_blocking(load).await {
+        tracing::error!("the policies in force stay as they are: {error}");
     }
 }

@@ -27,6 +27,16 @@ pub(crate) const CERTIFICATES_MAX: usize = 1024;
 /// `sockaddr_un.sun_path` is 108 bytes with its closing NUL (unix(7)).
 pub(crate) const SOCKET_PATH_BYTES_MAX: usize = 107;
 
+/// How long policy files may go on changing before they are read nevertheless.
+pub(crate) const POLICY_BURST_MAX: Duration = Duration::from_secs(2);
+
+/// A statement to explain: the longest that is looked at, and one more to be too long.
+pub(crate) const EXPLAINED_BYTES_MAX: u64 = portreeve_policy::limits::TEXT_BYTES_MAX as u64 + 2;
+/// A file of rules to import.
+pub(crate) const IMPORTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
+/// Texts whose facts `policy suggest` remembers.
+pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
+
 /// One request on the control socket, its newline included.
 pub(crate) const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// One response on the control socket: a listing of every workload fits many times.

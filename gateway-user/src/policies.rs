@@ -76,7 +76,7 @@ type Texts = Vec<(String, String)>;
 fn read(paths: &[PathBuf]) -> Result<Texts, PolicyError> {
     let mut files = Vec::new();
     for path in paths {
-        collect(path, &mut files).map_err(|error| PolicyError::Unreadable(path.clone(), error))?;
+        collect(path, "cedar", &mut files).map_err(|error| PolicyError::Unreadable(path.clone(), error))?;
     }
     let mut texts = Vec::new();
     for file in files {
@@ -91,7 +91,8 @@ fn validate(texts: &Texts) -> Result<Policies, PolicyError> {
     Policies::load(&sources).map_err(PolicyError::Invalid)
 }
 
-fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
+/// The file, or the files of the folder with this extension in the order of their names.
+pub(crate) fn collect(path: &Path, extension: &str, files: &mut Vec<PathBuf>) -> io::Result<()> {
     if !fs::metadata(path)?.is_dir() {
         files.push(path.to_owned());
         return Ok(());
@@ -99,7 +100,7 @@ fn collect(path: &Path, files: &mut Vec<PathBuf>) -> io::Result<()> {
     let mut found = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<Vec<_>>>()?;
     // Hidden files are what editors leave beside the one that is being written.
     found.retain(|path| {
-        path.extension().is_some_and(|extension| extension == "cedar")
+        path.extension().is_some_and(|found| found == extension)
             && path.file_name().is_some_and(|name| !name.as_encoded_bytes().starts_with(b"."))
     });
     found.sort();

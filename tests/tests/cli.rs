@@ -260,6 +260,141 @@ fn the_doctor_says_what_is_missing() {
     assert!(missing.contains("\n         lost: no workload can be told from another"), "{missing}");
 }
 
+// ---- Policies --------------------------------------------------------------------------------------------------------
+
+#[test]
+fn policies_are_checked_against_the_cases_beside_them() {
+    let gateway = Gateway::prepare(&GatewayConfig::default()).unwrap();
+    let root = host::repo_root();
+    let examples = root.join("policies/examples");
+    let checked = check_json(&gateway, &["policy", "check", "--json", examples.to_str().unwrap()], 0);
+    assert!(checked["cases"].as_u64().unwrap() > 50 && checked["failed"] == serde_json::json!([]), "{checked}");
+
+    let folder = gateway.dir().join("mine");
+    fs::create_dir_all(folder.join("cases")).unwrap();
+    fs::copy(examples.join("reporting.cedar"), folder.join("reporting.cedar")).unwrap();
+    let cases = "workload = \"spiffe://example.org/r\"\ngroups = [\"reporting\"]\nserver = \"orders\"\nschema = \"shop\"\n\
+                 [[case]]\nsql = \"SELECT 1\"\nexpect = \"allow\"\n[[case]]\nsql = \"DROP TABLE a\"\nexpect = \"allow\"\n";
+    fs::write(folder.join("cases/reporting.toml"), cases).unwrap();
+    let told = gateway.cli(&["policy", "check", folder.to_str().unwrap()]).unwrap();
+    assert_eq!(told.status.code(), Some(1), "{told:?}");
+    let found = "cases/reporting.toml:9: DROP TABLE a\n  expected  allow\n  found     deny by none: no policy permits `drop` on `orders/shop.a`\n";
+    assert!(out(&told).ends_with(found), "{}", out(&told));
+    assert!(err(&told).starts_with("portreeve: 1 of 2 cases do not hold"), "{}", err(&told));
+    fs::write(folder.join("cases/reporting.toml"), cases.replace("expect", "expects")).unwrap();
+    let broken = gateway.cli(&["policy", "check", folder.to_str().unwrap()]).unwrap();
+    assert_eq!(broken.status.code(), Some(2), "{broken:?}");
+    assert!(err(&broken).contains("reporting.toml:7"), "{}", err(&broken));
+}
+
+#[test]
+fn explain_says_what_comes_nearest_and_what_to_add() {
+    let gateway = example("mcp.cedar");
+    let explain = ["policy", "explain", "--workload", "spiffe://example.org/m", "--group", "mcp", "--server", "orders"];
+    let said = |more: &[&str]| {
+        let output = gateway.cli(&[&explain[..], &["--schema", "shop"], more].concat()).unwrap();
+        assert_eq!(output.status.code(), Some(1), "{more:?}: {output:?}");
+        out(&output)
+    };
+    let near = said(&["SELECT name FROM users LIMIT 1"]);
+    assert!(near.contains("mcp-read, but for\n             its condition: when { resource in ["), "{near}");
+    let far = said(&["CREATE USER me"]);
+    assert!(far.contains("action == Action::\"users\""), "{far}");
+    assert!(said(&["--sql-mode", "ANSI_QUOTES", "FROBNICATE"]).contains("write the statement so"));
+    fs::write(gateway.dir().join("statement.sql"), "DELETE FROM stock\n").unwrap();
+    let file = gateway.dir().join("statement.sql");
+    let json = check_json(
+        &gateway,
+        &[&explain[..], &["--schema", "shop", "--json", "--file", file.to_str().unwrap()]].concat(),
+        1,
+    );
+    assert_eq!(json["lacking"][0]["nearest"]["policy"], "mcp-names", "{json}");
+
+    let mut shell = Command::new("sh");
+    let script = "echo 'SELECT 1' | \"$0\" \"$@\" -";
+    shell
+        .args(["-c", script])
+        .arg(host::portreeve_binary().unwrap())
+        .args(explain)
+        .arg("--config")
+        .arg(gateway.config_path());
+    let piped = process::output(shell, CLIENT_RUN_MAX).unwrap();
+    assert!(piped.status.code() == Some(0) && out(&piped).contains("yes  inspect"), "{piped:?}");
+}
+
+#[test]
+fn what_was_recorded_is_permitted_by_what_is_suggested() {
+    let scene = scene();
+    let gateway = &scene.gateway;
+    for sql in
+        ["SELECT id FROM orders", "SELECT name FROM customers WHERE id = 1", "DELETE FROM orders", "FROBNICATE 1"]
+    {
+        scene.report(sql).unwrap();
+    }
+    let suggest = ["policy", "suggest", "--workload", "reporting"];
+    let suggested = gateway.cli(&suggest).unwrap();
+    assert_eq!((suggested.status.code(), err(&suggested).as_str()), (Some(0), ""), "{suggested:?}");
+    let text = out(&suggested);
+    assert!(text.contains("// 1 times: FROBNICATE 1") && text.contains("Denied 1 of them"), "{text}");
+    let json = check_json(gateway, &[&suggest[..], &["--json"]].concat(), 0);
+    assert_eq!(json[0]["workload"], "spiffe://example.org/reporting");
+    let forwarded = out(&gateway.cli(&[&suggest[..], &["--forwarded"]].concat()).unwrap());
+    assert!(!forwarded.contains("delete") && !forwarded.contains("customers"), "{forwarded}");
+    let later = gateway.cli(&[&suggest[..], &["--since", "0s"]].concat()).unwrap();
+    assert!(later.status.code() == Some(1) && err(&later).contains("no statement of `reporting`"), "{later:?}");
+
+    // In place of those that denied some of it.
+    fs::write(gateway.dir().join("policies/scene.cedar"), &text).unwrap();
+    let explain = [
+        "policy",
+        "explain",
+        "--workload",
+        "reporting",
+        "--server",
+        "orders",
+        "--schema",
+        "shop",
+        "--flavour",
+        "mariadb",
+    ];
+    for (sql, code) in [
+        ("SELECT id FROM orders", 0),
+        ("SELECT name FROM customers WHERE id = 1", 0),
+        ("DELETE FROM orders", 0),
+        ("DELETE FROM customers", 1),
+        ("FROBNICATE 1", 1),
+        ("DROP TABLE orders", 1),
+    ] {
+        let explained = gateway.cli(&[&explain[..], &[sql]].concat()).unwrap();
+        assert_eq!(explained.status.code(), Some(code), "{sql}: {explained:?}\n{text}");
+    }
+}
+
+#[test]
+fn guardrails_of_another_tool_become_policies_that_load() {
+    let gateway = Gateway::prepare(&GatewayConfig::default()).unwrap();
+    let (rules, imported) = (gateway.dir().join("rules.json"), gateway.dir().join("imported.cedar"));
+    fs::write(
+        &rules,
+        r#"[{"name": "safe", "description": "", "input": {"rules": [
+             {"type": "pattern_match", "words": [], "pattern_regex": "(?i)(UPDATE|DELETE)\\s+\\w+\\s+(SET|FROM)(?!.*WHERE)"},
+             {"type": "deny_words_list", "words": ["DROP TABLE"], "pattern_regex": ""}]},
+             "output": {"rules": [{"type": "pattern_match", "words": [], "pattern_regex": "[A-Z0-9]+"}]}}]"#,
+    )
+    .unwrap();
+    let import = ["policy", "import", "hoop", rules.to_str().unwrap(), "--group", "analysts"];
+    let said = gateway.cli(&import).unwrap();
+    assert_eq!(said.status.code(), Some(0), "{said:?}");
+    assert!(err(&said).starts_with("note: safe, output rule 1: not carried over"), "{}", err(&said));
+    fs::write(&imported, out(&said)).unwrap();
+    let checked = check_json(&gateway, &["policy", "check", "--json", imported.to_str().unwrap()], 0);
+    assert_eq!(checked["policies"].as_array().unwrap().len(), 3, "{checked}");
+    assert_eq!(check_json(&gateway, &[&import[..], &["--json"]].concat(), 0)["notes"].as_array().unwrap().len(), 1);
+    fs::write(&rules, "{}").unwrap();
+    let refused = gateway.cli(&import).unwrap();
+    assert!(refused.status.code() == Some(2) && err(&refused).contains("no guardrail is in it"), "{refused:?}");
+}
+
 // ---- The documents ---------------------------------------------------------------------------------------------------
 
 /// The lines of a document's code blocks that call `portreeve`, as far as they end by themselves.
@@ -316,8 +451,8 @@ fn what_the_documents_say_to_type_is_understood() {
     }
 }
 
-#[test]
-fn the_example_configuration_and_policies_are_right() {
+/// The documents' configuration with one of the example policies, without a daemon.
+fn example(policy: &str) -> Gateway {
     let gateway = Gateway::prepare(&GatewayConfig::default()).unwrap();
     let (root, dir) = (host::repo_root(), gateway.dir());
     let config = fs::read_to_string(root.join("docs/portreeve.toml")).unwrap();
@@ -325,7 +460,13 @@ fn the_example_configuration_and_policies_are_right() {
     let secret = dir.join("secrets/orders_ro");
     fs::write(&secret, "the password of orders_ro\n").unwrap();
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
-    fs::copy(root.join("policies/examples/reporting.cedar"), dir.join("policies/reporting.cedar")).unwrap();
+    fs::copy(root.join("policies/examples").join(policy), dir.join("policies").join(policy)).unwrap();
+    gateway
+}
+
+#[test]
+fn the_example_configuration_and_policies_are_right() {
+    let gateway = example("reporting.cedar");
     let checked = gateway.cli(&["check"]).unwrap();
     assert_eq!((checked.status.code(), err(&checked).as_str()), (Some(0), ""), "{checked:?}");
     assert!(!out(&checked).contains("warning"), "{}", out(&checked));

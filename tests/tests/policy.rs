@@ -307,6 +307,34 @@ fn a_forbid_overrides_any_number_of_permits_and_is_named() {
 }
 
 #[test]
+fn a_forbid_with_a_condition_says_what_lifts_it() {
+    let scene = Scene::mariadb(
+        r#"
+        @id("everything") permit (principal, action, resource);
+        @id("ddl") @approval("dba") forbid (principal, action in Action::"ddl", resource);
+        @id("few") @rows_changed_max("1") forbid (principal, action == Action::"delete", resource);
+        "#,
+    )
+    .unwrap();
+    scene
+        .server
+        .sql("CREATE TABLE shop.lifted (word VARCHAR(40)); INSERT INTO shop.lifted VALUES ('a'), ('b')")
+        .unwrap();
+    check(
+        &scene,
+        &[
+            ("DROP TABLE lifted", Err(" ddl: `drop` on `shop-db/shop.lifted` needs approval of `dba` (policy ddl)")),
+            (
+                "DELETE FROM lifted",
+                Err(" few: `delete` on `shop-db/shop.lifted` is forbidden unless at most 1 rows change (`LIMIT 1`)"),
+            ),
+            ("DELETE FROM lifted LIMIT 1", Ok("")),
+        ],
+    );
+    assert_eq!(copies(&scene, "shop.lifted"), "1");
+}
+
+#[test]
 fn without_any_policy_everything_is_denied() {
     let scene = Scene::mariadb("// nothing").unwrap();
     for text in

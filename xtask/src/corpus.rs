@@ -95,6 +95,8 @@ fn context(catalogue: &Catalogue) -> Context<'_> {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        now_unix_ms: 0,
+
         catalogue,
     }
 }

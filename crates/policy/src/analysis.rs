@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::action::Action;
 use crate::bulk;
 use crate::catalogue::{Known, Relation, is_system_schema};
-use crate::context::{Context, Names};
+use crate::context::{Context, Flavour, Names};
 use crate::cursor::name_text;
 use crate::facts::{Facts, Resource, StatementFacts};
 use crate::lexer::{Lexer, MASK};
@@ -232,12 +232,38 @@ fn statement<'t, 'a>(
     let changes = reading_set.changes(context) || statement.unparsed.is_some() || runs_a_text(tokens);
     facts.changes_reading |= changes;
     facts.statements.push(statement);
+    if context.flavour == Flavour::MySql
+        && prepares_by_mode(tokens)
+        && let Some(last) = facts.statements.last_mut()
+    {
+        last.unread_for("a text to prepare that reads otherwise in another sql_mode");
+    }
     facts.local_files.extend(local_file);
     facts.kills = killed;
     if schema_used.is_some() {
         facts.schema_after = schema_used;
     }
     Ok(rest)
+}
+
+/// Whether `PREPARE` is given a text with quotes or backslashes in it. MySQL prepares it anew when a table of its has changed,
+/// by the modes of that moment (seen on 9.7): a string becomes a subquery. MariaDB keeps the modes.
+fn prepares_by_mode(tokens: &[Token<'_>]) -> bool {
+    let statement = tokens.split(|token| token.kind == Kind::Semicolon).next().unwrap_or_default();
+    let depends = |token: &Token<'_>| match token.kind {
+        Kind::String => token.text.contains(['"', '\\']),
+        Kind::DoubleString => token.text.contains('\\') || token.text.contains("\"\""),
+        Kind::Word
+        | Kind::Quoted
+        | Kind::Number
+        | Kind::Hex
+        | Kind::UserVariable
+        | Kind::SystemVariable
+        | Kind::Placeholder
+        | Kind::Symbol
+        | Kind::Semicolon => false,
+    };
+    statement.first().is_some_and(|first| first.is_word("PREPARE")) && statement.iter().any(depends)
 }
 
 /// `EXECUTE …` and `BEGIN NOT ATOMIC …` may hold a `SET`. Routines and triggers may, too, but servers restore modes and

@@ -82,7 +82,9 @@ impl<'a> Bulk<'a> {
         if !self.word("VALUES")? && !self.word("VALUE")? {
             return Err(other());
         }
-        self.rows()?;
+        let rows = self.rows()?;
+        // A REPLACE also deletes what has one of its keys.
+        facts.rows_changed_max = (action == Action::Insert).then_some(rows);
         if self.word("ON")? {
             self.on_duplicate(&mut facts)?;
             facts.request(Action::Update, table);
@@ -100,8 +102,11 @@ impl<'a> Bulk<'a> {
         }
     }
 
-    fn rows(&mut self) -> Result<(), Unread> {
+    /// How many there are.
+    fn rows(&mut self) -> Result<u64, Unread> {
+        let mut rows = 0;
         loop {
+            rows += 1;
             self.need("(")?;
             if !self.symbol(")")? {
                 self.value()?;
@@ -111,7 +116,7 @@ impl<'a> Bulk<'a> {
                 self.need(")")?;
             }
             if !self.symbol(",")? {
-                return Ok(());
+                return Ok(rows);
             }
         }
     }

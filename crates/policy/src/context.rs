@@ -12,6 +12,16 @@ pub enum Flavour {
     MariaDb,
 }
 
+impl Flavour {
+    /// A version of today, as in executable comments, for when no server is there to ask.
+    pub const fn version_of_today(self) -> u32 {
+        match self {
+            Self::MySql => 90_700,
+            Self::MariaDb => 101_100,
+        }
+    }
+}
+
 /// The session's state as the gateway knows it from the server.
 #[derive(Debug, Clone, Copy)]
 pub struct Context<'a> {
@@ -40,6 +50,9 @@ pub struct Context<'a> {
     /// Why no text of this session can be read as the server reads it: its character set, or a mode with another grammar.
     /// Everything is `unparsed` then.
     pub unreadable: Option<&'a str>,
+    /// When the statement arrives, in milliseconds since 1970 UTC. Analysis does not look at it; a verdict that policies
+    /// make depend on it says so ([`Verdict::cacheable`](crate::Verdict::cacheable)).
+    pub now_unix_ms: i64,
     /// The server's variable: 0 where the case of schemas' and tables' names counts, or where it is not known; 1 and 2 where it
     /// does not.
     pub lower_case_table_names: u8,
@@ -63,6 +76,7 @@ impl<'a> Context<'a> {
             high_not_precedence: false,
             utf8: true,
             unreadable: None,
+            now_unix_ms: 0,
             lower_case_table_names: 0,
             catalogue: Catalogue::EMPTY,
         }

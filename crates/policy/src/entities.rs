@@ -67,22 +67,25 @@ fn uid(kind: &EntityTypeName, id: &str) -> EntityUid {
 #[derive(Debug)]
 pub(crate) struct Gathered<'p> {
     types: &'p EntityTypes,
+    subject: &'p Subject,
     server: &'p str,
     known: HashSet<EntityUid>,
     entities: Vec<Entity>,
 }
 
 impl<'p> Gathered<'p> {
-    /// The subject with its groups, and the server.
-    pub(crate) fn new(types: &'p EntityTypes, subject: &Subject, server: &'p str) -> Self {
-        let mut gathered = Self { types, server, known: HashSet::new(), entities: Vec::new() };
-        let groups: HashSet<_> = subject.groups.iter().map(|group| types.group(group)).collect();
+    /// With the subject, its groups and the server, once it is finished.
+    pub(crate) fn new(types: &'p EntityTypes, subject: &'p Subject, server: &'p str) -> Self {
+        Self { types, subject, server, known: HashSet::new(), entities: Vec::new() }
+    }
+
+    fn common(&mut self) {
+        let groups: HashSet<_> = self.subject.groups.iter().map(|group| self.types.group(group)).collect();
         for group in &groups {
-            gathered.add(group.clone(), HashSet::new());
+            self.add(group.clone(), HashSet::new());
         }
-        gathered.add(types.workload(subject), groups);
-        gathered.add(types.resource(&Resource::Server, server), HashSet::new());
-        gathered
+        self.add(self.types.workload(self.subject), groups);
+        self.add(self.types.resource(&Resource::Server, self.server), HashSet::new());
     }
 
     fn add(&mut self, uid: EntityUid, parents: HashSet<EntityUid>) {
@@ -116,6 +119,9 @@ impl<'p> Gathered<'p> {
     /// The resource in every other case that a policy may name it in; gives what to ask about, nothing when there is one
     /// way to write it only. To be used on entities of its own: parents differ from those of `resource`.
     pub(crate) fn other_cases(&mut self, resource: &Resource, named: &NamedResources) -> Vec<EntityUid> {
+        if !named.has_others(&resource.id(self.server)) {
+            return Vec::new();
+        }
         let server = self.types.resource(&Resource::Server, self.server);
         let schema = match resource {
             Resource::Server => return Vec::new(),
@@ -164,7 +170,8 @@ impl<'p> Gathered<'p> {
     }
 
     /// Ready for Cedar.
-    pub(crate) fn finish(self) -> Result<Entities, String> {
+    pub(crate) fn finish(mut self) -> Result<Entities, String> {
+        self.common();
         let entities = Entities::from_entities(self.entities, None);
         entities.map_err(|error| format!("the request cannot be put to the policies: {error}"))
     }

@@ -35,6 +35,16 @@ impl Facts {
         self.schema_after.as_deref()
     }
 
+    /// The facts of the text when it is run so many times at once, for different parameters.
+    #[must_use]
+    pub fn times(&self, runs: u64) -> Self {
+        let mut facts = self.clone();
+        for statement in &mut facts.statements {
+            statement.rows_changed_max = statement.rows_changed_max.and_then(|rows| rows.checked_mul(runs));
+        }
+        facts
+    }
+
     /// Whether running it may change what views and routines are made of, or what names mean.
     pub fn changes_definitions(&self) -> bool {
         self.statements.iter().any(|statement| statement.changes_definitions)
@@ -85,6 +95,10 @@ pub struct StatementFacts {
     pub has_unknown_names: bool,
     /// Why the statement was not read, if it was not. Its requests then hold `unparsed`, and whatever was found.
     pub unparsed: Option<String>,
+    /// How many rows the statement can change at most, as its text says: the rows of an `INSERT … VALUES`, the literal
+    /// `LIMIT` of an `UPDATE` or `DELETE` of one table. `None` when unknown. Rows that triggers and foreign keys change
+    /// besides are not counted.
+    pub rows_changed_max: Option<u64>,
 }
 
 impl StatementFacts {
@@ -103,7 +117,17 @@ impl StatementFacts {
             asks_catalogue: false,
             has_unknown_names: false,
             unparsed: None,
+            rows_changed_max: None,
         }
+    }
+
+    /// [`rows_changed_max`](Self::rows_changed_max) as far as it can be relied on. What was not read, and functions that may
+    /// change rows themselves, could change more; a statement that holds others is of another class.
+    pub(crate) fn rows_at_most(&self) -> Option<u64> {
+        let changes = matches!(self.class, Action::Insert | Action::Update | Action::Delete);
+        let certain = |request: &Request| !matches!(request.action, Action::Unparsed | Action::Execute | Action::Call);
+        let whole = changes && self.unparsed.is_none() && self.requests.iter().all(certain);
+        self.rows_changed_max.filter(|_| whole)
     }
 
     /// A statement that asks for one thing.
@@ -199,6 +223,9 @@ impl Resource {
 /// Writes the separators of an id inside a name as `%2E`, `%2F` and `%25`, so that no name can look like another id: a
 /// schema `a.b` is `orders/a%2Eb`, never the table `b` of `a`.
 pub(crate) fn escape(name: &str) -> String {
+    if !name.contains(['%', '.', '/']) {
+        return name.to_owned();
+    }
     name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F")
 }
 

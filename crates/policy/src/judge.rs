@@ -3,17 +3,18 @@
 use std::collections::BTreeSet;
 
 use cedar_policy::{
-    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, EntityUid, Request as CedarRequest,
-    Response, RestrictedExpression,
+    Authorizer, Context as CedarContext, Decision as CedarDecision, Entities, EntityUid, PolicySet,
+    Request as CedarRequest, Response, RestrictedExpression,
 };
 
 use crate::action::Action;
 use crate::context::Context;
 use crate::entities::{Gathered, describe};
 use crate::facts::{Facts, Request, Resource, StatementFacts};
+use crate::moment;
 use crate::names::NamedResources;
 use crate::policies::Policies;
-use crate::verdict::{Answer, Decision, Verdict};
+use crate::verdict::{Answer, Approval, Decision, Verdict};
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,24 +28,27 @@ impl Policies {
     /// Decides about a text: every request of every statement must be allowed. Pure: the same arguments give the same
     /// verdict.
     pub fn judge(&self, subject: &Subject, facts: &Facts, context: &Context<'_>) -> Verdict {
-        let mut answers = Vec::new();
+        let asked = self.asked(facts, context);
+        let answers = asked.iter().flat_map(|asked| self.answers(subject, context.server, asked)).collect();
+        verdict(answers, facts, context.server)
+    }
+
+    /// The statements of a text with what each finds when it is reached.
+    pub(crate) fn asked<'f>(&self, facts: &'f Facts, context: &Context<'f>) -> Vec<Asked<'f>> {
         let mut schema = context.default_schema;
-        for statement in &facts.statements {
-            let asked = Asked {
-                statement,
-                schema,
-                multi: facts.statements.len() > 1,
-                prepared: context.prepared,
-                folds: context.lower_case_table_names != 0,
-            };
-            answers.extend(self.answers(subject, context.server, &asked));
+        let (multi, prepared) = (facts.statements.len() > 1, context.prepared);
+        let now_unix_ms = (!self.timed.is_empty()).then_some(context.now_unix_ms);
+        let each = facts.statements.iter().map(|statement| {
+            let folds = context.lower_case_table_names != 0;
+            let asked = Asked { statement, schema, multi, prepared, now_unix_ms, folds };
             if let (Action::Use, Some(Request { resource: Resource::Schema(used), .. })) =
                 (statement.class, statement.requests.first())
             {
                 schema = Some(used);
             }
-        }
-        verdict(answers, facts, context.server)
+            asked
+        });
+        each.collect()
     }
 
     /// Decides about `COM_INIT_DB`, and the schema that a login selects: `use` on the schema.
@@ -105,24 +109,29 @@ impl Policies {
         self.judge(subject, &facts, context)
     }
 
-    fn answers(&self, subject: &Subject, server: &str, asked: &Asked<'_>) -> Vec<Answer> {
+    fn answers<'p>(&'p self, subject: &'p Subject, server: &'p str, asked: &Asked<'p>) -> Vec<Answer> {
         let requests = &asked.statement.requests;
         if requests.is_empty() {
             // No statement asks for nothing; if one ever did, it must not pass.
             let request = Request { action: Action::Unparsed, resource: Resource::Server };
             return vec![denied(request, "the statement asks for nothing".to_owned())];
         }
-        let prepared = self.entities(subject, server, requests).and_then(|entities| {
-            let context = asked.context()?;
-            Ok((entities, context))
-        });
-        match prepared {
-            Ok((entities, context)) => {
-                let ask = Asking { policies: self, subject, server, entities, context, folds: asked.folds };
-                requests.iter().map(|request| ask.answer(request)).collect()
-            }
+        match self.asking(subject, server, asked) {
+            Ok(asking) => requests.iter().map(|request| asking.answer(request)).collect(),
             Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
         }
+    }
+
+    pub(crate) fn asking<'p>(
+        &'p self,
+        subject: &'p Subject,
+        server: &'p str,
+        asked: &Asked<'p>,
+    ) -> Result<Asking<'p>, String> {
+        let statement = asked.statement;
+        let entities = self.entities(subject, server, &statement.requests)?;
+        let (context, folds) = (asked.context()?, asked.folds);
+        Ok(Asking { policies: self, subject, server, statement, entities, context, folds })
     }
 
     fn entities(&self, subject: &Subject, server: &str, requests: &[Request]) -> Result<Entities, String> {
@@ -137,11 +146,13 @@ impl Policies {
 
 /// A statement in its text.
 #[derive(Debug)]
-struct Asked<'f> {
-    statement: &'f StatementFacts,
+pub(crate) struct Asked<'f> {
+    pub(crate) statement: &'f StatementFacts,
     schema: Option<&'f str>,
     multi: bool,
     prepared: bool,
+    /// `None` when no policy looks at it.
+    now_unix_ms: Option<i64>,
     folds: bool,
 }
 
@@ -165,67 +176,88 @@ impl Asked<'_> {
         if let Some(schema) = self.schema {
             pairs.push(("default_schema", text(schema)));
         }
+        pairs.extend(self.now_unix_ms.into_iter().flat_map(moment::pairs));
         let context = CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value)));
         context.map_err(|error| format!("the statement cannot be put to the policies: {error}"))
     }
 }
 
 /// All that the requests of one statement share.
-struct Asking<'p> {
+pub(crate) struct Asking<'p> {
     policies: &'p Policies,
     subject: &'p Subject,
     server: &'p str,
+    statement: &'p StatementFacts,
     entities: Entities,
     context: CedarContext,
     /// The server takes names of schemas and tables in whatever case.
     folds: bool,
 }
 
+/// What the policies say about one request on one resource.
+#[derive(Debug, Default)]
+struct Said {
+    /// Policies that could not be evaluated.
+    failed: BTreeSet<String>,
+    /// Permits; not looked for when a forbid stands that no approval lifts.
+    permits: BTreeSet<String>,
+    /// Forbids whose condition is not met, or that have none.
+    standing: BTreeSet<String>,
+    /// Forbids whose condition is met.
+    lifted: BTreeSet<String>,
+    depends_on_time: bool,
+}
+
+impl Said {
+    /// Adds what is said about another form of the name; its permits only where the server takes it for the same name.
+    fn take(&mut self, other: Self, is_same: bool) {
+        self.failed.extend(other.failed);
+        self.standing.extend(other.standing);
+        self.lifted.extend(other.lifted);
+        self.depends_on_time |= other.depends_on_time;
+        if is_same && self.permits.is_empty() {
+            self.permits = other.permits;
+        }
+    }
+}
+
 impl Asking<'_> {
     /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies. Where the
     /// server itself takes another case for the same name, a permit for that counts as well.
-    fn answer(&self, request: &Request) -> Answer {
-        let types = &self.policies.types;
-        let resource = types.resource(&request.resource, self.server);
-        let answer = self.answer_about(request, resource, &self.entities);
-        if is_forbidden(&answer) {
-            return answer;
+    pub(crate) fn answer(&self, request: &Request) -> Answer {
+        match self.said(request) {
+            Ok(said) => self.read(request, said),
+            Err(reason) => denied(request.clone(), reason),
         }
-        let all = match self.in_other_cases(request, |gathered, resource, named| gathered.other_cases(resource, named))
-        {
-            Ok(answers) => answers,
-            Err(reason) => return denied(request.clone(), reason),
-        };
+    }
+
+    fn said(&self, request: &Request) -> Result<Said, String> {
+        let resource = self.policies.types.resource(&request.resource, self.server);
+        let mut said = self.ask(request, resource, &self.entities)?;
+        if !said.failed.is_empty() || said.standing.iter().any(|id| self.approval(id).is_none()) {
+            // Nothing outweighs it.
+            return Ok(said);
+        }
         // No permit for another case is no reason to deny.
-        if let Some(forbidden) = all.iter().find(|answer| is_forbidden(answer)) {
-            return forbidden.clone();
+        for other in self.in_other_cases(request, |gathered, resource, named| gathered.other_cases(resource, named))? {
+            said.take(other, self.folds);
         }
-        if answer.allowed {
-            return answer;
+        if said.permits.is_empty() && !self.folds {
+            for same in
+                self.in_other_cases(request, |gathered, resource, named| gathered.other_names(resource, named))?
+            {
+                said.take(same, true);
+            }
         }
-        let same = match self.folds {
-            true => Ok(all),
-            false => self.in_other_cases(request, |gathered, resource, named| gathered.other_names(resource, named)),
-        };
-        match same {
-            Ok(same) => same.into_iter().find(|answer| answer.allowed).unwrap_or(answer),
-            Err(reason) => denied(request.clone(), reason),
-        }
+        Ok(said)
     }
 
-    fn answer_about(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Answer {
-        match self.ask(request, resource, entities) {
-            Ok(response) => self.read(request, &response),
-            Err(reason) => denied(request.clone(), reason),
-        }
-    }
-
-    /// The answers about each form that `forms` gives; none when there is one form only.
+    /// What is said about each form that `forms` gives; nothing when there is one form only.
     fn in_other_cases(
         &self,
         request: &Request,
         forms: impl Fn(&mut Gathered<'_>, &Resource, &NamedResources) -> Vec<EntityUid>,
-    ) -> Result<Vec<Answer>, String> {
+    ) -> Result<Vec<Said>, String> {
         let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
         let forms = forms(&mut gathered, &request.resource, &self.policies.named);
         if forms.is_empty() {
@@ -233,45 +265,126 @@ impl Asking<'_> {
         }
         gathered.action(request.action, &self.policies.actions);
         let entities = gathered.finish()?;
-        Ok(forms.into_iter().map(|resource| self.answer_about(request, resource, &entities)).collect())
+        forms.into_iter().map(|resource| self.ask(request, resource, &entities)).collect()
     }
 
-    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Response, String> {
+    /// The ids of the permits of another set, which has no forbids, that hold for a request.
+    pub(crate) fn holding(&self, request: &Request, permits: &PolicySet) -> Result<BTreeSet<String>, String> {
+        let resource = self.policies.types.resource(&request.resource, self.server);
+        let response = authorize(&self.cedar(request, resource)?, permits, &self.entities);
+        Ok(reasons(&response).collect())
+    }
+
+    fn cedar(&self, request: &Request, resource: EntityUid) -> Result<CedarRequest, String> {
         let types = &self.policies.types;
         let principal = types.workload(self.subject);
         let action = types.action(request.action);
         // Unvalidated: what is built here fits the schema (a test holds it to that), and a mistake would be an evaluation
         // error, which denies.
         let asked = CedarRequest::new(principal, action, resource, self.context.clone(), None);
-        let asked = asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))?;
-        Ok(Authorizer::new().is_authorized(&asked, &self.policies.set, entities))
+        asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))
+    }
+
+    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Said, String> {
+        let asked = self.cedar(request, resource)?;
+        let timed = &self.policies.timed;
+        let mut said = Said {
+            depends_on_time: !timed.is_empty() && reasons(&authorize(&asked, timed, entities)).next().is_some(),
+            ..Said::default()
+        };
+        let response = authorize(&asked, &self.policies.set, entities);
+        said.failed = failed(&response);
+        if response.decision() == CedarDecision::Allow {
+            said.permits = reasons(&response).collect();
+            return Ok(said);
+        }
+        for id in reasons(&response) {
+            let met = self.policies.conditions.get(&id).is_some_and(|condition| condition.is_met(self.statement));
+            if met {
+                said.lifted.insert(id)
+            } else {
+                said.standing.insert(id)
+            };
+        }
+        let any = !said.lifted.is_empty() || !said.standing.is_empty();
+        if any && said.standing.iter().all(|id| self.approval(id).is_some()) {
+            // Every forbid that applies has a condition: what is left of the set without those says who permits. A forbid
+            // that has none applied above as well, and stands.
+            let without = authorize(&asked, &self.policies.unconditioned, entities);
+            said.failed.extend(failed(&without));
+            match without.decision() {
+                CedarDecision::Allow => said.permits = reasons(&without).collect(),
+                CedarDecision::Deny => said.standing.extend(reasons(&without)),
+            }
+        }
+        Ok(said)
+    }
+
+    fn approval(&self, id: &str) -> Option<Approval> {
+        let group = self.policies.conditions.get(id)?.approval.clone()?;
+        Some(Approval { group, policy: id.to_owned() })
     }
 
     /// Cedar skips a policy that fails to evaluate: here it denies, as it may have been the forbid.
-    fn read(&self, request: &Request, response: &Response) -> Answer {
+    fn read(&self, request: &Request, said: Said) -> Answer {
         let about = describe(request, self.server);
-        let failed = response.diagnostics().errors().map(|error| match error {
-            cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
-        });
-        let failed: BTreeSet<String> = failed.collect();
-        if let Some(first) = failed.first() {
-            let reason = format!("policy `{first}` could not be evaluated for {about}");
-            return Answer { request: request.clone(), allowed: false, policies: names(failed), reason: Some(reason) };
-        }
-        let policies: BTreeSet<String> = response.diagnostics().reason().map(ToString::to_string).collect();
-        let allowed = response.decision() == CedarDecision::Allow;
-        let reason = match (allowed, policies.first()) {
-            (true, _) => None,
-            (false, Some(_)) => Some(format!("{about} is forbidden")),
-            (false, None) => Some(format!("no policy permits {about}")),
+        let (lifted, depends_on_time) = (names(said.lifted), said.depends_on_time);
+        let answer = |allowed, policies, reason| Answer {
+            request: request.clone(),
+            allowed,
+            policies: names(policies),
+            reason,
+            lifted,
+            approvals: Vec::new(),
+            depends_on_time,
         };
-        Answer { request: request.clone(), allowed, policies: names(policies), reason }
+        if let Some(first) = said.failed.first() {
+            let reason = format!("policy `{first}` could not be evaluated for {about}");
+            return answer(false, said.failed, Some(reason));
+        }
+        let approvals: Vec<Approval> = said.standing.iter().filter_map(|id| self.approval(id)).collect();
+        let plain: BTreeSet<String> = said.standing.iter().filter(|id| self.approval(id).is_none()).cloned().collect();
+        if !plain.is_empty() {
+            let reason = format!("{about} is forbidden{}", self.unless(&plain));
+            return answer(false, plain, Some(reason));
+        }
+        if said.permits.is_empty() {
+            return answer(false, BTreeSet::new(), Some(format!("no policy permits {about}")));
+        }
+        if approvals.is_empty() {
+            return answer(true, said.permits, None);
+        }
+        let reason = format!("{about} {}", needs(&approvals));
+        Answer { approvals, ..answer(false, said.standing, Some(reason)) }
+    }
+
+    /// What would have lifted the only forbid there is.
+    fn unless(&self, standing: &BTreeSet<String>) -> String {
+        let only = standing.first().filter(|_| standing.len() == 1);
+        let max = only.and_then(|id| self.policies.conditions.get(id)).and_then(|condition| condition.rows_changed_max);
+        max.map_or_else(String::new, |max| format!(" unless at most {max} rows change (`LIMIT {max}`)"))
     }
 }
 
-/// Whether a policy says no, or might if it could be evaluated: a denial without a policy only lacks a permit.
-fn is_forbidden(answer: &Answer) -> bool {
-    !answer.allowed && !answer.policies.is_empty()
+fn authorize(request: &CedarRequest, set: &PolicySet, entities: &Entities) -> Response {
+    Authorizer::new().is_authorized(request, set, entities)
+}
+
+fn reasons(response: &Response) -> impl Iterator<Item = String> {
+    response.diagnostics().reason().map(ToString::to_string)
+}
+
+fn failed(response: &Response) -> BTreeSet<String> {
+    let failed = response.diagnostics().errors().map(|error| match error {
+        cedar_policy::AuthorizationError::PolicyEvaluationError(error) => error.policy_id().to_string(),
+    });
+    failed.collect()
+}
+
+/// `needs approval of `dba` (policy no-ddl)`
+fn needs(approvals: &[Approval]) -> String {
+    let each: Vec<_> = approvals.iter().map(|one| format!("`{}` (policy {})", one.group, one.policy)).collect();
+    format!("needs approval of {}", each.join(" and "))
 }
 
 fn names(policies: BTreeSet<String>) -> Vec<String> {
@@ -279,29 +392,70 @@ fn names(policies: BTreeSet<String>) -> Vec<String> {
 }
 
 fn denied(request: Request, reason: String) -> Answer {
-    Answer { request, allowed: false, policies: Vec::new(), reason: Some(reason) }
+    Answer {
+        request,
+        allowed: false,
+        policies: Vec::new(),
+        reason: Some(reason),
+        lifted: Vec::new(),
+        approvals: Vec::new(),
+        depends_on_time: false,
+    }
 }
 
-/// Denied when any answer is, by a forbid before a missing permit.
+/// Denied when any answer is: by a forbid before a missing permit, by that before a missing approval.
 fn verdict(answers: Vec<Answer>, facts: &Facts, server: &str) -> Verdict {
     let refused = |answer: &&Answer| !answer.allowed;
-    let by_policy = answers.iter().filter(refused).find(|answer| !answer.policies.is_empty());
-    let first = by_policy.or_else(|| answers.iter().find(refused));
+    let final_no = |answer: &&Answer| !answer.allowed && !answer.needs_approval();
+    let only_approvals = !answers.iter().any(|answer| final_no(&answer));
+    let by_policy = answers.iter().filter(final_no).find(|answer| !answer.policies.is_empty());
+    let first = by_policy.or_else(|| answers.iter().find(final_no)).or_else(|| answers.iter().find(refused));
     let unread = facts.statements.iter().find_map(|statement| statement.unparsed.as_deref());
     let (decision, reason, deciding) = match first {
         None if !answers.is_empty() => (Decision::Allow, allowed_reason(&answers, server), answers.iter().collect()),
         None => (Decision::Deny, "nothing was asked".to_owned(), Vec::new()),
         Some(answer) => {
             let reason = answer.reason.clone().unwrap_or_else(|| describe(&answer.request, server));
-            let reason = match (answer.request.action, unread) {
-                (Action::Unparsed, Some(unread)) => format!("{reason}: {unread}"),
-                _ => reason,
-            };
-            (Decision::Deny, reason, answers.iter().filter(refused).collect::<Vec<_>>())
+            let (more, unparsed) = nor(&answers, answer, server);
+            let why = unread.filter(|_| unparsed).map(|unread| format!(": {unread}")).unwrap_or_default();
+            // Nobody's approval is what is missing when more than that is.
+            let decides = |answer: &&Answer| refused(answer) && (only_approvals || final_no(answer));
+            (Decision::Deny, format!("{reason}{more}{why}"), answers.iter().filter(decides).collect::<Vec<_>>())
         }
     };
     let policies: BTreeSet<String> = deciding.into_iter().flat_map(|answer| answer.policies.iter().cloned()).collect();
-    Verdict { decision, policies: names(policies), reason, answers }
+    let lifted: BTreeSet<String> = answers.iter().flat_map(|answer| answer.lifted.iter().cloned()).collect();
+    let approvals: BTreeSet<Approval> =
+        answers.iter().filter(|_| only_approvals).flat_map(|answer| answer.approvals.iter().cloned()).collect();
+    let (approvals, lifted) = (approvals.into_iter().collect(), names(lifted));
+    let depends_on_time = answers.iter().any(|answer| answer.depends_on_time);
+    Verdict { decision, policies: names(policies), reason, answers, lifted, approvals, depends_on_time }
+}
+
+/// Requests that a reason names beside the first.
+const NAMED_MAX: usize = 2;
+
+/// What else no policy permits, when that is what is wrong with the first; and whether `unparsed` is named at all.
+fn nor(answers: &[Answer], first: &Answer, server: &str) -> (String, bool) {
+    let lacks = |answer: &&Answer| !answer.allowed && answer.policies.is_empty();
+    if !lacks(&first) {
+        return (String::new(), false);
+    }
+    let mut requests: Vec<&Request> = Vec::new();
+    for answer in answers.iter().filter(lacks).filter(|answer| answer.request != first.request) {
+        if !requests.contains(&&answer.request) {
+            requests.push(&answer.request);
+        }
+    }
+    // Why a text was not read is what its writer wants to know.
+    requests.sort_by_key(|request| request.action != Action::Unparsed);
+    let mut text: String =
+        requests.iter().take(NAMED_MAX).map(|request| format!(", nor {}", describe(request, server))).collect();
+    if requests.len() > NAMED_MAX {
+        text.push_str(&format!(", nor {} more", requests.len() - NAMED_MAX));
+    }
+    let unparsed = std::iter::once(&&first.request).chain(&requests).any(|request| request.action == Action::Unparsed);
+    (text, unparsed)
 }
 
 fn allowed_reason(answers: &[Answer], server: &str) -> String {

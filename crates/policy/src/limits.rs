@@ -63,6 +63,18 @@ pub const REQUESTS_MAX: usize = 1_000;
 /// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
 pub const NAME_BYTES_MAX: usize = 256;
 
+/// Longest name of a group in an `@approval`, in bytes: as in the configuration.
+pub const GROUP_BYTES_MAX: usize = 128;
+
+/// Most texts that a suggestion keeps because it does not cover them.
+pub const LEFT_OUT_MAX: usize = 1_000;
+
+/// Most of them that its comments list.
+pub const LEFT_OUT_SHOWN_MAX: usize = 50;
+
+/// Most policies that one import makes.
+pub const GUARDRAIL_RULES_MAX: usize = 1_000;
+
 /// Most views and routines read for one statement. Servers allow 61 tables in a join; what is behind each counts here.
 pub const DEFINITIONS_MAX: usize = 256;
 

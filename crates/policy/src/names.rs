@@ -39,6 +39,16 @@ impl NamedResources {
     }
 }
 
+impl NamedResources {
+    /// Whether the id, or that of the schema it lies in, may have another form. Allocates nothing: most have none.
+    pub(crate) fn has_others(&self, id: &str) -> bool {
+        let Some((_, inside)) = id.split_once('/') else { return false };
+        let is_known = |id: &str| self.forms.contains_key(id);
+        let schema = inside.split_once('.').and_then(|(_, item)| id.strip_suffix(item)?.strip_suffix('.'));
+        inside.bytes().any(|byte| byte.is_ascii_uppercase()) || is_known(id) || schema.is_some_and(is_known)
+    }
+}
+
 fn resource_id(uid: &EntityUid) -> Option<String> {
     let kind = uid.type_name().to_string();
     matches!(kind.as_str(), "Schema" | "Table" | "Routine").then(|| uid.id().unescaped().to_owned())
@@ -53,5 +63,37 @@ fn lower(id: &str) -> String {
             format!("{server}/{lower}")
         }
         None => id.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::str::FromStr as _;
+
+    #[test]
+    fn an_id_has_others_when_one_is_found_for_it_or_its_schema() {
+        let policies = r#"
+            permit (principal, action, resource == Table::"s/shop.Users");
+            permit (principal, action, resource in Schema::"s/Vault");
+            permit (principal, action, resource in Schema::"s/plain");
+            permit (principal, action, resource in Schema::"s/a%2Eb");
+        "#;
+        let named = NamedResources::new(&PolicySet::from_str(policies).unwrap());
+        for (id, schema, has_others) in [
+            ("s/shop.users", "s/shop", true),
+            ("s/shop.Users", "s/shop", true),
+            ("s/shop.orders", "s/shop", false),
+            ("s/vault.keys", "s/vault", true),
+            ("s/vault", "s/vault", true),
+            ("s/plain.t", "s/plain", false),
+            ("s/Plain.t", "s/Plain", true),
+            ("s/plain.T", "s/plain", true),
+            ("s/a%2Eb.t", "s/a%2Eb", true),
+            ("s", "s", false),
+        ] {
+            let found = !named.others(id).is_empty() || !named.others(schema).is_empty();
+            assert_eq!((named.has_others(id), found), (has_others, has_others), "{id}");
+        }
     }
 }

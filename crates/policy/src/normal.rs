@@ -23,51 +23,57 @@ const NUMBER: u8 = 1;
 const STRING: u8 = 2;
 
 const VERBS: [&str; 5] = ["SELECT", "INSERT", "REPLACE", "UPDATE", "DELETE"];
-/// What begins a clause of values.
-const OPENING: [&str; 3] = ["WHERE", "HAVING", "SET"];
-/// What begins any other clause, or may.
-const CLOSING: [&str; 24] = [
-    "SELECT",
-    "FROM",
-    "JOIN",
-    "STRAIGHT_JOIN",
-    "INTO",
-    "TABLE",
-    "UPDATE",
-    "ORDER",
-    "GROUP",
-    "WINDOW",
-    "OVER",
-    "FOR",
-    "LOCK",
-    "AS",
-    "ON",
-    "USING",
-    "PARTITION",
-    "PROCEDURE",
-    "RETURNING",
-    "UNION",
-    "EXCEPT",
-    "INTERSECT",
-    "MINUS",
-    "WITH",
-];
-/// Behind these, numbers say how many rows are touched.
-const FREEZING: [&str; 4] = ["LIMIT", "OFFSET", "FETCH", "TOP"];
-/// Their arguments are what they do.
-const TELLING: [&str; 8] =
-    ["LOAD_FILE", "SLEEP", "BENCHMARK", "GET_LOCK", "NAME_CONST", "MASTER_POS_WAIT", "SOURCE_POS_WAIT", "JSON_TABLE"];
 const SYMBOLS_BEFORE: [&str; 20] =
     ["=", "<", ">", "<=", ">=", "<>", "!=", "<=>", "(", ",", "+", "-", "*", "/", "%", "|", "&", "^", "||", "&&"];
 const WORDS_BEFORE: [&str; 12] =
     ["AND", "OR", "XOR", "NOT", "BETWEEN", "LIKE", "RLIKE", "REGEXP", "WHEN", "THEN", "ELSE", "DIV"];
 
+/// What a word says about the literals behind it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Meaning {
+    /// A clause of values begins.
+    Values,
+    /// A clause of values begins, in a statement that inserts.
+    Rows,
+    /// Any other clause begins, or may.
+    Other,
+    /// Numbers say how many rows are touched.
+    Count,
+    /// Arguments are what the function does.
+    Telling,
+    /// Nothing.
+    Name,
+}
+
+/// Longest word with a meaning, in bytes.
+const WORD_BYTES_MAX: usize = 15;
+
+impl Meaning {
+    fn of(word: &str) -> Self {
+        let mut room = [0; WORD_BYTES_MAX];
+        let Some(upper) = room.get_mut(..word.len()) else { return Self::Name };
+        upper.copy_from_slice(word.as_bytes());
+        upper.make_ascii_uppercase();
+        match &*upper {
+            b"WHERE" | b"HAVING" | b"SET" => Self::Values,
+            b"VALUES" | b"VALUE" => Self::Rows,
+            b"SELECT" | b"FROM" | b"JOIN" | b"STRAIGHT_JOIN" | b"INTO" | b"TABLE" | b"UPDATE" | b"ORDER" | b"GROUP"
+            | b"WINDOW" | b"OVER" | b"FOR" | b"LOCK" | b"AS" | b"ON" | b"USING" | b"PARTITION" | b"PROCEDURE"
+            | b"RETURNING" | b"UNION" | b"EXCEPT" | b"INTERSECT" | b"MINUS" | b"WITH" => Self::Other,
+            b"LIMIT" | b"OFFSET" | b"FETCH" | b"TOP" => Self::Count,
+            b"LOAD_FILE" | b"SLEEP" | b"BENCHMARK" | b"GET_LOCK" | b"NAME_CONST" | b"MASTER_POS_WAIT"
+            | b"SOURCE_POS_WAIT" | b"JSON_TABLE" => Self::Telling,
+            _ => Self::Name,
+        }
+    }
+}
+
 /// Writes the normal form of `sql` in place of what `form` holds; false when it has none, and `form` then holds nothing of
 /// use. Two texts with one normal form have the same facts in the same context. A text that is written anew has none: its
-/// literals are in [`canonical`](crate::Facts::canonical). Allocates nothing once `form` has grown.
+/// literals are in [`canonical`](crate::Facts::canonical). Allocates nothing once `form` has grown, but for texts with comments.
 pub(crate) fn write(sql: &[u8], context: &Context<'_>, form: &mut Vec<u8>) -> bool {
     form.clear();
-    if sql.len() > NORMAL_BYTES_MAX || context.no_backslash_escapes || context.unreadable.is_some() {
+    if sql.len() > NORMAL_BYTES_MAX || context.unreadable.is_some() {
         return false;
     }
     let Ok(text) = std::str::from_utf8(sql) else { return false };
@@ -179,23 +185,21 @@ impl<'a> Clauses<'a> {
     }
 
     fn word(&mut self, before: &Token<'_>, token: &Token<'_>) -> Place {
-        let is = |words: &[&str]| words.iter().any(|word| token.is_word(word));
-        if is(&TELLING) {
+        let meaning = Meaning::of(token.text);
+        if meaning == Meaning::Telling {
             return Place::Unshared;
         }
         // Behind a period it is a name, whatever it says.
         if before.is_symbol(".") {
             return Place::Kept;
         }
-        if is(&FREEZING) {
-            self.frozen = true;
-        } else if is(&OPENING)
-            || self.has_rows && is(&["VALUES", "VALUE"])
-            || before.is_word("KEY") && token.is_word("UPDATE")
-        {
-            self.values = true;
-        } else if is(&CLOSING) {
-            self.values = false;
+        match meaning {
+            Meaning::Values => self.values = true,
+            Meaning::Rows if self.has_rows => self.values = true,
+            // `ON DUPLICATE KEY UPDATE`
+            Meaning::Other => self.values = token.is_word("UPDATE") && before.is_word("KEY"),
+            Meaning::Count => self.frozen = true,
+            Meaning::Rows | Meaning::Telling | Meaning::Name => {}
         }
         Place::Kept
     }
@@ -333,7 +337,6 @@ mod tests {
         assert!(form(&of_length(NORMAL_BYTES_MAX)).is_some() && form(&of_length(NORMAL_BYTES_MAX + 1)).is_none());
         let mut room = Vec::new();
         let text = b"SELECT a FROM t WHERE b = 1";
-        assert!(!write(text, &Context { no_backslash_escapes: true, ..CONTEXT }, &mut room));
         assert!(!write(text, &Context { unreadable: Some("gbk"), ..CONTEXT }, &mut room));
     }
 }

@@ -6,6 +6,8 @@ use std::str::FromStr;
 use cedar_policy::{Entities, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
 use crate::entities::EntityTypes;
+use crate::lifting::Condition;
+use crate::moment;
 use crate::names::NamedResources;
 use crate::problem::PolicyProblem;
 
@@ -24,6 +26,12 @@ pub struct Source<'a> {
 #[derive(Debug, Clone)]
 pub struct Policies {
     pub(crate) set: PolicySet,
+    /// The forbids that something lifts, by their id.
+    pub(crate) conditions: BTreeMap<String, Condition>,
+    /// `set` without those.
+    pub(crate) unconditioned: PolicySet,
+    /// What of `set` depends on time ([`moment::timed`]).
+    pub(crate) timed: PolicySet,
     /// The actions of the schema with their groups.
     pub(crate) actions: Entities,
     pub(crate) types: EntityTypes,
@@ -59,8 +67,18 @@ impl Policies {
         if !loading.problems.is_empty() {
             return Err(loading.problems);
         }
+        let split = moment::timed(&loading.set).and_then(|timed| Ok((timed, loading.unconditioned()?)));
+        let (timed, unconditioned) =
+            split.map_err(|error| vec![PolicyProblem::at("the policies", "", None, error, None)])?;
         let named = NamedResources::new(&loading.set);
-        Ok(Self { set: loading.set, actions, types, named, ids: loading.places.into_keys().collect() })
+        let Loading { set, conditions, places, problems: _ } = loading;
+        let ids = places.into_keys().collect();
+        Ok(Self { set, conditions, unconditioned, timed, actions, types, named, ids })
+    }
+
+    /// Whether any policy looks at the time: if none does, [`Context::now_unix_ms`](crate::Context::now_unix_ms) may be any.
+    pub fn look_at_time(&self) -> bool {
+        !self.timed.is_empty()
     }
 
     /// The `@id`s of all policies, sorted.
@@ -83,6 +101,7 @@ struct Place {
 #[derive(Debug, Default)]
 struct Loading {
     set: PolicySet,
+    conditions: BTreeMap<String, Condition>,
     places: BTreeMap<String, Place>,
     problems: Vec<PolicyProblem>,
 }
@@ -130,11 +149,37 @@ impl Loading {
             let message = format!("the id `{id}` is taken by a policy at {}{line}", first.file);
             return self.complain(source, at, &message, "give one of them another `@id`");
         }
+        self.condition(source, policy, &id, at);
         let problem = PolicyProblem::at(source.name, source.text, at, String::new(), None);
         self.places.insert(id.clone(), Place { file: source.name.to_owned(), line: problem.line });
         if let Err(error) = self.set.add(policy.new_id(PolicyId::new(&id))) {
             self.problems.push(PolicyProblem::of(source.name, source.text, &error));
         }
+    }
+
+    fn condition(&mut self, source: &Source<'_>, policy: &Policy, id: &str, at: Option<usize>) {
+        match Condition::of(policy) {
+            Ok(Some(condition)) => {
+                self.conditions.insert(id.to_owned(), condition);
+            }
+            Ok(None) => {}
+            Err(unfit) => {
+                for unfit in unfit {
+                    let name = format!("@{}", unfit.annotation);
+                    let below = at.and_then(|at| Some(at + source.text.get(at..)?.find(&name)?));
+                    self.complain(source, below.or(at), &unfit.message, &unfit.help);
+                }
+            }
+        }
+    }
+
+    /// The set without the forbids that something lifts.
+    fn unconditioned(&self) -> Result<PolicySet, String> {
+        let mut set = PolicySet::new();
+        for policy in self.set.policies().filter(|policy| !self.conditions.contains_key(policy.id().as_ref() as &str)) {
+            set.add(policy.clone()).map_err(|error| error.to_string())?;
+        }
+        Ok(set)
     }
 
     fn complain(&mut self, source: &Source<'_>, at: Option<usize>, message: &str, help: &str) {

@@ -30,6 +30,14 @@ pub struct Judgement {
     pub generation: u64,
 }
 
+impl Judgement {
+    /// Whether it still is what the policies of that generation say. A verdict that depends on more than text, context and
+    /// policies does not outlast the moment: that is to be said here.
+    pub fn holds(&self, generation: u64) -> bool {
+        self.generation == generation && self.verdict.cacheable()
+    }
+}
+
 /// One text to be judged.
 #[derive(Debug)]
 pub struct Question<'q> {
@@ -46,17 +54,19 @@ pub struct Question<'q> {
 }
 
 impl Question<'_> {
-    fn judgement(&self, facts: Rc<Facts>, marked: bool) -> Rc<Judgement> {
+    /// The judgement by these facts, whatever the text.
+    pub fn judged(&self, facts: Rc<Facts>, marked: bool) -> Rc<Judgement> {
         let verdict = self.policies.judge(self.subject, &facts, &self.context);
         let class = class_of(&facts);
         Rc::new(Judgement { facts, verdict, class, marked, generation: self.generation })
     }
 
-    /// The same judgement, or one anew from its facts where the policies are others. The question's text does not count.
+    /// The same judgement, or one anew from its facts where the policies are others, or look at the time. The question's text
+    /// does not count.
     pub fn renewed(&self, found: &Rc<Judgement>) -> Rc<Judgement> {
-        match found.generation == self.generation {
+        match found.holds(self.generation) {
             true => Rc::clone(found),
-            false => self.judgement(Rc::clone(&found.facts), found.marked),
+            false => self.judged(Rc::clone(&found.facts), found.marked),
         }
     }
 }
@@ -85,7 +95,7 @@ impl Remembered {
     /// The judgement of a text, found or made. Allocates nothing for a text that was judged before under the same policies,
     /// nor for one whose normal form was.
     ///
-    /// The context must be the same in each call, but for `prepared`, and so must the subject.
+    /// The context must be the same in each call, but for `prepared` and the time, and so must the subject.
     pub fn judge(&mut self, question: Question<'_>) -> Rc<Judgement> {
         let sql = question.sql;
         if sql.len() > REMEMBERED_BYTES_MAX {
@@ -111,12 +121,12 @@ impl Remembered {
 
 fn made(mut question: Question<'_>) -> Rc<Judgement> {
     let facts = question.facts.take().unwrap_or_else(|| analyse(question.sql, &question.context));
-    question.judgement(Rc::new(facts), (question.is_marked)(question.sql))
+    question.judged(Rc::new(facts), (question.is_marked)(question.sql))
 }
 
 fn find(known: &mut Judgements, key: &[u8], question: &Question<'_>) -> Option<Rc<Judgement>> {
     let found = known.get_mut(key)?;
-    if found.generation != question.generation {
+    if !found.holds(question.generation) {
         *found = question.renewed(found);
     }
     Some(Rc::clone(found))

@@ -117,6 +117,8 @@ fn a_workload_is_permitted_everything_by_one_policy_without_a_condition_and_no_f
         "permit (principal, action, resource in Schema::\"orders/shop\");",
         "permit (principal, action, resource is Table);",
         "permit (principal, action, resource);\n@id(\"b\") forbid (principal in Group::\"h\", action, resource);",
+        "permit (principal, action, resource);\n@id(\"b\") @rows_changed_max(\"9\") forbid (principal, action, resource);",
+        "permit (principal, action, resource) when { context.weekday > 0 };",
     ] {
         assert!(!everything(&format!("@id(\"a\") {text}")), "{text}");
     }
@@ -213,6 +215,26 @@ fn no_name_can_forge_another_resource() {
 }
 
 #[test]
+fn a_denial_names_every_action_and_table_that_policy_lacks_up_to_a_few() {
+    let policies = load("@id(\"p\") permit (principal, action, resource == Table::\"orders/shop.a\");");
+    let check = |sql: &str, reason: &str| assert_eq!(judge(&policies, sql).reason, reason, "{sql}");
+    check("DELETE FROM b", "no policy permits `delete` on `orders/shop.b`");
+    check(
+        "INSERT INTO b SELECT * FROM c JOIN a",
+        "no policy permits `insert` on `orders/shop.b`, nor `select` on `orders/shop.c`",
+    );
+    check("SELECT * FROM b; SELECT * FROM b", "no policy permits `select` on `orders/shop.b`");
+    check(
+        "SELECT * FROM b, c, d, e, f",
+        "no policy permits `select` on `orders/shop.b`, nor `select` on `orders/shop.c`, nor `select` on `orders/shop.d`, nor 2 more",
+    );
+    check(
+        "SELECT * FROM b, c, d; nonsense",
+        "no policy permits `select` on `orders/shop.b`, nor `unparsed` on `orders`, nor `select` on `orders/shop.c`, nor 1 more: `NONSENSE` is not read",
+    );
+}
+
+#[test]
 fn an_evaluation_error_denies() {
     let policies = load(
         "@id(\"all\") permit (principal, action, resource);
@@ -277,6 +299,8 @@ fn actions_and_context_are_those_of_the_schema() {
             pairs.push(("statement_class", RestrictedExpression::new_string("x".to_owned())));
             pairs.push(("functions", RestrictedExpression::new_set([])));
             pairs.push(("table_count", RestrictedExpression::new_long(1)));
+            pairs.push(("now", RestrictedExpression::new_datetime("1970-01-01T00:00:00.000Z")));
+            pairs.push(("weekday", RestrictedExpression::new_long(4)));
             let context =
                 CedarContext::from_pairs(pairs.into_iter().map(|(key, value)| (key.to_owned(), value))).unwrap();
             let principal = "Workload::\"w\"".parse().unwrap();

@@ -272,6 +272,16 @@ fn what_changes_how_later_texts_read_is_told() {
 }
 
 #[test]
+fn a_text_to_prepare_reads_alike_in_every_mode_at_mysql() {
+    for text in [r#"'SELECT "a" FROM t'"#, r"'SELECT ''a\\'', b FROM t -- '", r#""SELECT ""a"" FROM t""#] {
+        let facts = analyse(format!("PREPARE s FROM {text}").as_bytes(), &mysql());
+        assert!(facts.has_unparsed(), "{text}");
+        let reason = facts.statements[0].unparsed.as_deref().unwrap();
+        assert!(reason.contains("another sql_mode"), "{reason}");
+    }
+}
+
+#[test]
 fn after_a_change_of_reading_the_rest_of_the_text_is_unparsed() {
     for set in
         ["SET sql_mode='NO_BACKSLASH_ESCAPES'", "SET sql_mode=@x", "SET NAMES gbk", "SET @@character_set_client=sjis"]

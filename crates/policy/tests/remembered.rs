@@ -4,7 +4,8 @@
 
 use portreeve_policy::limits::{REMEMBERED_BYTES_MAX, REMEMBERED_MAX};
 use portreeve_policy::{
-    Context, Facts, Flavour, Judgement, Policies, Question, Remembered, Source, Subject, Verdict, analyse,
+    Catalogue, Context, Facts, Flavour, Judgement, Policies, Question, Relation, Remembered, Security, Source, Subject,
+    Verdict, View, analyse,
 };
 use proptest::prelude::*;
 use std::{rc::Rc, sync::LazyLock};
@@ -31,6 +32,16 @@ const TEXTS_OF_POLICIES: [&str; 4] = [
 static POLICIES: LazyLock<Vec<Policies>> = LazyLock::new(|| {
     let load = |text: &&str| Policies::load(&[Source { name: "p.cedar", text }]).unwrap();
     TEXTS_OF_POLICIES.iter().map(load).collect()
+});
+
+/// `u` is a view over a table that some may not read.
+static VIEWS: LazyLock<Catalogue> = LazyLock::new(|| {
+    let mut catalogue = Catalogue::new(0);
+    let definition = Some("select `b`.`c` AS `c` from `shop`.`Users` `b` where `b`.`a` = 5".to_owned());
+    catalogue.add_relation("shop", "t", Relation::Table);
+    catalogue.add_relation("shop", "Users", Relation::Table);
+    catalogue.add_relation("shop", "u", Relation::View(View { definition, security: Security::Definer }));
+    catalogue
 });
 
 /// `$` stands for a literal.
@@ -137,7 +148,8 @@ proptest! {
     #[test]
     fn cached_and_uncached_verdicts_are_equal(
         families in prop::collection::vec(family(), 1..4),
-        ansi_quotes in prop::bool::weighted(0.2),
+        modes in prop::array::uniform6(prop::bool::weighted(0.2)),
+        has_views in any::<bool>(),
         prepared in any::<bool>(),
         default_schema in prop::option::weighted(0.9, Just("shop")),
         maria_db in any::<bool>(),
@@ -145,8 +157,25 @@ proptest! {
         let subject = Subject { spiffe_id: "spiffe://example.org/r".to_owned(), groups: vec!["reporting".to_owned()] };
         let flavour = if maria_db { Flavour::MariaDb } else { Flavour::MySql };
         let server = "orders";
-        let context =
-            Context { default_schema, prepared, ansi_quotes, ..Context::new(server, flavour) };
+        let [ansi_quotes, no_backslash_escapes, pipes_as_concat, ignore_space, high_not_precedence, is_unknown] = modes;
+        let version = match (is_unknown, flavour) {
+            (true, _) => 0,
+            (false, Flavour::MariaDb) => 101_114,
+            (false, Flavour::MySql) => 90_704,
+        };
+        let context = Context {
+            default_schema,
+            prepared,
+            version,
+            no_backslash_escapes,
+            ansi_quotes,
+            pipes_as_concat,
+            ignore_space,
+            high_not_precedence,
+            utf8: !is_unknown,
+            catalogue: if has_views { &VIEWS } else { Catalogue::EMPTY },
+            ..Context::new(server, flavour)
+        };
         let mut remembered = Remembered::default();
         // One memory through all policies, as it is when they are exchanged under it.
         for (generation, policies) in POLICIES.iter().enumerate() {

@@ -19,6 +19,8 @@ fn facts(sql: &str) -> Facts {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        now_unix_ms: 0,
+
         catalogue: Catalogue::EMPTY,
     };
     analyse(sql.as_bytes(), &context)

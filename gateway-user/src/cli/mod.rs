@@ -105,13 +105,15 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
     Tail(tail::TailArgs),
-    /// Check policies, or explain what they say about a statement
+    /// Check policies, explain what they say about a statement, suggest and import them
     #[command(
         subcommand,
         after_help = "Examples:
   portreeve policy check
   portreeve policy explain --workload reporting --server orders 'SELECT 1'
-  portreeve policy reload"
+  portreeve policy reload
+  portreeve policy suggest --workload reporting
+  portreeve policy import hoop guardrails.json"
     )]
     Policy(policy::PolicyCommand),
     /// Remove the kernel programs that a daemon which no longer runs left refusing

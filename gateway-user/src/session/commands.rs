@@ -183,7 +183,6 @@ impl Commands {
         verdicts: &Rc<Verdicts>,
         key: ScopeKey,
     ) -> Self {
-        let (prepared, last_prepared) = (HashMap::new(), LastPrepared::None);
         let scope = verdicts.scope(key);
         Self {
             session,
@@ -194,8 +193,8 @@ impl Commands {
             policies,
             reading_settled: None,
             looked: false,
-            prepared,
-            last_prepared,
+            prepared: HashMap::new(),
+            last_prepared: LastPrepared::None,
         }
     }
 
@@ -220,21 +219,16 @@ impl Commands {
 
     /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
     /// reads texts: verdicts depend on it now, and did not when the session began.
-    pub(super) fn renew(&mut self, gateway: &Gateway) -> bool {
+    pub(super) fn take_policies(&mut self, gateway: &Gateway) -> bool {
         gateway.policies.renew(&mut self.policies);
         if self.reading_settled == Some(self.policies.generation) {
             return false;
         }
-        let (subject, server) = (self.scope.subject(), &self.scope.key.server);
-        self.definitions.matter = !self.policies.policies.permits_everything(subject, server);
-        let must_ask = self.scope.must_ask(&self.policies);
+        let everything = self.scope.permits_everything(&self.policies);
+        self.definitions.matter = !everything;
+        let must_ask = self.scope.key.unasked && !everything;
         self.reading_settled = (!must_ask).then_some(self.policies.generation);
         must_ask
-    }
-
-    /// Goes on with what the server said of how it reads texts; what was prepared stays.
-    pub(super) fn go_on(&mut self, key: ScopeKey) {
-        self.scope = self.verdicts.scope(key);
     }
 
     fn policies(&self) -> &Policies {
@@ -490,6 +484,7 @@ impl Commands {
 
     /// Texts are read as `key` says from here on.
     pub(super) fn read_as(&mut self, key: ScopeKey) {
+        self.reading_settled = None;
         self.scope = self.verdicts.scope(key);
     }
 

@@ -50,11 +50,12 @@ pub(super) fn attributes<'a>(attributes: impl Iterator<Item = Attribute<'a>>) ->
 ///
 /// # Errors
 /// A row that cannot be read.
-pub(super) fn of_rows(rows: &mut BulkRows<'_>) -> Result<Vec<Text<'static>>, ProtocolError> {
-    let mut texts = Vec::new();
+pub(super) fn of_rows(rows: &mut BulkRows<'_>) -> Result<(Vec<Text<'static>>, u64), ProtocolError> {
+    let (mut texts, mut count) = (Vec::new(), 0);
     let mut left = PARAMETERS_KEPT_MAX;
     let mut values = Vec::new();
     while rows.next_row(&mut values)? {
+        count += 1;
         if left == 0 {
             continue;
         }
@@ -62,7 +63,7 @@ pub(super) fn of_rows(rows: &mut BulkRows<'_>) -> Result<Vec<Text<'static>>, Pro
         left = left.saturating_sub(text.kept().len());
         texts.push(text);
     }
-    Ok(texts)
+    Ok((texts, count))
 }
 
 /// One row, no more of it than is kept: what is behind is not looked at.

@@ -22,7 +22,7 @@ use super::{
     client_fault,
     commands::{Action, Commands, unreadable},
     link::{Link, LinkError},
-    login::{self, ClientLeg},
+    login::ClientLeg,
     refusal::Refusal,
     server_fault,
 };
@@ -111,18 +111,11 @@ impl<'a> Session<'a> {
             }
             Err(ended) => return Err(ended),
         };
-        if self.commands.renew(gateway) {
-            Box::pin(self.ask_late(gateway)).await?;
+        if self.commands.take_policies(gateway) {
+            // In a session that began when no verdict depended on how the server reads texts.
+            Box::pin(self.read_on(gateway)).await?;
         }
         self.take_command(gateway, wire_len).await
-    }
-
-    /// Asks the server how it reads texts, in a session that began when no verdict depended on it.
-    async fn ask_late(&mut self, gateway: &Gateway) -> Result<(), Ended> {
-        let key = self.commands.key().clone();
-        let key = login::ask(gateway, &mut self.upstream, &self.leg.capabilities, key).await?;
-        self.commands.go_on(key);
-        Ok(())
     }
 
     /// Judges, records and carries out the command at the front of what the client sent.

@@ -3,10 +3,16 @@
 //! Per runtime thread, so that there is no lock. A verdict depends on who asks, where, in which schema, and how the
 //! server reads text: those choose the [`Scope`], the text chooses within. One found under other policies is found anew.
 
-use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    collections::HashMap,
+    rc::Rc,
+    sync::Arc,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use portreeve_mysql::conceal;
-use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, analyse};
+use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, Verdict, analyse};
 
 use crate::{catalogue::Snapshot, policies::Loaded};
 
@@ -37,6 +43,10 @@ pub(super) struct ScopeKey {
 
 impl ScopeKey {
     pub(super) fn context(&self, prepared: bool) -> Context<'_> {
+        self.context_at(prepared, now_unix_ms())
+    }
+
+    fn context_at(&self, prepared: bool, now_unix_ms: i64) -> Context<'_> {
         Context {
             server: &self.server,
             default_schema: self.schema.as_deref(),
@@ -51,6 +61,7 @@ impl ScopeKey {
             high_not_precedence: self.modes.high_not_precedence,
             utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
+            now_unix_ms,
             lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
             catalogue: &self.catalogue.catalogue,
         }
@@ -67,50 +78,82 @@ pub(super) struct Scope {
     pub(super) key: ScopeKey,
     subject: Subject,
     remembered: RefCell<Remembered>,
+    /// What [`Scope::must_ask`] said last, and of which generation of policies.
+    guess: Cell<Option<(u64, bool)>>,
 }
 
 impl Scope {
     /// The judgement of a text, found or made; `facts` are its facts where they were found aside.
     pub(super) fn judge(&self, policies: &Loaded, sql: &[u8], prepared: bool, facts: Option<Facts>) -> Rc<Judgement> {
-        self.remembered.borrow_mut().judge(Question { facts, ..self.question(policies, sql, prepared) })
+        let question = self.question(policies, sql, prepared);
+        match self.must_ask(policies) {
+            true => question.judged(self.unread(prepared), conceal::is_mentioned(sql)),
+            false => self.remembered.borrow_mut().judge(Question { facts, ..question }),
+        }
     }
 
     /// The judgement of a statement prepared in this scope, as it is under these policies.
     pub(super) fn renewed(&self, policies: &Loaded, judgement: &Rc<Judgement>) -> Rc<Judgement> {
         let question = self.question(policies, &[], true);
-        if judgement.generation == policies.generation || !self.must_ask(policies) {
-            return question.renewed(judgement);
+        match !judgement.holds(policies.generation) && self.must_ask(policies) {
+            true => question.judged(self.unread(true), judgement.marked),
+            false => question.renewed(judgement),
         }
-        let unread = Judgement { facts: Rc::new(self.unread()), verdict: judgement.verdict.clone(), ..**judgement };
-        question.renewed(&Rc::new(unread))
     }
 
-    /// Whether the server was not asked how it reads texts, and verdicts depend on it now.
+    /// Whether no verdict on the subject depends on what it asks.
+    pub(super) fn permits_everything(&self, policies: &Loaded) -> bool {
+        policies.policies.permits_everything(&self.subject, &self.key.server)
+    }
+
+    /// Whether verdicts depend on how texts are read, and that is not known.
     pub(super) fn must_ask(&self, policies: &Loaded) -> bool {
-        self.key.unasked && !policies.policies.permits_everything(&self.subject, &self.key.server)
+        if !self.key.unasked {
+            return false;
+        }
+        let known = self.guess.get().filter(|(generation, _)| *generation == policies.generation);
+        let (_, is_guess) = known.unwrap_or_else(|| (policies.generation, !self.permits_everything(policies)));
+        self.guess.set(Some((policies.generation, is_guess)));
+        is_guess
     }
 
-    /// In place of facts that were guessed while nothing depended on them.
-    fn unread(&self) -> Facts {
-        let why = "it was prepared when policy permitted everything, and how the server read it was not asked";
-        analyse(&[], &Context { unreadable: Some(why), ..self.key.context(true) })
+    /// In place of facts that would be guessed.
+    fn unread(&self, prepared: bool) -> Rc<Facts> {
+        let why = "how the server reads it was not asked, as policy permitted everything then";
+        Rc::new(analyse(&[], &Context { unreadable: Some(why), ..self.key.context(prepared) }))
     }
 
     fn question<'q>(&'q self, policies: &'q Loaded, sql: &'q [u8], prepared: bool) -> Question<'q> {
+        // Not asked for on the way of every statement.
+        let now_unix_ms = if policies.policies.look_at_time() { now_unix_ms() } else { 0 };
         Question {
             policies: &policies.policies,
             generation: policies.generation,
             subject: &self.subject,
-            context: self.key.context(prepared),
+            context: self.key.context_at(prepared, now_unix_ms),
             sql,
             facts: None,
             is_marked: conceal::is_mentioned,
         }
     }
 
+    /// The verdict on so many executions at once of a statement prepared here, where policies looked at how many rows it
+    /// changes.
+    pub(super) fn judge_times(&self, policies: &Loaded, judgement: &Judgement, times: u64) -> Option<Verdict> {
+        let counts = times > 1 && !judgement.verdict.lifted.is_empty();
+        let facts = counts.then(|| judgement.facts.times(times))?;
+        Some(policies.policies.judge(&self.subject, &facts, &self.key.context(true)))
+    }
+
     pub(super) fn subject(&self) -> &Subject {
         &self.subject
     }
+}
+
+/// For policies that look at the time. A clock before 1970 is 1970: what a policy then says is as wrong as the clock.
+fn now_unix_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// The scopes of one runtime thread. A scope lives as long as a session uses it, or room is left.
@@ -130,7 +173,12 @@ impl Verdicts {
         if scopes.len() >= SCOPES_MAX {
             scopes.retain(|_, scope| Rc::strong_count(scope) > 1);
         }
-        let scope = Rc::new(Scope { subject: key.subject(), key: key.clone(), remembered: RefCell::default() });
+        let scope = Rc::new(Scope {
+            subject: key.subject(),
+            key: key.clone(),
+            remembered: RefCell::default(),
+            guess: Cell::default(),
+        });
         if scopes.len() < SCOPES_MAX {
             scopes.insert(key, Rc::clone(&scope));
         }

@@ -122,8 +122,7 @@ impl Random {
 
     fn text(&mut self) -> String {
         let (first, body) = (self.one(&ATOMS), self.body(0));
-        let gaps: Vec<_> = (0..4).map(|_| self.gap()).collect();
-        let [a, b, c, d] = gaps.as_slice() else { unreachable!("four gaps") };
+        let (a, b, c, d) = (self.gap(), self.gap(), self.gap(), self.gap());
         format!("SELECT{a}{first}{b}{body}{c}FROM{d}(SELECT 1 AS `1b`, 2 AS c) t")
     }
 }

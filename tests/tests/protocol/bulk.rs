@@ -131,3 +131,20 @@ fn whoever_did_not_agree_on_it_is_told_that_there_is_no_such_command() {
         check_usable(&mut wire);
     }
 }
+
+#[test]
+fn a_bulk_execution_changes_as_many_rows_as_it_has() {
+    let policy = "@id(\"all\") permit (principal, action, resource);
+                  @id(\"few\") @rows_changed_max(\"2\") forbid (principal, action == Action::\"insert\", resource);";
+    let scene = Scene::mariadb(policy).unwrap();
+    scene.server.sql("CREATE TABLE shop.bulk_few (id INT, word VARCHAR(40))").unwrap();
+    let mut wire = bulk_session(&scene);
+    let id = prepare(&mut wire, "INSERT INTO bulk_few VALUES (?, ?)").unwrap();
+    let rows = [(Ok(1), Ok("a")), (Ok(2), Ok("b")), (Ok(3), Ok("c"))];
+    wire.send(&framed(0, &bulk(&id, &rows))).unwrap();
+    check_error(&mut wire, 1142, "few: `insert` on");
+    wire.send(&framed(0, &bulk(&id, &rows[..2]))).unwrap();
+    assert_eq!(affected(&mut wire), 2);
+    assert_eq!(scene.server.sql("SELECT COUNT(*) FROM shop.bulk_few").unwrap(), "2\n");
+    check_usable(&mut wire);
+}

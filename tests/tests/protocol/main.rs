@@ -26,6 +26,7 @@ mod passwords;
 mod replication;
 mod resets;
 mod users;
+mod windows;
 
 use anyhow::{Result, bail};
 use portreeve_tests::{

@@ -13,6 +13,9 @@ use std::collections::BTreeSet;
 /// What the gateway asks every server itself, before the client's first statement.
 const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_client, DATABASE(), ";
 
+/// What the gateway begins with where it reads a server's views and routines.
+const CATALOGUE_BEGINS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1";
+
 /// Command and text of everything in a server's general log that came from the accounts that Portreeve holds.
 fn reached(server: &Server) -> Vec<(String, String)> {
     let log = server.general_log();
@@ -30,6 +33,9 @@ fn reached(server: &Server) -> Vec<(String, String)> {
         let text = fields.collect::<Vec<_>>().join("\t");
         if command == "Connect" && text.starts_with("shop_") {
             ours.insert(id);
+        } else if text.starts_with(CATALOGUE_BEGINS) {
+            // A connection of the gateway's own, which no client has a part in.
+            ours.remove(&id);
         } else if ours.contains(&id) {
             reached.push((command.to_owned(), text));
         }

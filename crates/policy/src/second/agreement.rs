@@ -215,6 +215,8 @@ fn both_readers_find_the_same_in_statements_made_from_forms() {
         high_not_precedence: false,
         utf8: true,
         unreadable: None,
+        now_unix_ms: 0,
+
         catalogue: Catalogue::EMPTY,
     };
     let (mut unread, mut compared) = (Vec::new(), 0);

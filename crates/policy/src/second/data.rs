@@ -2,7 +2,7 @@
 
 use sqlparser::ast::{
     Assignment, AssignmentTarget, Delete, Expr, FromTable, Function, FunctionArguments, Insert, LimitClause,
-    ObjectName, OnInsert, Query, SetExpr, Statement, TableObject, TableWithJoins, Update,
+    ObjectName, OnInsert, Query, SetExpr, Statement, TableObject, TableWithJoins, Update, Value, ValueWithSpan,
 };
 
 use crate::action::Action;
@@ -118,6 +118,8 @@ impl Reader<'_> {
             self.query(source)?;
             self.facts.class = action;
         }
+        // A REPLACE also deletes what has one of its keys.
+        self.facts.rows_changed_max = rows_inserted(source.as_deref(), assignments).filter(|_| !replace_into);
         match on {
             None => {}
             Some(OnInsert::DuplicateKeyUpdate(assignments)) => {
@@ -168,6 +170,7 @@ impl Reader<'_> {
             && table.joins.is_empty()
         {
             self.change(Action::Update, only)?;
+            self.facts.rows_changed_max = limit.as_ref().and_then(literal);
         } else {
             self.joined(from)?;
             self.update_targets(&found, assignments)?;
@@ -229,7 +232,10 @@ impl Reader<'_> {
         self.filtered(selection.as_ref());
         self.facts.has_limit = limit.is_some();
         match (tables.as_slice(), using) {
-            ([], None) => self.delete_single(from)?,
+            ([], None) => {
+                self.delete_single(from)?;
+                self.facts.rows_changed_max = limit.as_ref().and_then(literal);
+            }
             ([], Some(using)) => {
                 let names: Vec<_> = targets(from)?;
                 let found = targets(using)?;
@@ -276,6 +282,31 @@ impl Reader<'_> {
             self.expression(expression)?;
         }
         Ok(())
+    }
+}
+
+/// The rows of an `INSERT … VALUES` or `INSERT … SET`; `None` for those that a query gives.
+fn rows_inserted(source: Option<&Query>, assignments: &[Assignment]) -> Option<u64> {
+    match source {
+        None => (!assignments.is_empty()).then_some(1),
+        Some(source) => match &*source.body {
+            SetExpr::Values(values) => u64::try_from(values.rows.len()).ok(),
+            SetExpr::Select(_)
+            | SetExpr::Query(_)
+            | SetExpr::SetOperation { .. }
+            | SetExpr::Insert(_)
+            | SetExpr::Update(_)
+            | SetExpr::Delete(_)
+            | SetExpr::Merge(_)
+            | SetExpr::Table(_) => None,
+        },
+    }
+}
+
+fn literal(expression: &Expr) -> Option<u64> {
+    match expression {
+        Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => digits.to_string().parse().ok(),
+        _ => None,
     }
 }
 

@@ -56,6 +56,10 @@ impl Walk<'_, '_> {
             self.labels(cursor)?;
         }
         self.inserted(cursor)?;
+        if action == Action::Replace {
+            // It also deletes what has one of its keys.
+            self.reader.facts.rows_changed_max = None;
+        }
         // MySQL's names for the new row.
         if cursor.word("AS") {
             self.label(cursor)?;
@@ -78,12 +82,16 @@ impl Walk<'_, '_> {
     /// What is inserted: rows, assignments, a query.
     fn inserted(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         if cursor.word("SET") {
+            self.reader.facts.rows_changed_max = Some(1);
             return self.assignments(cursor).map(drop);
         }
         // `VALUES (1), (2) UNION SELECT …` is a query, but reads the same.
         if cursor.one_of(&["VALUES", "VALUE"]).is_some() {
-            self.rows(cursor)?;
-            return self.query_rest(cursor, false);
+            let rows = self.rows(cursor)?;
+            let end = *cursor;
+            self.query_rest(cursor, false)?;
+            self.reader.facts.rows_changed_max = end.up_to(cursor).is_empty().then_some(rows);
+            return Ok(());
         }
         self.query(cursor, false)
     }
@@ -158,7 +166,8 @@ impl Walk<'_, '_> {
                 self.update_targets(&found, &qualifiers)?;
             }
         }
-        self.end_of_change(cursor)?;
+        let limit = self.end_of_change(cursor)?;
+        self.reader.facts.rows_changed_max = limit.filter(|_| single);
         if cursor.word("RETURNING") {
             found.iter().try_for_each(|target| self.change(Action::Select, target))?;
             self.select_items(cursor)?;
@@ -187,7 +196,8 @@ impl Walk<'_, '_> {
         self.expression(cursor)
     }
 
-    fn end_of_change(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    /// `WHERE`, `ORDER BY`, `LIMIT`; gives the limit where it is a number.
+    fn end_of_change(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Option<u64>, Unread> {
         if cursor.word("WHERE") {
             self.filter(cursor, true)?;
         }
@@ -196,9 +206,14 @@ impl Walk<'_, '_> {
         }
         if cursor.word("LIMIT") {
             self.reader.facts.has_limit = true;
+            let before = *cursor;
             self.limit(cursor)?;
+            return Ok(match before.up_to(cursor) {
+                [only] if only.kind == Kind::Number => only.text.parse().ok(),
+                _ => None,
+            });
         }
-        Ok(())
+        Ok(None)
     }
 
     fn read_targets(&mut self, found: &[Target]) -> Result<(), Unread> {
@@ -271,7 +286,7 @@ impl Walk<'_, '_> {
             self.expression(cursor)?;
         }
         self.reader.table(Action::Delete, name.clone())?;
-        self.end_of_change(cursor)?;
+        self.reader.facts.rows_changed_max = self.end_of_change(cursor)?;
         if cursor.word("RETURNING") {
             self.reader.table(Action::Select, name)?;
             self.select_items(cursor)?;
@@ -299,7 +314,7 @@ impl Walk<'_, '_> {
         for name in names {
             self.named_targets(Action::Delete, &found, name)?;
         }
-        self.end_of_change(cursor)
+        self.end_of_change(cursor).map(drop)
     }
 }
 

@@ -96,16 +96,18 @@ impl Walk<'_, '_> {
             return self.reader.read_table(schema, table);
         }
         if cursor.word("VALUES") {
-            return self.rows(cursor);
+            return self.rows(cursor).map(drop);
         }
         cursor.need("(")?;
         self.query(cursor, outer)?;
         cursor.need(")")
     }
 
-    /// `(1, 2), ROW(3, 4)`
-    pub(super) fn rows(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    /// `(1, 2), ROW(3, 4)`; gives how many rows there are.
+    pub(super) fn rows(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<u64, Unread> {
+        let mut rows = 0_u64;
         loop {
+            rows += 1;
             cursor.word("ROW");
             cursor.need("(")?;
             if !cursor.symbol(")") {
@@ -121,7 +123,7 @@ impl Walk<'_, '_> {
                 cursor.need(")")?;
             }
             if !cursor.symbol(",") {
-                return Ok(());
+                return Ok(rows);
             }
         }
     }

@@ -57,7 +57,7 @@ pub(super) struct Prepared {
 impl Prepared {
     /// The verdict on it by these policies, kept for the next time.
     fn renewed(&mut self, policies: &Loaded) -> Rc<Judgement> {
-        if self.judgement.generation != policies.generation {
+        if !self.judgement.holds(policies.generation) {
             self.judgement = self.scope.renewed(policies, &self.judgement);
         }
         Rc::clone(&self.judgement)
@@ -79,6 +79,8 @@ struct Run<'r> {
     /// Types that it bound.
     bound: Option<Vec<ParameterType>>,
     expect: Expect,
+    /// Executions that it is.
+    times: u64,
 }
 
 /// Whether a text holds what modes and character sets read otherwise: quotes, backslashes, characters outside ASCII, and
@@ -203,6 +205,7 @@ impl Commands {
             parameters: &texts,
             bound: parameters.bound,
             expect: Expect::Execute { cursor: execute.cursor() },
+            times: 1,
         };
         self.run(gateway, journal, execute.statement, run)
     }
@@ -218,7 +221,7 @@ impl Commands {
         };
         let rows = execute.rows(prepared.parameters, &prepared.types);
         let read = rows.and_then(|mut rows| Ok((parameters::of_rows(&mut rows)?, rows)));
-        let (texts, rows) = match read {
+        let ((texts, times), rows) = match read {
             Ok(read) => read,
             Err(error) => return self.malformed(gateway, journal, COM_STMT_BULK_EXECUTE, &error),
         };
@@ -227,6 +230,7 @@ impl Commands {
             parameters: &texts,
             bound: rows.bound().map(<[_]>::to_vec),
             expect: Expect::BulkExecute,
+            times,
         };
         self.run(gateway, journal, execute.statement, run)
     }
@@ -245,7 +249,7 @@ impl Commands {
     }
 
     /// The verdict is that of the prepare: the text cannot change since. Where definitions did, it is judged anew; under other
-    /// policies it is found anew from the same facts.
+    /// policies, and where policies look at the time or at how many rows change, it is found anew from the same facts.
     fn run(
         &mut self,
         gateway: &Gateway,
@@ -274,6 +278,8 @@ impl Commands {
             return self.unknown_statement(journal, run.command, statement);
         };
         let judgement = prepared.renewed(&self.policies);
+        let anew = prepared.scope.judge_times(&self.policies, &judgement, run.times);
+        let verdict = anew.as_ref().unwrap_or(&judgement.verdict);
         let arrived = Arrived {
             command: run.command,
             prepared: Some(prepared.number),
@@ -281,13 +287,13 @@ impl Commands {
             schema: self.scope.key.schema.as_deref(),
             parameters: run.parameters,
         };
-        let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
+        let number = journal.judged(arrived, judgement.class, verdict)?;
         if let Some(bound) = run.bound {
             prepared.types = bound;
         }
         prepared.long_data.clear();
         let plan = prepared.plan.clone();
-        Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
+        Ok(self.by_verdict(gateway, verdict, || Forwarded {
             judgement: Some(Rc::clone(&judgement)),
             plan,
             statement_id: Some(id),
@@ -305,7 +311,7 @@ impl Commands {
     ) -> Result<Action, Ended> {
         let id = self.id_of(statement);
         if let Some(prepared) = id.and_then(|id| self.prepared.get_mut(&id))
-            && prepared.judgement.generation != self.policies.generation
+            && !prepared.judgement.holds(self.policies.generation)
         {
             let (judgement, number) = (prepared.renewed(&self.policies), prepared.number);
             if !judgement.verdict.is_allowed() && !gateway.config.observe {

@@ -33,7 +33,8 @@ pub(in crate::session) async fn ask_again(
     key: ScopeKey,
 ) -> Result<ScopeKey, Ended> {
     if permits_everything(gateway, &key) {
-        return Ok(key);
+        // What was known is no longer so, should verdicts come to depend on it.
+        return Ok(ScopeKey { unasked: true, ..key });
     }
     Ok(match reading::ask(upstream, *capabilities, key.version).await? {
         Ok(reading) => reading.applied_to(ScopeKey { unreadable: None, ..key }),
