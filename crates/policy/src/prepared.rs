@@ -29,6 +29,8 @@ impl Reader<'_> {
     /// What follows `EXECUTE`: `name [USING …]`, or `IMMEDIATE 'statement' [USING …]`. What a name stands for was asked for
     /// when it was prepared.
     pub(crate) fn execute(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        // It may hold a `SET`.
+        self.reading_set.unknown = true;
         self.whole(Action::Prepare)?;
         let immediate = cursor.is_word("IMMEDIATE") && cursor.peek_at(1).is_some_and(|next| !next.is_word("USING"));
         let name = prepared_name(&mut cursor)?;
