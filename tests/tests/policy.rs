@@ -227,8 +227,6 @@ fn what_is_not_read_with_certainty_is_denied() {
         "SELECT b\"\\\", card FROM customers -- \"",
         "no such statement",
         "SELECT * FROM orders WHERE item = 'unclosed",
-        "HANDLER customers OPEN",
-        "PREPARE s FROM 'SELECT card FROM customers'",
         "SELECT item FROM orders -- \u{1} \n; \u{1}",
         "SET sql_mode = 'ORACLE'",
         "SET character_set_client = 'gbk'",
@@ -237,6 +235,11 @@ fn what_is_not_read_with_certainty_is_denied() {
         let answer = ask(&scene, "reporting", "shop", &[text]);
         let denied = answer.stderr.contains("ERROR 1142 (42000)")
             && answer.stderr.contains("denied by policy: no policy permits `unparsed` on `shop-db`");
+        assert!(denied && answer.stdout.is_empty(), "{text}: {answer:?}");
+    }
+    for text in ["HANDLER customers OPEN", "PREPARE s FROM 'SELECT card FROM customers'"] {
+        let answer = ask(&scene, "reporting", "shop", &[text]);
+        let denied = answer.stderr.contains("denied by policy no-customers: `select` on `shop-db/shop.customers`");
         assert!(denied && answer.stdout.is_empty(), "{text}: {answer:?}");
     }
 }

@@ -7,7 +7,7 @@ use crate::action::Action;
 use crate::bulk;
 use crate::catalogue::{Known, Relation, is_system_schema};
 use crate::context::{Context, Flavour, Names};
-use crate::cursor::name_text;
+use crate::cursor::{Cursor, name_text};
 use crate::facts::{Facts, Resource, StatementFacts};
 use crate::lexer::{Lexer, MASK};
 use crate::limits::{BULK_BYTES_MIN, PARSED_BYTES_MAX, STATEMENTS_MAX, TEXT_BYTES_MAX, TOKENS_MAX};
@@ -68,13 +68,11 @@ fn read(sql: &[u8], context: &Context<'_>) -> Result<Facts, Unread> {
 }
 
 /// The text as the lexer takes it. Where it is not UTF-8, bytes outside ASCII are masked: in every character set that is
-/// read, none of them is a quote, a backslash or part of an escape, so that in quotes and comments they are data.
+/// read, none of them is a quote, a backslash or part of an escape, so that in quotes and comments they are data. What is the
+/// mask by itself is read likewise: a control character, data in the same places.
 fn text_of(sql: &[u8]) -> Result<Cow<'_, str>, Unread> {
     if let Ok(text) = std::str::from_utf8(sql) {
         return Ok(Cow::Borrowed(text));
-    }
-    if sql.contains(&MASK) {
-        return Err(Unread::new("the text is not UTF-8, and holds a control character (0x7f)"));
     }
     let masked = sql.iter().map(|byte| if byte.is_ascii() { *byte } else { MASK }).collect();
     String::from_utf8(masked).map(Cow::Owned).map_err(|_| Unread::new("the text is not UTF-8"))
@@ -222,6 +220,7 @@ fn statement<'t, 'a>(
 ) -> Result<&'t [Token<'a>], Unread> {
     let names = Names { default_schema: facts.schema_after.as_deref(), utf8: context.utf8 };
     let mut reader = Reader::new(names, *context, Through::after(*settled));
+    reader.lists_variables = is_list_of_variables(tokens);
     let rest = reader.first(tokens);
     let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;
     *settled = (*settled).max(settled_after(&statement, makes_view));
@@ -244,6 +243,20 @@ fn statement<'t, 'a>(
         facts.schema_after = schema_used;
     }
     Ok(rest)
+}
+
+/// `SELECT @@name, @@name, …` and nothing else: no alias, no expression, no other query's column names.
+fn is_list_of_variables(tokens: &[Token<'_>]) -> bool {
+    let statement = tokens.split(|token| token.kind == Kind::Semicolon).next().unwrap_or_default();
+    let mut cursor = Cursor::new(statement);
+    let mut before = cursor.word("SELECT");
+    while before && cursor.next_if(|token| token.kind == Kind::SystemVariable).is_some() {
+        if cursor.is_at_end() {
+            return true;
+        }
+        before = cursor.symbol(",");
+    }
+    false
 }
 
 /// Whether `PREPARE` is given a text with quotes or backslashes in it. MySQL prepares it anew when a table of its has changed,

@@ -161,6 +161,31 @@ impl Reader<'_> {
         }
     }
 
+    /// What follows `FLUSH`. `TABLES a, b WITH READ LOCK` and `… FOR EXPORT` lock as `LOCK TABLES` does, all tables when none is
+    /// named; of anything else nothing but the verb counts.
+    pub(crate) fn flush(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
+        self.whole(Action::Flush)?;
+        cursor.one_of(&["NO_WRITE_TO_BINLOG", "LOCAL"]);
+        if cursor.one_of(&["TABLES", "TABLE"]).is_none() {
+            return Ok(());
+        }
+        let locks = cursor.rest().iter().any(|token| token.is_word("LOCK") || token.is_word("EXPORT"));
+        if !locks {
+            return Ok(());
+        }
+        if cursor.is_one_of_at(0, &["WITH", "FOR"]) {
+            self.facts.request(Action::LockTables, Resource::Server);
+            return Ok(());
+        }
+        loop {
+            let name = cursor.qualified_name()?;
+            self.table(Action::LockTables, name)?;
+            if !cursor.symbol(",") {
+                return Ok(());
+            }
+        }
+    }
+
     /// `UNLOCK TABLES`
     pub(crate) fn unlock_tables(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         if cursor.one_of(&["TABLES", "TABLE", "INSTANCE"]).is_none() {
@@ -172,11 +197,14 @@ impl Reader<'_> {
 
     /// What follows `KILL`: `[HARD|SOFT] [CONNECTION|QUERY [ID]] number`, `… USER name`. The number may be an expression.
     pub(crate) fn kill(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
-        self.whole(Action::Kill)?;
         cursor.one_of(&["HARD", "SOFT"]);
         if cursor.one_of(&["CONNECTION", "QUERY"]) == Some("QUERY") {
             cursor.word("ID");
         }
+        if is_own_connection(&cursor) {
+            return self.whole(Action::KillOwn);
+        }
+        self.whole(Action::Kill)?;
         if cursor.word("USER") {
             let kinds = [Kind::Word, Kind::Quoted, Kind::String, Kind::DoubleString];
             cursor.need_kind(&kinds, "a user")?;
@@ -241,4 +269,12 @@ impl Reader<'_> {
 
 fn is_lock_word(token: &Token<'_>) -> bool {
     ["READ", "WRITE", "LOW_PRIORITY"].iter().any(|word| token.is_word(word))
+}
+
+/// `CONNECTION_ID()`, and nothing behind it: the session itself, whoever asks.
+fn is_own_connection(cursor: &Cursor<'_, '_>) -> bool {
+    match cursor.rest() {
+        [function, open, close] => function.is_word("CONNECTION_ID") && open.is_symbol("(") && close.is_symbol(")"),
+        _ => false,
+    }
 }

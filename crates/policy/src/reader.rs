@@ -47,6 +47,9 @@ pub(crate) struct Reader<'n> {
     pub(crate) killed: Option<u64>,
     /// What `SET` says of how later texts are read.
     pub(crate) reading_set: ReadingSet,
+    /// The statement is a list of system variables, and nothing around it: their values come under their own names, by which
+    /// the gateway hides those that lead round it.
+    pub(crate) lists_variables: bool,
 }
 
 impl<'n> Reader<'n> {
@@ -70,6 +73,7 @@ impl<'n> Reader<'n> {
             local_file: None,
             killed: None,
             reading_set: ReadingSet::default(),
+            lists_variables: false,
         }
     }
 
@@ -165,7 +169,7 @@ impl<'n> Reader<'n> {
             "UNLOCK" => self.unlock_tables(cursor),
             // Privileges are named as statements are: nothing in these reads or changes a table.
             "GRANT" | "REVOKE" => self.whole(Action::Users),
-            "FLUSH" => self.whole(Action::Flush),
+            "FLUSH" => self.flush(cursor),
             "INSTALL" | "UNINSTALL" => self.whole(Action::Plugins),
             "STOP" | "CHANGE" | "RESET" => self.replication(verb, cursor),
             "XA" => self.xa(cursor),

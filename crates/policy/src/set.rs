@@ -198,7 +198,9 @@ impl Reader<'_> {
     /// A value that decides nothing about reading: whatever it does is asked for.
     fn any_value(&mut self, cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         let mut plain = cursor;
-        if simple_value(&mut plain).is_ok() && plain.is_at_end() {
+        // What may be seen of a variable is what a SELECT of it may see.
+        let of_variable = cursor.rest().iter().any(|token| token.kind == Kind::SystemVariable);
+        if !of_variable && simple_value(&mut plain).is_ok() && plain.is_at_end() {
             return Ok(());
         }
         self.expression_tokens(cursor.rest())

@@ -128,6 +128,8 @@ impl Reader<'_> {
         if cursor.one_of(&["DATABASES", "SCHEMAS", "PLUGINS"]).is_some()
             || cursor.words(&["PROCEDURE", "STATUS"])
             || cursor.words(&["FUNCTION", "STATUS"])
+            || cursor.words(&["PACKAGE", "STATUS"])
+            || cursor.words(&["PACKAGE", "BODY", "STATUS"])
         {
             self.facts.request(Action::Show, Resource::Server);
             return self.filter(cursor);

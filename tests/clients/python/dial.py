@@ -157,16 +157,22 @@ def redial(address, port, first, first_port=None):
         return said(sock)
 
 
-def become_nobody():
+def become(uid):
     os.setgroups([])
-    os.setgid(NOBODY)
-    os.setuid(NOBODY)
+    os.setgid(uid)
+    os.setuid(uid)
 
 
 def unprivileged(address, port, way="plain", *arguments):
     """Another way, without root's privileges."""
-    become_nobody()
+    become(NOBODY)
     return globals()[way](address, port, *arguments)
+
+
+def as_user(address, port, uid):
+    """The same by a user whom nobody else is."""
+    become(int(uid))
+    return plain(address, port)
 
 
 def child(address, port):
@@ -202,7 +208,7 @@ def created_elsewhere(address, port, procs):
     """The socket is made before the move into the cgroup whose `cgroup.procs` is given, and connected after it."""
     with open_socket(address) as sock:
         enter(procs)
-        become_nobody()
+        become(NOBODY)
         sock.connect((address, port))
         return said(sock)
 
@@ -214,12 +220,12 @@ def handed_over(address, port, procs):
     if pid == 0:
         ours.close()
         enter(procs)
-        become_nobody()
+        become(NOBODY)
         _, descriptors, _, _ = socket.recv_fds(theirs, 1, 1)
         sock = socket.socket(fileno=descriptors[0])
         tell(lambda: sock.connect((address, port)) or said(sock))
         os._exit(0)
-    become_nobody()
+    become(NOBODY)
     with open_socket(address) as sock:
         socket.send_fds(ours, [b"x"], [sock.fileno()])
         os.waitpid(pid, 0)
@@ -296,7 +302,7 @@ def translated(address, port, seen):
 def held(address, port, mark, where="here"):
     """Connects, makes the file `mark`, and waits for the connection's end; in namespaces of its own unless `here`."""
     with open(mark, "w") as file:
-        become_nobody()
+        become(NOBODY)
         if where != "here":
             own_namespaces()
             trap(port)

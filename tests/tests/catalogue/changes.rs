@@ -39,9 +39,9 @@ fn what_another_workload_changes_is_known_at_the_next_statement() {
 fn a_prepared_statement_is_judged_by_what_its_view_is_when_it_is_executed() {
     for flavour in FLAVOURS {
         let scene = scene(flavour);
-        scene.server.sql("CREATE VIEW shop.front AS SELECT item FROM shop.orders WHERE id = 1").unwrap();
+        scene.server.sql("CREATE VIEW shop.porch AS SELECT item FROM shop.orders WHERE id = 1").unwrap();
         let (mut wire, mut other) = (reporting(&scene), ingest(&scene));
-        wire.command(PREPARE, b"SELECT * FROM front").unwrap();
+        wire.command(PREPARE, b"SELECT * FROM porch").unwrap();
         let prepared = wire.packet().unwrap().payload;
         wire.until_eof().unwrap();
         let execute = [&prepared[1..5], &[0, 1, 0, 0, 0]].concat();
@@ -50,7 +50,7 @@ fn a_prepared_statement_is_judged_by_what_its_view_is_when_it_is_executed() {
         wire.until_eof().unwrap();
         assert_eq!(wire.until_eof().unwrap(), [b"\0\0\x06teapot"]);
 
-        other.query("CREATE OR REPLACE VIEW front AS SELECT word AS item FROM vault.keys").unwrap();
+        other.query("CREATE OR REPLACE VIEW porch AS SELECT word AS item FROM vault.keys").unwrap();
         wire.command(EXECUTE, &execute).unwrap();
         let denied = wire.packet().unwrap();
         assert!(denied.error_code() == Some(1142) && denied.text().contains(KEYS), "{}", denied.text());
@@ -100,16 +100,16 @@ fn a_view_made_outside_is_looked_for_when_it_is_named() {
 fn a_text_that_was_prepared_is_not_executed_by_what_its_view_has_become() {
     for flavour in FLAVOURS {
         let scene = scene(flavour);
-        scene.server.sql("CREATE VIEW shop.front AS SELECT item FROM shop.orders WHERE id = 1").unwrap();
+        scene.server.sql("CREATE VIEW shop.facade AS SELECT item FROM shop.orders WHERE id = 1").unwrap();
         let (mut wire, mut other) = (reporting(&scene), ingest(&scene));
-        wire.query("PREPARE one FROM 'SELECT * FROM front'").unwrap();
+        wire.query("PREPARE one FROM 'SELECT * FROM facade'").unwrap();
         check_gives(&mut wire, "EXECUTE One", &["teapot"]);
         check_gives(&mut wire, "EXECUTE one", &["teapot"]);
 
-        other.query("CREATE OR REPLACE VIEW front AS SELECT word AS item FROM vault.keys").unwrap();
+        other.query("CREATE OR REPLACE VIEW facade AS SELECT word AS item FROM vault.keys").unwrap();
         let refused = format!("{:#}", wire.query("EXECUTE one").unwrap_err());
         assert!(refused.contains("needs to be re-prepared"), "{refused}");
-        check_denied(&mut wire, "PREPARE one FROM 'SELECT * FROM front'", KEYS);
+        check_denied(&mut wire, "PREPARE one FROM 'SELECT * FROM facade'", KEYS);
         wire.query("PREPARE one FROM 'SELECT item FROM orders WHERE id = 1'").unwrap();
         check_gives(&mut wire, "EXECUTE one", &["teapot"]);
     }

@@ -32,6 +32,8 @@ permit (principal, action == Action::"select", resource == Table::"shop-db/perfo
 permit (principal, action in Action::"read", resource in Schema::"shop-db/information_schema");
 @id("dump-looks-for-statistics")
 permit (principal, action in Action::"read", resource in Schema::"shop-db/mysql");
+@id("dump-locks-what-it-reads-of-the-system")
+permit (principal, action == Action::"lock_tables", resource in Schema::"shop-db/mysql");
 @id("dump-flushes")
 permit (principal, action == Action::"flush", resource == Server::"shop-db");
 "#;

@@ -15,6 +15,8 @@ use std::{process::Command, thread, time::Instant};
 /// Numbers of `socket(2)`, as arguments of the way `of_protocol`.
 const STREAM: &str = "1";
 const RAW: &str = "3";
+/// A user of its own: the programs look at all of the host, and other tests run beside this one as nobody.
+const OWNER: &str = "65321";
 
 fn procs(cgroup: &Cgroup) -> String {
     cgroup.path().join("cgroup.procs").display().to_string()
@@ -161,7 +163,7 @@ fn a_workloads_uid_outside_of_its_cgroup_is_refused() {
     let agents = Cgroup::create("owner").unwrap();
     let scene = Scene::with(server(Flavour::MariaDb).unwrap(), REPORTING_WORKS, |config| {
         let cgroup = agents.relative().display().to_string();
-        config.extra = format!("[[workload]]\nname = \"owner\"\ncgroup = {cgroup:?}\nuids = [65534]\n");
+        config.extra = format!("[[workload]]\nname = \"owner\"\ncgroup = {cgroup:?}\nuids = [{OWNER}]\n");
     })
     .unwrap();
     let host = scene.server.address().to_string();
@@ -169,11 +171,11 @@ fn a_workloads_uid_outside_of_its_cgroup_is_refused() {
     // As from `systemd-run --user`, cron, or any other cgroup.
     let other = Cgroup::create("other").unwrap();
     for (number, cgroup) in [None, Some(&other)].into_iter().enumerate() {
-        let dialled = dial_once(cgroup, "unprivileged", &host, PORT, &[]).unwrap();
+        let dialled = dial_once(cgroup, "as_user", &host, PORT, &[OWNER]).unwrap();
         check_refused(&scene.gateway, &dialled, "EPERM", "uid-outside", number as u64 + 1);
     }
     let dialled = dial_once(Some(&other), "plain", &host, PORT, &[]).unwrap();
     check_untouched(&scene.gateway, &dialled, &peer);
-    let dialled = dial_once(Some(&scene.reporting), "unprivileged", &host, PORT, &[]).unwrap();
+    let dialled = dial_once(Some(&scene.reporting), "as_user", &host, PORT, &[OWNER]).unwrap();
     check_intercepted(&scene.gateway, &dialled, &peer, &destination);
 }

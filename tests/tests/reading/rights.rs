@@ -19,6 +19,9 @@ pub(crate) fn grants(request: &Request, flavour: Flavour, statement: &str) -> Re
         On::Table(schema, table) => on_table(action, schema, table, statement)?,
         On::Schema(schema) if is_open(schema) => vec![],
         On::Schema(schema) => on_schema(action, schema)?,
+        On::Routine(..) if action == "create_routine" => {
+            vec![format!("GRANT CREATE ROUTINE, ALTER ROUTINE ON *.* TO {PROBE}")]
+        }
         On::Routine(..) => vec![format!("GRANT EXECUTE, ALTER ROUTINE ON *.* TO {PROBE}")],
         On::Server => {
             on_server(action, flavour)?.map(|right| format!("GRANT {right} ON *.* TO {PROBE}")).into_iter().collect()
@@ -43,7 +46,8 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
         "delete" => "DELETE, SELECT",
         "replace" => "INSERT, DELETE",
         "create" => "CREATE, CREATE VIEW, INSERT",
-        "alter" => "ALTER, INSERT, CREATE",
+        // Of views too, and what looks after tables: ANALYZE, OPTIMIZE, REPAIR.
+        "alter" => "ALTER, INSERT, SELECT, CREATE, CREATE VIEW, DROP",
         "drop" | "truncate" => "DROP",
         "rename" => "ALTER, DROP, CREATE, INSERT",
         "index" => "INDEX",

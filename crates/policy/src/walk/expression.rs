@@ -370,7 +370,9 @@ impl Walk<'_, '_> {
         let Some(token) = cursor.next() else { return Err(cursor.unexpected("a variable")) };
         let first = token.text.trim_start_matches('@').to_ascii_lowercase();
         let scoped = SCOPES_GLOBAL.contains(&first.as_str()) || SCOPES_SESSION.contains(&first.as_str());
-        let mut harmless = !scoped && is_harmless_variable(&first);
+        // What every connection of Rust's `mysql_async` asks, to leave by it.
+        let hidden = self.reader.lists_variables && first == "socket";
+        let mut harmless = !scoped && is_harmless_variable(&first) || hidden;
         let mut parts = usize::from(scoped);
         while cursor.symbol(".") {
             let name = cursor.need_kind(&[Kind::Word, Kind::Quoted], "a variable's name")?;
