@@ -2,6 +2,7 @@
 
 use crate::action::Action;
 use crate::cursor::Cursor;
+use crate::facts::Resource;
 use crate::reader::Reader;
 use crate::token::{Kind, Token, Unread};
 use crate::walk::Walk;
@@ -58,7 +59,7 @@ impl Reader<'_> {
     /// What follows `XA`: words and texts.
     pub(crate) fn xa(&mut self, mut cursor: Cursor<'_, '_>) -> Result<(), Unread> {
         let verbs = ["START", "BEGIN", "END", "PREPARE", "COMMIT", "ROLLBACK", "RECOVER"];
-        cursor.one_of(&verbs).ok_or_else(|| cursor.unexpected("what to do"))?;
+        let verb = cursor.one_of(&verbs).ok_or_else(|| cursor.unexpected("what to do"))?;
         let words =
             ["ONE", "PHASE", "SUSPEND", "FOR", "MIGRATE", "JOIN", "RESUME", "FORMAT", "CONVERT", "XID", "SQL", "RAW"];
         let plain = |token: &Token<'_>| {
@@ -70,6 +71,12 @@ impl Reader<'_> {
         };
         while cursor.next_if(plain).is_some() {}
         cursor.end()?;
+        if verb == "RECOVER" {
+            // Everybody's.
+            return self.whole(Action::Show);
+        }
+        // What is prepared outlives its session, and so do its locks.
+        self.facts.request(Action::LockTables, Resource::Server);
         self.whole(Action::Transaction)
     }
 

@@ -16,7 +16,15 @@ pub(crate) fn grants(request: &Request, flavour: Flavour, statement: &str) -> Re
             let _ = table;
             vec![]
         }
-        On::Table(schema, table) => on_table(action, schema, table, statement)?,
+        On::Table(schema, table) => {
+            let mut grants = on_table(action, schema, table, statement)?;
+            if statement.starts_with("ALTER VIEW") {
+                // The view is somebody else's.
+                let right = if flavour == Flavour::MariaDb { "SET USER" } else { "SET_ANY_DEFINER" };
+                grants.push(format!("GRANT {right} ON *.* TO {PROBE}"));
+            }
+            grants
+        }
         On::Schema(schema) if is_open(schema) => vec![],
         On::Schema(schema) => on_schema(action, schema)?,
         On::Routine(..) if action == "create_routine" => {

@@ -92,6 +92,5 @@ fn life() -> Vec<Case> {
         runs("a group of resources", "CREATE RESOURCE GROUP intruders TYPE = USER").mysql(),
         runs("no undo", "ALTER UNDO TABLESPACE innodb_undo_001 SET INACTIVE").mysql(),
         runs("a cache", "CACHE INDEX shop.plain IN hot").mariadb(),
-        runs("help", "HELP 'select'").why("shop-db"),
     ]
 }

@@ -13,7 +13,8 @@ fn prepared() -> Vec<Case> {
     let read = "'SELECT password FROM vault.users'";
     vec![
         leaks("a literal prepared", "B030", &[&format!("PREPARE s FROM {read}"), "EXECUTE s"]),
-        leaks("a variable prepared", "B031", &[&format!("SET @q = {read}"), "PREPARE s FROM @q", "EXECUTE s"]),
+        leaks("a variable prepared", "B031", &[&format!("SET @q = {read}"), "PREPARE s FROM @q", "EXECUTE s"])
+            .why("was not prepared"),
         leaks(
             "hexadecimal prepared",
             "B023",
@@ -22,7 +23,8 @@ fn prepared() -> Vec<Case> {
                 "PREPARE s FROM @q",
                 "EXECUTE s",
             ],
-        ),
+        )
+        .why("was not prepared"),
         leaks(
             "characters prepared",
             "B023",
@@ -31,12 +33,14 @@ fn prepared() -> Vec<Case> {
                 "PREPARE s FROM @q",
                 "EXECUTE s",
             ],
-        ),
+        )
+        .why("was not prepared"),
         leaks(
             "selected, then prepared",
             "B031",
             &["SELECT REPLACE('SELECT password FROM vault!users', '!', '.') INTO @q", "PREPARE s FROM @q", "EXECUTE s"],
-        ),
+        )
+        .why("was not prepared"),
         leaks(
             "parameters that count",
             "B032",

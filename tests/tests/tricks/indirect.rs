@@ -149,7 +149,8 @@ fn names() -> Vec<Case> {
             "ALTER TABLE shop.merged UNION = (vault.plain)",
             "SELECT word FROM shop.merged",
         ])
-        .not_directly(),
+        .not_directly()
+        .why("shop-db"),
         leaks("another default schema", "B077", &["USE vault", "SELECT password FROM users"]),
         leaks("another default schema, quoted", "B077", &["USE `vault`", "SELECT `password` FROM `users`"]),
         leaks("another default schema in a comment", "B077", &["USE /*! vault */", "SELECT password FROM users"]),
