@@ -202,11 +202,10 @@ impl<'a> Lexer<'a> {
         let bytes = self.rest();
         let mut at = 1;
         loop {
-            let ends = |b: &u8| *b == quote || (escapes && *b == b'\\') || *b == 0;
+            let ends = |b: &u8| *b == quote || (escapes && *b == b'\\');
             let step = bytes.get(at..).unwrap_or_default().iter().position(ends);
             at += step.ok_or_else(|| Unread::new("an unclosed string"))?;
             match (bytes.get(at), bytes.get(at + 1)) {
-                (Some(0), _) => return Err(Unread::new("a zero byte in a string")),
                 (Some(b'\\'), _) => at += 2,
                 (_, Some(next)) if *next == quote => at += 2,
                 _ => break,

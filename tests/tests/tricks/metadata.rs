@@ -73,8 +73,6 @@ fn definitions() -> Vec<Case> {
         Case::runs("a schema's triggers", "B089", "vault", &["SHOW TRIGGERS FROM vault"]),
         Case::runs("a schema's events", "B089", "vault", &["SHOW EVENTS FROM vault"]),
         Case::runs("open tables", "B089", "vault", &["SHOW OPEN TABLES FROM vault"]),
-        // It may be seen as definitions of the schema's tables may.
-        Case::shows("a procedure's definition", "B089", "vault", &["SHOW CREATE PROCEDURE shop.peek"]).harmless(),
         Case::shows(
             "a view's definition in a table's words",
             "B089",
@@ -104,8 +102,6 @@ fn statements() -> Vec<Case> {
             &["SELECT info FROM information_schema.processlist"],
         ),
         Case::runs("the state of InnoDB", "B091", "shop-db", &["SHOW ENGINE INNODB STATUS"]),
-        // The session's own.
-        Case::runs("statements of the session", "B091", "shop-db", &["SHOW PROFILES"]).harmless(),
         Case::runs("a view of sys", "B091", "shop-db", &["SELECT * FROM sys.version"]),
     ]
 }
