@@ -59,7 +59,9 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     let servers_tls = ServersTls::load(&config)?;
     make_state_dir(&config)?;
     let certificates = Certificates::new(open_authority(&config)?)?;
-    let listeners = Listeners::bind(config.interception.listen_port)?;
+    let ports = &config.interception;
+    let has_rule = |port: u16| ports.ports.contains(&port) || ports.refused_ports.contains(&port);
+    let listeners = Listeners::bind(ports.listen_port, has_rule)?;
 
     let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);

@@ -28,11 +28,12 @@ pub(crate) struct Listeners {
 }
 
 impl Listeners {
-    /// Listens on one port of both loopback addresses; `port` 0 takes any that is free on both.
+    /// Listens on one port of both loopback addresses; `port` 0 takes any that is free on both and has no rule of its own:
+    /// behind a refused port, or an intercepted one, nobody would be reached.
     ///
     /// # Errors
     /// The port is in use, with what to do.
-    pub(crate) fn bind(port: u16) -> Result<Self> {
+    pub(crate) fn bind(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
         if port != 0 {
             return Self::try_bind(port).with_context(|| {
                 format!(
@@ -43,6 +44,7 @@ impl Listeners {
         }
         for _ in 0..PORT_ATTEMPTS_MAX {
             match Self::try_bind(0) {
+                Ok(bound) if has_rule(bound.port) => {}
                 // Free for IPv4, taken for IPv6: try another.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 bound => return bound.context("cannot listen on the loopback addresses"),
@@ -102,4 +104,23 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // The standard library listens with a short backlog; listening again only changes its length.
     socket::listen(&listener, Backlog::new(BACKLOG)?)?;
     Ok(listener)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+
+    #[test]
+    fn a_port_that_has_a_rule_is_not_chosen() {
+        let seen = RefCell::new(Vec::new());
+        let listeners = Listeners::bind(0, |port| {
+            seen.borrow_mut().push(port);
+            seen.borrow().len() < 3
+        });
+        assert_eq!(Some(&listeners.unwrap().port()), seen.borrow().last());
+        assert_eq!(seen.borrow().len(), 3);
+        let none = Listeners::bind(0, |_| true).unwrap_err();
+        assert!(none.to_string().contains("no port is free"), "{none}");
+    }
 }
