@@ -30,7 +30,7 @@ use super::{
 };
 use crate::{catalogue::Snapshot, gateway::Gateway, policies::Loaded};
 pub(super) use files::FileRequest;
-use prepared::{LastPrepared, Prepared};
+use prepared::{LastPrepared, Prepared, Preparing};
 use texts::Texts;
 
 /// Bytes of the longest text that is analysed on the session's own thread.
@@ -93,13 +93,7 @@ enum Effect {
     Schema(String),
     /// Several statements of which one is `USE`: after an error nobody knows which ran.
     SchemaOfSeveral(String),
-    Prepared {
-        number: u64,
-        judgement: Rc<Judgement>,
-        /// Whether the text could read otherwise in another mode or character set.
-        depends: bool,
-        text: Option<Box<[u8]>>,
-    },
+    Prepared(Preparing),
     /// Prepared statements and whatever was set are gone.
     Reset,
 }
@@ -235,11 +229,22 @@ impl Commands {
             return Ok(None);
         }
         let Some(name) = self.texts.outdated(facts, &self.scope.key, self.policies.generation) else { return Ok(None) };
-        gateway.counters.statement(true);
         let name: String = name.chars().take(64).collect();
         let why = format!("`{name}` was not prepared under the policies and definitions of now: prepare it again");
-        journal.refused(self.arrived(command, text), &why)?;
-        Ok(Some(Action::Answer(Refusal::prepare_again(&why, &self.session))))
+        self.prepare_again(gateway, journal, self.arrived(command, text), &why).map(Some)
+    }
+
+    /// Refuses an execution of what must be judged anew before.
+    fn prepare_again(
+        &self,
+        gateway: &Gateway,
+        journal: &mut Journal,
+        arrived: Arrived<'_>,
+        why: &str,
+    ) -> Result<Action, Ended> {
+        gateway.counters.statement(true);
+        journal.refused(arrived, why)?;
+        Ok(Action::Answer(Refusal::prepare_again(why, &self.session)))
     }
 
     /// Takes the newest policies over, before a command is judged. Says whether the server must be asked first how it
@@ -529,8 +534,8 @@ impl Commands {
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
-            Effect::Prepared { number, judgement, depends, text } => {
-                self.settle_prepared((number, judgement), depends, text, summary, plan);
+            Effect::Prepared(preparing) => {
+                self.settle_prepared(preparing, summary, plan);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {

@@ -33,17 +33,29 @@ const PARAMETERS_MAX: usize = 1024 * 1024;
 const COM_STMT_EXECUTE: u8 = 0x17;
 const COM_STMT_BULK_EXECUTE: u8 = 0xFA;
 
+/// What the gateway knows of a statement before the server has prepared it.
+#[derive(Debug)]
+pub(super) struct Preparing {
+    /// Number of the statement that prepares it.
+    number: u64,
+    judgement: Rc<Judgement>,
+    /// Whether the text could read otherwise in another mode or character set.
+    depends: bool,
+    /// To judge it anew when definitions change; none when it is too long to keep.
+    text: Option<Box<[u8]>>,
+}
+
 /// One prepared statement of the session.
 #[derive(Debug)]
 pub(super) struct Prepared {
     /// Number of the statement that prepared it.
     number: u64,
     judgement: Rc<Judgement>,
-    /// Whether the text could read otherwise in another mode or character set.
+    /// As in [`Preparing`].
     depends: bool,
     /// That it was prepared in: what its names mean, and how it was read.
     scope: Rc<Scope>,
-    /// To judge it anew when definitions change; none when it is too long to keep.
+    /// As in [`Preparing`].
     text: Option<Box<[u8]>>,
     parameters: u16,
     /// Bound by an earlier execution.
@@ -113,12 +125,12 @@ impl Commands {
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             canonical,
             judgement: Some(Rc::clone(&judgement)),
-            effect: Effect::Prepared {
+            effect: Effect::Prepared(Preparing {
                 number,
                 judgement: Rc::clone(&judgement),
                 depends: depends_on_reading(sql),
                 text: self.text_to_keep(sql),
-            },
+            }),
             ..Forwarded::plain(number, Expect::Prepare)
         }))
     }
@@ -148,15 +160,9 @@ impl Commands {
     }
 
     /// Remembers what the server prepared.
-    pub(super) fn settle_prepared(
-        &mut self,
-        (number, judgement): (u64, Rc<Judgement>),
-        depends: bool,
-        text: Option<Box<[u8]>>,
-        summary: &Summary,
-        plan: Option<&Plan>,
-    ) {
+    pub(super) fn settle_prepared(&mut self, preparing: Preparing, summary: &Summary, plan: Option<&Plan>) {
         let Some(prepared) = &summary.prepared else { return };
+        let Preparing { number, judgement, depends, text } = preparing;
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
         let scope = Rc::clone(&self.scope);
@@ -269,10 +275,8 @@ impl Commands {
             }
         }
         if self.reads_otherwise(id) {
-            gateway.counters.statement(true);
             let why = "sql_mode or the character set has changed since it was prepared";
-            journal.refused(self.arrived(run.command, Text::empty()), why)?;
-            return Ok(Action::Answer(Refusal::prepare_again(why, &self.session)));
+            return self.prepare_again(gateway, journal, self.arrived(run.command, Text::empty()), why);
         }
         if id.is_some_and(|id| !self.redefine(id)) {
             gateway.counters.statement(true);
