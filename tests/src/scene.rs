@@ -61,6 +61,11 @@ static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 /// gone with the last that holds it. Rows of `shop.orders` and `shop.customers` are for reading: a test that writes makes
 /// a table of its own.
 pub fn server(flavour: Flavour) -> Result<Arc<Server>> {
+    shared(flavour, || shop(flavour))
+}
+
+/// The same with a server of the test binary's own making; a binary makes one way for each flavour.
+pub fn shared(flavour: Flavour, make: impl FnOnce() -> Result<Server>) -> Result<Arc<Server>> {
     let shared = match flavour {
         Flavour::MariaDb => &MARIADB,
         Flavour::MySql => &MYSQL,
@@ -70,7 +75,7 @@ pub fn server(flavour: Flavour) -> Result<Arc<Server>> {
     if let Some(server) = shared.upgrade() {
         return Ok(server);
     }
-    let server = Arc::new(shop(flavour)?);
+    let server = Arc::new(make()?);
     *shared = Arc::downgrade(&server);
     Ok(server)
 }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
+mod lines;
+
 use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
 
 fn context() -> Context<'static> {
@@ -14,38 +16,14 @@ fn facts(sql: &str) -> Facts {
 
 /// `class: action resource, …` for each statement, separated by `; `; unread ones show only `unparsed`.
 fn line(facts: &Facts) -> String {
-    let statements = facts.statements.iter().map(|statement| {
-        if statement.unparsed.is_some() {
-            return "unparsed".to_owned();
-        }
-        let mut requests: Vec<_> = statement
-            .requests
-            .iter()
-            .map(|request| match &request.resource {
-                Resource::Server => request.action.to_string(),
-                Resource::Schema(schema) => format!("{} {schema}", request.action),
-                Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
-                    format!("{} {schema}.{name}", request.action)
-                }
-            })
-            .collect();
-        requests.sort();
-        format!("{}: {}", statement.class, requests.join(", "))
-    });
-    statements.collect::<Vec<_>>().join("; ")
+    lines::line(facts, |statement| match statement.unparsed {
+        Some(_) => "unparsed".to_owned(),
+        None => lines::asked(statement),
+    })
 }
 
 fn check(cases: &[(&str, &str)]) {
-    let wrong: Vec<_> = cases
-        .iter()
-        .map(|(sql, expected)| (sql, expected, facts(sql)))
-        .filter(|(_, expected, facts)| line(facts) != **expected)
-        .map(|(sql, expected, facts)| {
-            let reasons: Vec<_> = facts.statements.iter().filter_map(|s| s.unparsed.clone()).collect();
-            format!("{sql}\n  expected {expected}\n  found    {} {reasons:?}", line(&facts))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    lines::check(cases, facts, line);
 }
 
 /// The gateway hides the socket's path where its column is called so; any other way to its value asks for more.

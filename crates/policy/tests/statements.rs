@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
-use portreeve_policy::{Context, Facts, Flavour, Resource, analyse};
+mod lines;
+
+use portreeve_policy::{Context, Facts, Flavour, analyse};
 
 fn facts(sql: &str) -> Facts {
     let context =
@@ -10,36 +12,8 @@ fn facts(sql: &str) -> Facts {
     analyse(sql.as_bytes(), &context)
 }
 
-fn line(facts: &Facts) -> String {
-    let statements = facts.statements.iter().map(|statement| {
-        let mut requests: Vec<_> = statement
-            .requests
-            .iter()
-            .map(|request| match &request.resource {
-                Resource::Server => request.action.to_string(),
-                Resource::Schema(schema) => format!("{} {schema}", request.action),
-                Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
-                    format!("{} {schema}.{name}", request.action)
-                }
-            })
-            .collect();
-        requests.sort();
-        format!("{}: {}", statement.class, requests.join(", "))
-    });
-    statements.collect::<Vec<_>>().join("; ")
-}
-
 fn check(cases: &[(&str, &str)]) {
-    let wrong: Vec<_> = cases
-        .iter()
-        .map(|(sql, expected)| (sql, expected, facts(sql)))
-        .filter(|(_, expected, facts)| line(facts) != **expected)
-        .map(|(sql, expected, facts)| {
-            let reasons: Vec<_> = facts.statements.iter().filter_map(|s| s.unparsed.clone()).collect();
-            format!("{sql}\n  expected {expected}\n  found    {} {reasons:?}", line(&facts))
-        })
-        .collect();
-    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    lines::check(cases, facts, |facts| lines::line(facts, lines::asked));
 }
 
 #[test]

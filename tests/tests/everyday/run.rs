@@ -4,16 +4,11 @@ use anyhow::Result;
 use portreeve_tests::{
     client::{self, Answer, Login},
     host,
-    scene::{REPORTING_PASSWORD, Scene, shop_with},
+    scene::{REPORTING_PASSWORD, Scene, shared, shop_with},
     servers::{Flavour, Server},
 };
 use serde_json::Value;
-use std::{
-    collections::BTreeMap,
-    process::Command,
-    sync::{Arc, Mutex, PoisonError, Weak},
-    time::Duration,
-};
+use std::{collections::BTreeMap, process::Command, time::Duration};
 
 /// For one run; generous, as two run at a time on two cores.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -27,19 +22,8 @@ const ZONES: &str = "
 
 const UNREAD: &str = r#"@id("what-was-not-read") permit (principal, action == Action::"unparsed", resource);"#;
 
-static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-
-/// The test binary's server of that flavour.
-fn server(flavour: Flavour) -> Result<Arc<Server>> {
-    let shared = match flavour {
-        Flavour::MariaDb => &MARIADB,
-        Flavour::MySql => &MYSQL,
-    };
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(server) = shared.upgrade() {
-        return Ok(server);
-    }
+/// Starts the server that the programs share.
+fn start(flavour: Flavour) -> Result<Server> {
     let arguments = [
         "--local-infile=ON",
         "--log-bin-trust-function-creators=ON",
@@ -48,13 +32,12 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
         "--innodb-flush-method=nosync",
     ]
     .map(str::to_owned);
-    let server = Arc::new(shop_with(flavour, host::free_address()?, &arguments)?);
+    let server = shop_with(flavour, host::free_address()?, &arguments)?;
     server.sql(ZONES)?;
     // The first login over TLS fills MySQL's cache of passwords: not every client can fill it without.
     let login =
         Login { user: "shop_reporting".into(), password: REPORTING_PASSWORD.into(), ..Login::agent(server.address()) };
     client::mysql(None, &login, "SELECT 1")?;
-    *shared = Arc::downgrade(&server);
     Ok(server)
 }
 
@@ -69,7 +52,7 @@ impl Work {
     /// `SCHEMA` in the policy stands for the schema.
     pub(crate) fn new(flavour: Flavour, schema: &str, policy: &str) -> Self {
         let policy = policy.replace("SCHEMA", schema);
-        let scene = Scene::with(server(flavour).unwrap(), &policy, |_| ()).unwrap();
+        let scene = Scene::with(shared(flavour, || start(flavour)).unwrap(), &policy, |_| ()).unwrap();
         Self { scene, schema: schema.to_owned(), policy }
     }
 

@@ -8,14 +8,14 @@ use crate::{
 use anyhow::Result;
 use portreeve_tests::{
     host,
-    scene::{Scene, shop_with},
+    scene::{Scene, shared, shop_with},
     servers::{Flavour, Server},
     wire::{Hello, Plain, Wire},
 };
 use std::{
     fs,
     path::PathBuf,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// Like `policies/examples/reporting.cedar`.
@@ -29,8 +29,6 @@ permit (principal in Group::"reporting", action in Action::"read", resource in S
 /// MULTI_STATEMENTS
 pub(crate) const MULTI_STATEMENTS: u32 = 1 << 16;
 
-static MARIADB: Mutex<Weak<Server>> = Mutex::new(Weak::new());
-static MYSQL: Mutex<Weak<Server>> = Mutex::new(Weak::new());
 /// Tricks that work change the server: one family at a time has it.
 static TURNS: [Mutex<()>; 2] = [Mutex::new(()), Mutex::new(())];
 
@@ -47,7 +45,7 @@ pub(crate) struct Stage {
 impl Stage {
     pub(crate) fn new(flavour: Flavour) -> Result<Self> {
         // Before its turn comes: so that the server goes on from one family to the next.
-        let server = server(flavour)?;
+        let server = shared(flavour, || start(flavour))?;
         let turn = TURNS[usize::from(flavour == Flavour::MySql)].lock().unwrap_or_else(PoisonError::into_inner);
         let version = version(&server.sql("SELECT VERSION()")?);
         let auditor = Mutex::new(Talk::direct(Plain::login(server.address(), &Hello::default())?));
@@ -101,16 +99,8 @@ fn version(text: &str) -> u32 {
     numbers.fold(0, |version, number| version * 100 + number)
 }
 
-/// The test binary's server of that flavour, which lets files be read and written, and keeps whatever logs it can keep.
-fn server(flavour: Flavour) -> Result<Arc<Server>> {
-    let shared = match flavour {
-        Flavour::MariaDb => &MARIADB,
-        Flavour::MySql => &MYSQL,
-    };
-    let mut shared = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(server) = shared.upgrade() {
-        return Ok(server);
-    }
+/// Starts the server that the tricks share, which lets files be read and written, and keeps whatever logs it can keep.
+fn start(flavour: Flavour) -> Result<Server> {
     let arguments = [
         "--secure-file-priv=",
         "--local-infile=ON",
@@ -129,11 +119,10 @@ fn server(flavour: Flavour) -> Result<Arc<Server>> {
         "--sync-binlog=0",
     ]
     .map(str::to_owned);
-    let server = Arc::new(shop_with(flavour, host::free_address()?, &arguments)?);
+    let server = shop_with(flavour, host::free_address()?, &arguments)?;
     server.sql("CREATE USER agent@'127.%'; GRANT ALL ON *.* TO agent@'127.%' WITH GRANT OPTION")?;
     let dir = server.data().parent().map(PathBuf::from).unwrap_or_default();
     fs::write(dir.join("secret.txt"), format!("{SECRET}\n"))?;
-    *shared = Arc::downgrade(&server);
     Ok(server)
 }
 
