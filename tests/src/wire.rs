@@ -1,5 +1,6 @@
 //! A MySQL client that says whatever a test wants it to say: packets in, packets out, nothing checked.
 
+mod connection;
 mod hello;
 mod plain;
 
@@ -13,6 +14,7 @@ use std::{
     thread,
 };
 
+pub use connection::{Connection, Refusal};
 pub use hello::{Hello, PLUGIN_AUTH};
 pub use plain::Plain;
 

@@ -3,6 +3,9 @@
 mod accepted;
 mod split;
 
+pub(crate) use accepted::{tests_below, tests_of_mariadb};
+pub(crate) use split::statements as statements_of;
+
 use anyhow::{Result, bail};
 use portreeve_policy::{Catalogue, Context, Facts, Flavour, Request, analyse, second_reading};
 use serde::Serialize;

@@ -16,6 +16,7 @@ mod chore;
 mod conformance;
 mod corpus;
 mod demo;
+mod differential;
 mod limits;
 mod setup;
 mod suite;
@@ -47,6 +48,8 @@ enum Chore {
     Conformance(conformance::Args),
     /// Count how much of MariaDB's own suite analysis reads.
     Corpus(corpus::Args),
+    /// Compare the tables that analysis finds with those that a server asks privileges for.
+    Differential(differential::Args),
     /// Check the tree against the rules that no other tool knows.
     Tidy(tidy::Args),
 }
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Bench(args) => bench::run(&args),
         Chore::Conformance(args) => conformance::run(&args),
         Chore::Corpus(args) => corpus::run(&args),
+        Chore::Differential(args) => differential::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     report(done)

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use std::{
     io::{Read as _, Write as _},
     net::{Ipv4Addr, TcpStream},
+    time::Duration,
 };
 
 /// A session of an account without a password.
@@ -34,6 +35,11 @@ impl Plain {
                 _ => bail!("`{}` was refused: {}", hello.user, answer.text()),
             }
         }
+    }
+
+    /// How long an answer may take.
+    pub fn set_patience(&mut self, patience: Duration) -> Result<()> {
+        self.stream.set_read_timeout(Some(patience)).context("cannot set a timeout")
     }
 
     /// Sends one payload in as many packets as it takes, the first with the sequence id `id`.

@@ -3,30 +3,13 @@
 use anyhow::{Context as _, Result, bail};
 use portreeve_tests::{
     gateway::{Gateway, GatewayConfig, Policy, Upstream, Workload},
+    privileges::{LOCKS_ROWS, On, Request},
     servers::Flavour,
 };
 use serde_json::Value;
 
 /// Statements of one call: a text may hold 64.
 const AT_ONCE: usize = 40;
-
-/// Stands in a request for the fact of that name: MySQL wants a right to change what is locked.
-pub(crate) const LOCKS_ROWS: &str = "locks_rows";
-
-/// What a statement asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Request {
-    pub(crate) action: String,
-    pub(crate) on: On,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum On {
-    Server,
-    Schema(String),
-    Table(String, String),
-    Routine(String, String),
-}
 
 /// The requests of one statement, or why it was not read.
 pub(crate) type Reading = std::result::Result<Vec<Request>, String>;

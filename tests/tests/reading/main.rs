@@ -12,9 +12,7 @@
     )
 )]
 
-mod connection;
 mod facts;
-mod rights;
 mod trial;
 
 use portreeve_tests::servers::Flavour;

@@ -1,22 +1,18 @@
 //! Every statement of the corpus, run by the account of just its rights.
 
-use crate::{
-    connection::{Connection, Refusal},
-    facts::{self, Reading, Request},
-    rights::{PROBE, grants},
-};
+use crate::facts::{self, Reading};
 use anyhow::{Context as _, Result, bail};
 use portreeve_tests::{
     host,
+    privileges::{DENIED, PROBE, Request, grants},
     servers::{Flavour, Server},
+    wire::{Connection, Refusal},
 };
 
 /// Forms of statements, after MariaDB's and MySQL's own tests; `[mariadb]` and `[mysql]` begin lines that only one has.
 const CORPUS: &str = include_str!("statements.sql");
 /// Made anew before every statement that changes definitions.
 const SCHEMA: &str = include_str!("schema.sql");
-/// Access denied to a schema, a table, a column, a routine; a right of the server's that is missing.
-const DENIED: [u16; 9] = [1044, 1045, 1142, 1143, 1227, 1345, 1370, 1410, 1419];
 
 const NO_SUCH_TABLE: u16 = 1146;
 

@@ -42,22 +42,37 @@ pub(super) fn statements(fresh: bool) -> Result<Vec<Vec<u8>>> {
     Ok(lines.split(|byte| *byte == b'\n').map(unescape).collect())
 }
 
-fn extract() -> Result<Vec<Vec<u8>>> {
+/// The test files of MariaDB's suite.
+pub(crate) fn tests_of_mariadb() -> Result<Vec<PathBuf>> {
     let root = host::provisioned().join("mariadb-test/usr/share/mysql/mysql-test");
     let mut files = tests(&root.join("main"))?;
     for suite in folders(&root.join("suite"))? {
         files.extend(tests(&suite)?);
         files.extend(tests(&suite.join("t"))?);
     }
+    if files.is_empty() {
+        bail!("no tests in `{}`: run `cargo xtask setup`", root.display());
+    }
+    Ok(files)
+}
+
+/// The test files in a folder and in those below it.
+pub(crate) fn tests_below(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = tests(root)?;
+    for folder in folders(root)? {
+        files.extend(tests_below(&folder)?);
+    }
+    Ok(files)
+}
+
+fn extract() -> Result<Vec<Vec<u8>>> {
+    let files = tests_of_mariadb()?;
     let mut known = BTreeSet::new();
     let mut found = Vec::new();
     for file in files {
         let text = fs::read(&file).with_context(|| format!("cannot read `{}`", file.display()))?;
         let new = split::statements(&text).into_iter().filter(|statement| statement.len() <= STATEMENT_BYTES_MAX);
         found.extend(new.filter(|statement| known.insert(statement.clone())));
-    }
-    if found.is_empty() {
-        bail!("no tests in `{}`: run `cargo xtask setup`", root.display());
     }
     Ok(found)
 }

@@ -85,7 +85,7 @@ const COMMANDS: &[&str] = &[
 ];
 
 /// The statements of `test`, in its order.
-pub(super) fn statements(test: &[u8]) -> Vec<Vec<u8>> {
+pub(crate) fn statements(test: &[u8]) -> Vec<Vec<u8>> {
     let mut split = Split { rest: test, delimiter: b";".to_vec() };
     let mut found = Vec::new();
     while let Some(command) = split.command() {

@@ -1,14 +1,42 @@
-//! The server's rights that stand for what analysis found.
+//! The server's privileges that stand for what analysis found in a statement: an account that has just these can run it, if
+//! analysis has read it as the server does.
 
-use crate::facts::{LOCKS_ROWS, On, Request};
+use crate::servers::Flavour;
 use anyhow::{Result, bail};
-use portreeve_tests::servers::Flavour;
 
 /// The account that gets them.
-pub(crate) const PROBE: &str = "probe@'127.%'";
+pub const PROBE: &str = "probe@'127.%'";
+
+/// Access denied to a schema, a table, a column, a routine; a right of the server's that is missing.
+pub const DENIED: [u16; 9] = [1044, 1045, 1142, 1143, 1227, 1345, 1370, 1410, 1419];
+
+/// Stands in a request for the fact of that name: MySQL wants a right to change what is locked.
+pub const LOCKS_ROWS: &str = "locks_rows";
+
+/// What a statement asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// As policies name it.
+    pub action: String,
+    /// The resource.
+    pub on: On,
+}
+
+/// What a request is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum On {
+    /// The server as a whole.
+    Server,
+    /// A schema.
+    Schema(String),
+    /// A table or view: schema and name.
+    Table(String, String),
+    /// A stored procedure or function: schema and name.
+    Routine(String, String),
+}
 
 /// `GRANT` statements for a request; none for what servers let everybody do.
-pub(crate) fn grants(request: &Request, flavour: Flavour, statement: &str) -> Result<Vec<String>> {
+pub fn grants(request: &Request, flavour: Flavour, statement: &str) -> Result<Vec<String>> {
     let action = request.action.as_str();
     Ok(match &request.on {
         On::Table(schema, table) if is_open(schema) => {
