@@ -1,0 +1,36 @@
+//! Kernel programs that refuse, put in force before there is a daemon: at boot, before any agent starts.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+
+use super::{check_host, port_rules, uids};
+use crate::{
+    config::Config,
+    interception::Interception,
+    workloads::{Store, Tag, Workloads},
+};
+
+/// What is in force then.
+#[derive(Debug)]
+pub(crate) struct Guarded {
+    pub(crate) pins: PathBuf,
+    /// Below the cgroup v2 mount.
+    pub(crate) cgroups: Vec<PathBuf>,
+}
+
+/// Loads and pins the programs and tags what the configuration tags, and what was tagged at run time. The caller holds the
+/// instance's lock.
+///
+/// # Errors
+/// Something cannot be put in force. What a daemon or a guard tagged before stays refused; what this one pinned for the first time
+/// is removed, as half of the tags would look like all of them.
+pub(crate) fn guard(config: &Config) -> Result<Guarded> {
+    let (cgroup_mount, bpffs) = check_host()?;
+    let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(config))?;
+    interception.own_uids(&uids(config))?;
+    let store = Store::new(&config.state_dir);
+    let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(config), store)?;
+    let cgroups = workloads.list().iter().map(|workload| workload.cgroup.clone()).collect();
+    Ok(Guarded { pins: workloads.into_interception().leave_refusing()?, cgroups })
+}

@@ -1,0 +1,179 @@
+//! From one daemon to the next, without a moment in which nobody accepts.
+//!
+//! The running daemon starts its successor as a child that inherits the listeners and the instance's lock, and waits until it
+//! serves. Both then hold the same listening sockets: the kernel sees no change, and a connection that waits is accepted by
+//! whichever is there. The old one stops accepting, keeps its sessions to their end, and leaves.
+
+use std::{
+    ffi::OsString,
+    fs::File,
+    io::{Read as _, Write as _},
+    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::{Mutex, PoisonError, TryLockError, mpsc},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail};
+use nix::fcntl::{F_SETFD, FdFlag, OFlag, fcntl};
+use tokio::sync::watch;
+
+use crate::{
+    admin::Lock,
+    interception::{HANDED_OVER, Inherited, Listeners, SYSTEMD},
+    limits::SUCCESSOR_START_MAX,
+};
+
+/// What the descriptors beside the listeners are called.
+const LOCK: &str = "lock";
+const READY: &str = "ready";
+/// What a successor says when it serves.
+const SERVES: &str = "serves";
+
+/// What a daemon hands to its successor, and how it is told that it did.
+#[derive(Debug)]
+pub(crate) struct Estate {
+    /// As this process was started: the file there may be another by now.
+    binary: PathBuf,
+    arguments: Vec<OsString>,
+    /// None once they were handed over.
+    descriptors: Mutex<Option<Vec<(&'static str, OwnedFd)>>>,
+    handed_over: watch::Sender<Option<u32>>,
+}
+
+impl Estate {
+    /// # Errors
+    /// A descriptor cannot be duplicated, or this process's own binary not be named.
+    pub(crate) fn new(listeners: &Listeners, lock: &Lock) -> Result<Self> {
+        let all = listeners.named().chain([(LOCK, lock.as_fd())]);
+        let own = |(name, fd): (&'static str, std::os::fd::BorrowedFd<'_>)| Ok((name, fd.try_clone_to_owned()?));
+        let descriptors = all.map(own).collect::<std::io::Result<_>>().context("a descriptor cannot be shared")?;
+        Ok(Self {
+            binary: std::env::current_exe().context("the path of this binary is not known")?,
+            arguments: std::env::args_os().skip(1).collect(),
+            descriptors: Mutex::new(Some(descriptors)),
+            handed_over: watch::Sender::new(None),
+        })
+    }
+
+    /// Starts `binary`, or what is at this process's own path now, and returns its process id once it serves. Blocks for as long
+    /// as that takes.
+    ///
+    /// # Errors
+    /// Why it did not come to serve; this daemon then goes on as it was.
+    pub(crate) fn hand_over(&self, binary: Option<&Path>) -> Result<u32> {
+        let mut held = match self.descriptors.try_lock() {
+            Ok(held) => held,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => bail!("an upgrade is under way: wait for its end"),
+        };
+        let Some(descriptors) = held.as_ref() else { bail!("this daemon has handed over already, and only drains") };
+        let binary = binary.unwrap_or(&self.binary);
+        let pid = start(binary, &self.arguments, descriptors)
+            .with_context(|| format!("`{}` did not take over, this daemon goes on", binary.display()))?;
+        // Before anybody is told: from here on they are the successor's alone.
+        *held = None;
+        self.handed_over.send_replace(Some(pid));
+        Ok(pid)
+    }
+
+    /// Ready with the successor's process id once there is one.
+    pub(crate) async fn handed_over(&self) -> u32 {
+        let mut receiver = self.handed_over.subscribe();
+        match receiver.wait_for(Option::is_some).await.map(|pid| *pid) {
+            Ok(Some(pid)) => pid,
+            // The sender lives as long as `self`.
+            Ok(None) | Err(_) => std::future::pending().await,
+        }
+    }
+
+    pub(crate) fn successor(&self) -> Option<u32> {
+        *self.handed_over.borrow()
+    }
+
+    /// Nobody can be a successor any more: this daemon stops.
+    pub(crate) fn close(&self) {
+        *self.descriptors.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+fn start(binary: &Path, arguments: &[OsString], descriptors: &[(&'static str, OwnedFd)]) -> Result<u32> {
+    let (said, ready) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("no pipe can be made")?;
+    let ready = [(READY, ready)];
+    // Copies, which alone are not closed by exec: nothing else is started in this process.
+    let copies = descriptors.iter().chain(&ready).map(|(name, fd)| {
+        let copy = fd.try_clone()?;
+        fcntl(copy.as_fd(), F_SETFD(FdFlag::empty()))?;
+        Ok((*name, copy))
+    });
+    let copies: Vec<_> = copies.collect::<std::io::Result<_>>().context("a descriptor cannot be handed over")?;
+    let list: Vec<_> = copies.iter().map(|(name, copy)| format!("{name}={}", copy.as_raw_fd())).collect();
+    let mut command = Command::new(binary);
+    command.args(arguments).env(HANDED_OVER, list.join(","));
+    for variable in SYSTEMD {
+        command.env_remove(variable);
+    }
+    let mut child = command.spawn().context("it cannot be started")?;
+    drop((copies, ready));
+    match heard(said) {
+        Ok(()) => Ok(child.id()),
+        Err(error) => {
+            end(&mut child);
+            Err(error)
+        }
+    }
+}
+
+/// # Errors
+/// The successor said why it does not serve, or said nothing in time.
+fn heard(said: OwnedFd) -> Result<()> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let mut text = String::new();
+        let read = File::from(said).read_to_string(&mut text);
+        // Nobody waits any more: it was too late.
+        let _ = sender.send(read.map(|_| text));
+    });
+    match receiver.recv_timeout(SUCCESSOR_START_MAX) {
+        Ok(Ok(text)) if text == SERVES => Ok(()),
+        Ok(Ok(text)) if text.is_empty() => bail!("it ended without a reason: look at the log"),
+        Ok(Ok(text)) => bail!("{text}"),
+        Ok(Err(error)) => Err(error).context("its answer cannot be read"),
+        Err(_) => bail!("it did not serve within {} s: look at the log", SUCCESSOR_START_MAX.as_secs()),
+    }
+}
+
+fn end(child: &mut Child) {
+    // It may have ended by itself.
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// The successor's side: its predecessor waits for its word.
+#[derive(Debug)]
+pub(crate) struct Predecessor(File);
+
+impl Predecessor {
+    /// The daemon that started this process as its successor, if one did, and the lock that it left.
+    pub(crate) fn take(inherited: &mut Inherited) -> Option<(Self, OwnedFd)> {
+        let ready = inherited.take(READY)?;
+        Some((Self(File::from(ready)), inherited.take(LOCK)?))
+    }
+
+    /// This process serves: the predecessor may stop accepting.
+    pub(crate) fn serves(self) {
+        self.say(SERVES);
+    }
+
+    /// This process does not serve, and why.
+    pub(crate) fn failed(self, error: &anyhow::Error) {
+        self.say(&format!("{error:#}"));
+    }
+
+    fn say(mut self, text: &str) {
+        if let Err(error) = self.0.write_all(text.as_bytes()) {
+            tracing::warn!("the daemon before was not told `{text}`: {error}");
+        }
+    }
+}
