@@ -1,22 +1,27 @@
 //! From one daemon to the next, without a moment in which nobody accepts.
 //!
-//! The running daemon starts its successor as a child that inherits the listeners and the instance's lock, and waits until it
+//! The running daemon starts its successor as a process that inherits the listeners and the instance's lock, and waits until it
 //! serves. Both then hold the same listening sockets: the kernel sees no change, and a connection that waits is accepted by
 //! whichever is there. The old one stops accepting, keeps its sessions to their end, and leaves.
 
 use std::{
     ffi::OsString,
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
     path::{Path, PathBuf},
-    process::{Child, Command},
+    process::Command,
     sync::{Mutex, PoisonError, TryLockError, mpsc},
     thread,
+    time::Instant,
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::fcntl::{F_SETFD, FdFlag, OFlag, fcntl};
+use nix::{
+    fcntl::{F_SETFD, FdFlag, OFlag, fcntl},
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use tokio::sync::watch;
 
 use crate::{
@@ -28,6 +33,8 @@ use crate::{
 /// What the descriptors beside the listeners are called.
 const LOCK: &str = "lock";
 const READY: &str = "ready";
+/// Set for the process that starts the successor and ends at once.
+const LAUNCH: &str = "PORTREEVE_LAUNCH";
 /// What a successor says when it serves.
 const SERVES: &str = "serves";
 
@@ -110,44 +117,73 @@ fn start(binary: &Path, arguments: &[OsString], descriptors: &[(&'static str, Ow
     let copies: Vec<_> = copies.collect::<std::io::Result<_>>().context("a descriptor cannot be handed over")?;
     let list: Vec<_> = copies.iter().map(|(name, copy)| format!("{name}={}", copy.as_raw_fd())).collect();
     let mut command = Command::new(binary);
-    command.args(arguments).env(HANDED_OVER, list.join(","));
+    command.args(arguments).env(HANDED_OVER, list.join(",")).env(LAUNCH, "1");
     for variable in SYSTEMD {
         command.env_remove(variable);
     }
-    let mut child = command.spawn().context("it cannot be started")?;
+    let mut launcher = command.spawn().context("it cannot be started")?;
     drop((copies, ready));
-    match heard(said) {
-        Ok(()) => Ok(child.id()),
-        Err(error) => {
-            end(&mut child);
-            Err(error)
+    let heard = heard(said);
+    // It has ended by itself, unless it is no portreeve.
+    let _ = launcher.kill();
+    let _ = launcher.wait();
+    heard
+}
+
+/// Starts this process's program once more and lets go of it, if a daemon wants that: the successor must be the child of the service
+/// manager, not of a daemon that drains, or nobody would see it end. Says whether it did; then there is nothing else to do here.
+///
+/// # Errors
+/// It cannot be started.
+pub(crate) fn launch() -> Result<bool> {
+    if std::env::var_os(LAUNCH).is_none() {
+        return Ok(false);
+    }
+    let binary = std::env::current_exe().context("the path of this binary is not known")?;
+    let mut command = Command::new(binary);
+    command.args(std::env::args_os().skip(1)).env_remove(LAUNCH);
+    // What is to be handed over is inherited once more: nothing has been marked to be closed.
+    command.spawn().context("the successor cannot be started")?;
+    Ok(true)
+}
+
+/// The successor's process id, once it serves.
+///
+/// # Errors
+/// It said why it does not, or said nothing in time, and was ended.
+fn heard(said: OwnedFd) -> Result<u32> {
+    let (sender, words) = mpsc::channel();
+    thread::spawn(move || -> std::io::Result<()> {
+        let mut said = BufReader::new(File::from(said));
+        let (mut pid, mut word) = (String::new(), String::new());
+        said.read_line(&mut pid)?;
+        // Nobody waits any more: it was too late.
+        let _ = sender.send(pid);
+        said.read_to_string(&mut word)?;
+        let _ = sender.send(word);
+        Ok(())
+    });
+    let start = Instant::now();
+    let next = || words.recv_timeout(SUCCESSOR_START_MAX.saturating_sub(start.elapsed()));
+    let silent = || format!("it did not serve within {} s: look at the log", SUCCESSOR_START_MAX.as_secs());
+    let pid =
+        next().ok().with_context(silent)?.trim().parse().ok().context("it ended without a reason: look at the log")?;
+    match next() {
+        Ok(word) if word == SERVES => Ok(pid),
+        Ok(word) if word.is_empty() => bail!("it ended without a reason: look at the log"),
+        Ok(word) => bail!("{word}"),
+        Err(_) => {
+            end(pid);
+            bail!(silent())
         }
     }
 }
 
-/// # Errors
-/// The successor said why it does not serve, or said nothing in time.
-fn heard(said: OwnedFd) -> Result<()> {
-    let (sender, receiver) = mpsc::channel();
-    thread::spawn(move || {
-        let mut text = String::new();
-        let read = File::from(said).read_to_string(&mut text);
-        // Nobody waits any more: it was too late.
-        let _ = sender.send(read.map(|_| text));
-    });
-    match receiver.recv_timeout(SUCCESSOR_START_MAX) {
-        Ok(Ok(text)) if text == SERVES => Ok(()),
-        Ok(Ok(text)) if text.is_empty() => bail!("it ended without a reason: look at the log"),
-        Ok(Ok(text)) => bail!("{text}"),
-        Ok(Err(error)) => Err(error).context("its answer cannot be read"),
-        Err(_) => bail!("it did not serve within {} s: look at the log", SUCCESSOR_START_MAX.as_secs()),
+/// Its end of the pipe is open still, so that the number is its own.
+fn end(pid: u32) {
+    if let Ok(pid) = i32::try_from(pid) {
+        let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
     }
-}
-
-fn end(child: &mut Child) {
-    // It may have ended by itself.
-    let _ = child.kill();
-    let _ = child.wait();
 }
 
 /// The successor's side: its predecessor waits for its word.
@@ -158,7 +194,9 @@ impl Predecessor {
     /// The daemon that started this process as its successor, if one did, and the lock that it left.
     pub(crate) fn take(inherited: &mut Inherited) -> Option<(Self, OwnedFd)> {
         let ready = inherited.take(READY)?;
-        Some((Self(File::from(ready)), inherited.take(LOCK)?))
+        let predecessor = Self(File::from(ready));
+        predecessor.say(&format!("{}\n", std::process::id()));
+        Some((predecessor, inherited.take(LOCK)?))
     }
 
     /// This process serves: the predecessor may stop accepting.
@@ -171,8 +209,8 @@ impl Predecessor {
         self.say(&format!("{error:#}"));
     }
 
-    fn say(mut self, text: &str) {
-        if let Err(error) = self.0.write_all(text.as_bytes()) {
+    fn say(&self, text: &str) {
+        if let Err(error) = (&self.0).write_all(text.as_bytes()) {
             tracing::warn!("the daemon before was not told `{text}`: {error}");
         }
     }

@@ -27,4 +27,5 @@ pub mod process;
 pub mod relay;
 pub mod scene;
 pub mod servers;
+pub mod service;
 pub mod wire;

@@ -3,7 +3,7 @@
 use crate::{
     app::{self, Beginning},
     config::Config,
-    handover::Predecessor,
+    handover::{self, Predecessor},
     interception::Inherited,
 };
 use clap::{Args, ValueEnum};
@@ -31,6 +31,9 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
+    if handover::launch()? {
+        return Ok(ExitCode::SUCCESS);
+    }
     // Before anything is opened: what this process was started with is told by number.
     let mut inherited = Inherited::from_environment()?;
     let (predecessor, lock) = Predecessor::take(&mut inherited).unzip();
