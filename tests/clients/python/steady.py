@@ -1,5 +1,6 @@
 """Many clients that connect, ask and leave, again and again, and count what went wrong: nothing may. No statement occurs twice:
-each holds the mark `steady-<process id>-<number>.`. Ends when its standard input does, and prints what it did as JSON.
+each holds the mark `steady-<process id>-<number>.`. Ends when its standard input does, and prints what it did as JSON: `errors` is how
+often each was seen.
 
 usage: steady.py HOST USER PASSWORD SCHEMA CLIENTS
 """
@@ -18,7 +19,7 @@ PAUSE_S = 0.01
 host, user, password, schema, clients = sys.argv[1:]
 marks = (f"steady-{os.getpid()}-{number}." for number in itertools.count())
 lock = threading.Lock()
-done = {"connects": 0, "statements": 0, "longest_connect_ms": 0, "errors": []}
+done = {"connects": 0, "statements": 0, "longest_connect_ms": 0, "errors": {}}
 ended = threading.Event()
 
 
@@ -50,7 +51,7 @@ def client():
             session()
         except Exception as error:
             with lock:
-                done["errors"].append(f"{time.time():.3f} {error!r}")
+                done["errors"][repr(error)] = done["errors"].get(repr(error), 0) + 1
             time.sleep(PAUSE_S)
 
 

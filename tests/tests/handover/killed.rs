@@ -150,20 +150,11 @@ fn a_hundred_kills_let_nobody_through() {
     stage.scene.gateway.restart().unwrap();
     check_works(&stage.scene);
     let done = load.end();
-    println!(
-        "connects {}, statements {}, errors {}",
-        done["connects"],
-        done["statements"],
-        done["errors"].as_array().unwrap().len()
-    );
+    println!("{done}");
     assert!(done["connects"].as_u64().unwrap() > 100, "{done}");
     // A server that was asked directly would have said 1045 for the account that clients show.
-    let direct = done["errors"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|error| error.as_str().unwrap().contains("Access denied for user 'agent'"));
-    assert_eq!(direct, None);
+    let errors = done["errors"].as_object().unwrap();
+    assert!(!errors.keys().any(|error| error.contains("Access denied for user 'agent'")), "{done}");
     check_nothing_direct(&stage.scene);
     check_all_recorded(&stage.scene);
 }
