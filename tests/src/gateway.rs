@@ -126,7 +126,7 @@ impl Gateway {
         host::log_tail(&self.log_path())
     }
 
-    fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("log")
     }
 

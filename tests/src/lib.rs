@@ -28,4 +28,5 @@ pub mod relay;
 pub mod scene;
 pub mod servers;
 pub mod service;
+pub mod systemd;
 pub mod wire;

@@ -6,6 +6,7 @@ use anyhow::{Context as _, Result};
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::watch,
+    time::Instant,
 };
 
 use super::{HOUSE_EVERY, admin_runtime, control::Control, follow_policies, keep_house};
@@ -62,6 +63,18 @@ impl Signals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+        }
+    }
+
+    /// Ready when a draining daemon is to wait no longer: at `deadline`, and at SIGINT. SIGTERM shortens it to `stop` from then on: a
+    /// service manager sends it to a daemon that was upgraded as well, and again to what the main process leaves behind.
+    async fn over(&mut self, mut deadline: Instant, stop: Duration) {
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return,
+                _ = self.terminate.recv() => deadline = deadline.min(Instant::now() + stop),
+                _ = self.interrupt.recv() => return,
+            }
         }
     }
 }
@@ -156,10 +169,9 @@ impl Daemon {
         tokio::select! {
             () = self.all_ended(leaving) => {}
             () = self.follow_policies() => {}
-            () = tokio::time::sleep(Duration::from_secs(seconds.into())) => {
-                tracing::warn!("ending {} sessions that did not end within {seconds} s", open());
+            () = signals.over(Instant::now() + patience(seconds), patience(config.stop_drain_seconds)) => {
+                tracing::warn!("ending {} sessions that did not end by themselves", open());
             }
-            name = signals.next() => tracing::warn!("{name} again: ending {} sessions", open()),
         }
         let _ = std::fs::remove_file(socket);
     }
@@ -190,6 +202,10 @@ impl Daemon {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
+}
+
+fn patience(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
 }
 
 /// Where a draining daemon answers: `status` of its successor asks there.

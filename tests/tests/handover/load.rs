@@ -24,17 +24,16 @@ fn served() -> (Scene, Service) {
     (scene, service)
 }
 
-fn check_undisturbed(scene: &Scene, load: Steady) -> Value {
+pub(super) fn check_undisturbed(scene: &Scene, load: Steady, connects_min: u64) {
     let done = load.end();
     println!("{done}");
     assert_eq!(done["errors"], serde_json::json!({}), "{done}\n{}", scene.gateway.log());
-    assert!(done["connects"].as_u64().unwrap() > 50 && done["statements"].as_u64().unwrap() > 500, "{done}");
+    assert!(done["connects"].as_u64().unwrap() >= connects_min, "{done}");
     check_nothing_direct(scene);
     check_all_recorded(scene);
     let refused = status(&scene.gateway)["refused_connections"].clone();
     let all_zero = refused.as_object().unwrap().values().all(|count| *count == 0);
     assert!(all_zero, "{refused}");
-    done
 }
 
 fn upgrade(scene: &Scene, service: &mut Service, binary: &Path) {
@@ -66,7 +65,7 @@ fn ten_upgrades_lose_no_connect_and_no_statement() {
     }
     mains.dedup();
     assert_eq!(mains.len(), TIMES + 1, "each is another process");
-    check_undisturbed(&scene, load);
+    check_undisturbed(&scene, load, 50);
     let last = service.main();
     for main in mains.into_iter().filter(|main| *main != last) {
         until("an old daemon ends with its last session", || is_gone(main));
@@ -85,7 +84,7 @@ fn ten_restarts_lose_no_connect_and_no_statement() {
         assert!(is_gone(before), "one daemon at a time");
         thread::sleep(Duration::from_millis(300));
     }
-    check_undisturbed(&scene, load);
+    check_undisturbed(&scene, load, 50);
 }
 
 /// Sessions break, and whoever connects meanwhile waits for the next daemon.

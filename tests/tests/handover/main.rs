@@ -12,6 +12,7 @@ mod drain;
 mod guard;
 mod killed;
 mod load;
+mod systemd;
 
 use portreeve_tests::{
     cgroup::Cgroup,
