@@ -79,7 +79,7 @@ impl Estate {
         let binary = binary.unwrap_or(&self.binary);
         let pid = start(binary, &self.arguments, descriptors)
             .with_context(|| format!("`{}` did not take over, this daemon goes on", binary.display()))?;
-        // Before anybody is told: from here on they are the successor's alone.
+        // Both before the lock is let go of: from here on the descriptors are the successor's alone.
         *held = None;
         self.handed_over.send_replace(Some(pid));
         Ok(pid)
@@ -99,9 +99,11 @@ impl Estate {
         *self.handed_over.borrow()
     }
 
-    /// Nobody can be a successor any more: this daemon stops.
-    pub(crate) fn close(&self) {
+    /// Nobody can become a successor any more, as this daemon stops. Returns the one that has: an upgrade that is under way is waited for,
+    /// since two who both leave would leave nobody. Blocks for as long as that takes.
+    pub(crate) fn close(&self) -> Option<u32> {
         *self.descriptors.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.successor()
     }
 }
 

@@ -263,13 +263,17 @@ impl Interception {
         Ok(if stays { now.listener_tag } else { uuid::Uuid::new_v4().as_u64_pair().0 })
     }
 
-    /// Leaves the programs refusing, for the daemon that comes: what is tagged by now stays so without this process.
+    /// What is in force now and what is tagged from here on stays without this process, refusing.
+    pub(crate) fn stay(&mut self) {
+        self.withdraw_on_drop = false;
+    }
+
+    /// Leaves this build's programs in force, where another's were, for the daemon that comes.
     ///
     /// # Errors
-    /// Another build's programs cannot be exchanged.
-    pub(crate) fn leave_refusing(mut self) -> Result<PathBuf> {
+    /// They cannot be exchanged.
+    pub(crate) fn into_pins(mut self) -> Result<PathBuf> {
         self.exchange_programs()?;
-        self.withdraw_on_drop = false;
         Ok(self.pins.clone())
     }
 

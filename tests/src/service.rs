@@ -67,6 +67,11 @@ impl Service {
         self.wait_for("ended")
     }
 
+    /// Waits until the main process has ended by itself.
+    pub fn wait_ended(&mut self) -> Result<()> {
+        self.wait_for("ended")
+    }
+
     /// Waits until the manager has heard of a successor.
     pub fn wait_upgraded(&mut self) -> Result<()> {
         self.wait_for("ready")

@@ -119,7 +119,9 @@ impl Daemon {
             }
             name = signals.next() => {
                 tracing::info!("{name}: stopping, with {} sessions open", open());
-                Ok(Leaving::Stopped { kept })
+                let estate = Arc::clone(&self.estate);
+                let successor = tokio::task::spawn_blocking(move || estate.close()).await.context("no thread can be had")?;
+                Ok(successor.map_or(Leaving::Stopped { kept }, |_| Leaving::HandedOver))
             }
         }
     }
@@ -176,9 +178,8 @@ impl Daemon {
         let _ = std::fs::remove_file(socket);
     }
 
-    /// Nobody succeeds it any more. Connects wait at listeners that are kept, and are refused where none are.
+    /// Connects wait at listeners that are kept, and are refused where none are.
     fn stop(&self, kept: bool) {
-        self.estate.close();
         self.notifier.stopping();
         if !kept && let Err(error) = self.gateway.workloads.interception().retreat() {
             tracing::error!("the kernel programs were not told that the gateway stops: {error:#}");

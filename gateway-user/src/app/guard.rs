@@ -23,14 +23,15 @@ pub(crate) struct Guarded {
 /// instance's lock.
 ///
 /// # Errors
-/// Something cannot be put in force. What a daemon or a guard tagged before stays refused; what this one pinned for the first time
-/// is removed, as half of the tags would look like all of them.
+/// Something cannot be put in force. What is tagged by then is refused, and so is what a daemon or a guard tagged before.
 pub(crate) fn guard(config: &Config) -> Result<Guarded> {
     let (cgroup_mount, bpffs) = check_host()?;
     let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(config))?;
+    // Whatever fails from here on: some of the tags refuse more than none.
+    interception.stay();
     interception.own_uids(&uids(config))?;
     let store = Store::new(&config.state_dir);
     let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(config), store)?;
     let cgroups = workloads.list().iter().map(|workload| workload.cgroup.clone()).collect();
-    Ok(Guarded { pins: workloads.into_interception().leave_refusing()?, cgroups })
+    Ok(Guarded { pins: workloads.into_interception().into_pins()?, cgroups })
 }

@@ -79,7 +79,9 @@ fn a_policy_that_changes_holds_for_sessions_of_the_daemon_before() {
     let mut wire = session(&scene);
     upgrade(&scene, &mut service);
     fs::write(scene.gateway.dir().join("policies/scene.cedar"), "// nothing is permitted").unwrap();
-    until("it is denied", || !wire.query("SELECT item FROM orders WHERE id = 1").is_ok());
+    until("it is denied", || {
+        wire.query("SELECT item FROM orders WHERE id = 1").is_err_and(|error| error.to_string().contains("denied"))
+    });
 }
 
 #[test]
@@ -140,6 +142,27 @@ fn a_successor_that_does_not_serve_changes_nothing() {
     check(&[], "tags.json is damaged");
     fs::remove_file(scene.gateway.dir().join("state/tags.json")).unwrap();
     assert!(wire.query("SELECT 1").is_ok());
+}
+
+/// Both at once: whoever comes out of it, no program is left that refuses while a daemon serves, or the other way round.
+#[test]
+fn a_daemon_that_is_stopped_while_it_is_upgraded_leaves_one_or_none() {
+    for pause_ms in [0, 20, 40, 60, 80, 120] {
+        let (scene, mut service) = served(|_| ());
+        let mut upgrade = std::process::Command::new(host::portreeve_binary().unwrap());
+        upgrade.arg("upgrade").arg("--config").arg(scene.gateway.config_path());
+        let mut upgrade = process::spawn(upgrade).unwrap();
+        thread::sleep(Duration::from_millis(pause_ms));
+        process::signal_pid(u32::try_from(service.main()).unwrap(), nix::sys::signal::Signal::SIGTERM).unwrap();
+        let upgraded = process::wait(&mut upgrade, SOON).unwrap().unwrap().success();
+        if upgraded {
+            check_works(&scene);
+        } else {
+            service.wait_ended().unwrap();
+            drop(service);
+            check_refused(&scene, &scene.reporting);
+        }
+    }
 }
 
 /// Its programs' maps cannot be read by the next: connects fail until that serves, and none goes directly.

@@ -70,6 +70,17 @@ fn with_a_broken_configuration_it_fails_and_what_was_refused_stays_so() {
     check_refused(&scene, &scene.reporting);
 }
 
+/// As it is after a boot: some of the tags refuse more than none.
+#[test]
+fn what_it_tagged_before_it_failed_is_refused() {
+    let scene = booted();
+    fs::write(scene.gateway.dir().join("state/tags.json"), "[{").unwrap();
+    let failed = scene.gateway.cli(&["guard"]).unwrap();
+    assert_eq!(failed.status.code(), Some(1));
+    assert!(String::from_utf8(failed.stderr).unwrap().contains("tags.json is damaged"));
+    check_refused(&scene, &scene.reporting);
+}
+
 #[test]
 fn it_needs_neither_secrets_nor_policies() {
     let scene = booted();

@@ -1,6 +1,7 @@
 //! `kill -9` at any moment of the daemon's life: agents are refused, or intercepted, and never let through.
 
 use super::*;
+use nix::sys::signal::Signal;
 use portreeve_tests::{
     host,
     scene::{REPORTING_WORKS, shop},
@@ -71,7 +72,7 @@ impl Stage {
             Moment::Stop => {
                 self.wait_ready();
                 let pid = self.scene.gateway.pid().unwrap();
-                signal(pid, "TERM");
+                signal(pid, Signal::SIGTERM);
                 thread::sleep(spread(number, Duration::from_millis(40)));
             }
             Moment::Upgrade => {
@@ -108,15 +109,15 @@ impl Stage {
     fn kill_successors(&self) {
         let config = self.scene.gateway.config_path();
         for pid in daemons(&config) {
-            signal(pid, "KILL");
+            signal(pid, Signal::SIGKILL);
         }
         until("they are gone", || daemons(&config).is_empty());
     }
 }
 
-fn signal(pid: u32, name: &str) {
+fn signal(pid: u32, signal: Signal) {
     // It may be gone by itself.
-    let _ = Command::new("kill").args([format!("-{name}"), pid.to_string()]).stderr(Stdio::null()).status();
+    let _ = process::signal_pid(pid, signal);
 }
 
 /// Processes that run a daemon with this configuration; zombies do not.
