@@ -100,7 +100,7 @@ impl Drop for Systemd {
 }
 
 /// The unit as it is shipped, but for where things are. A manager for users knows neither the targets of the host nor its mounts, and
-/// would give the service a user namespace of its own to protect anything (`ProtectHome=` and its like).
+/// cannot hide folders (`ProtectHome=`).
 fn unit(gateway: &Gateway) -> Result<String> {
     let shipped = fs::read_to_string(host::repo_root().join("docs").join(UNIT)).context("no unit")?;
     let config = format!("--config {}", gateway.config_path().display());
@@ -110,8 +110,7 @@ fn unit(gateway: &Gateway) -> Result<String> {
         let line = line.replace(&installed, &here);
         match line.split_once('=').map_or("", |(key, _)| key) {
             "ExecStart" | "ExecStartPre" | "ExecReload" => format!("{line} {config}\n"),
-            "After" | "Wants" => String::new(),
-            key if key.starts_with("Protect") => String::new(),
+            "After" | "Wants" | "ProtectHome" => String::new(),
             _ => format!("{line}\n"),
         }
     };
