@@ -10,7 +10,7 @@ mod guard;
 use std::{
     num::NonZeroUsize,
     os::fd::OwnedFd,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     thread,
@@ -61,22 +61,28 @@ pub(crate) struct Beginning {
     pub(crate) predecessor: Option<Predecessor>,
 }
 
+impl Beginning {
+    /// # Errors
+    /// Another daemon runs; or the one that wants a successor has what this one cannot take over.
+    fn take_lock(&mut self, bpffs: &Path, run_dir: &Path) -> Result<Lock> {
+        let Some(descriptor) = self.lock.take() else { return Lock::take(run_dir) };
+        if !Interception::reads_what_is_in_force(bpffs, run_dir) {
+            bail!(
+                "this build's kernel maps are laid out otherwise than those in force: stop the daemon and start this one (connects are \
+                 refused meanwhile)"
+            );
+        }
+        Lock::inherit(run_dir, descriptor)
+    }
+}
+
 /// Runs the gateway until SIGTERM or SIGINT, or until a successor has taken over, and its sessions have ended.
 ///
 /// # Errors
 /// Why it could not start; nothing of it is then left running or attached.
 pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode> {
     let (cgroup_mount, bpffs) = check_host()?;
-    if beginning.predecessor.is_some() && !Interception::reads_what_is_in_force(&bpffs, &config.run_dir) {
-        bail!(
-            "this build's kernel maps are laid out otherwise than those in force: stop the daemon and start this one (connects are \
-             refused meanwhile)"
-        );
-    }
-    let lock = match beginning.lock.take() {
-        Some(descriptor) => Lock::inherit(&config.run_dir, descriptor)?,
-        None => Lock::take(&config.run_dir)?,
-    };
+    let lock = beginning.take_lock(&bpffs, &config.run_dir)?;
     let notifier = Notifier::from_environment()?;
     forbid_core_dumps();
     memory::give_back_large_blocks();

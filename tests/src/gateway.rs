@@ -137,6 +137,16 @@ impl Gateway {
         process::output(command, CLIENT_RUN_MAX)
     }
 
+    /// What `portreeve <args>` prints as JSON; an error when it fails.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let output = self.cli(args)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            bail!("`portreeve {}` failed: {said}; the daemon's log: {}", args.join(" "), self.log());
+        }
+        serde_json::from_slice(&output.stdout).context("no JSON")
+    }
+
     /// Every record of every session so far, oldest first: `portreeve tail --json --lines 0 <args>`.
     pub fn records(&self, args: &[&str]) -> Result<Vec<Value>> {
         let output = self.cli(&[&["tail", "--json", "--lines", "0"], args].concat())?;

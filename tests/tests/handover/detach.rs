@@ -52,6 +52,29 @@ fn everything_is_named_removed_and_gone_from_the_kernel() {
     check_works(&scene);
 }
 
+/// The look afterwards sees what stays, and says so.
+#[test]
+fn a_program_that_somebody_else_holds_is_told() {
+    let mut scene = scene();
+    scene.gateway.kill9().unwrap();
+    let pin = scene.gateway.pins().unwrap()[0].join("link_connect4");
+    let mut holder = client::program("python/hold_pin.py").unwrap();
+    holder.arg(pin).stdout(Stdio::piped());
+    let mut holder = process::spawn(holder).unwrap();
+    holder.stdout.take().unwrap().read_exact(&mut [0; 5]).unwrap();
+
+    let detached = scene.gateway.cli(&["detach", "--json"]).unwrap();
+    assert_eq!(detached.status.code(), Some(1));
+    let detached: Value = serde_json::from_slice(&detached.stdout).unwrap();
+    assert_eq!(strings(&detached["still_loaded"]), ["connect4"]);
+    process::terminate(&mut holder).unwrap();
+    until("it is gone with its holder", || is_direct(&scene));
+}
+
+fn is_direct(scene: &Scene) -> bool {
+    scene.dial(&scene.reporting).unwrap().greeting().is_some()
+}
+
 /// Its successor is gone and with it the lock, but it has a session still.
 #[test]
 fn it_refuses_while_a_daemon_drains() {

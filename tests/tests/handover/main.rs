@@ -17,12 +17,10 @@ mod systemd;
 use portreeve_tests::{
     cgroup::Cgroup,
     client::{self, Login},
-    dial::{Dialled, dial_once},
     gateway::Gateway,
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
     process,
     scene::Scene,
-    servers::PORT,
 };
 use serde_json::Value;
 use std::{
@@ -44,28 +42,20 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn json(gateway: &Gateway, args: &[&str]) -> Value {
-    let output = gateway.cli(args).unwrap();
-    assert!(output.status.success(), "{output:?}\n{}", gateway.log());
-    serde_json::from_slice(&output.stdout).unwrap()
+    gateway.json(args).unwrap()
 }
 
 fn status(gateway: &Gateway) -> Value {
     json(gateway, &["status", "--json"])
 }
 
-fn dial(scene: &Scene, cgroup: &Cgroup) -> Dialled {
-    dial_once(Some(cgroup), "plain", &scene.server.address().to_string(), PORT, &[]).unwrap()
-}
-
 fn check_refused(scene: &Scene, cgroup: &Cgroup) {
-    let dialled = dial(scene, cgroup);
+    let dialled = scene.dial(cgroup).unwrap();
     assert_eq!(dialled.errno(), Some("EPERM"), "{dialled:?}");
 }
 
 fn is_intercepted(scene: &Scene, cgroup: &Cgroup) -> bool {
-    let dialled = dial(scene, cgroup);
-    assert!(dialled.greeting().is_some(), "{dialled:?}");
-    !dialled.recorded_destinations(&scene.gateway).unwrap().is_empty()
+    scene.is_intercepted(cgroup).unwrap()
 }
 
 fn check_works(scene: &Scene) {

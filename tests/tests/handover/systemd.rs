@@ -41,6 +41,6 @@ fn restarts_upgrades_and_reloads_by_systemctl_lose_nothing() {
     check_works(&scene);
 
     systemd.ctl(&["stop", UNIT]).unwrap();
-    until("what was kept is closed", || dial(&scene, &scene.reporting).errno() == Some("EPERM"));
+    until("what was kept is closed", || scene.dial(&scene.reporting).unwrap().errno() == Some("EPERM"));
     check_nothing_direct(&scene);
 }
