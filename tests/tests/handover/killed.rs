@@ -15,6 +15,9 @@ use std::{
 };
 
 const KILLS: u64 = 100;
+/// Between two looks for a successor, and how often none must be there.
+const LOOK_EVERY: Duration = Duration::from_millis(30);
+const EMPTY_LOOKS: usize = 5;
 
 /// What the daemon is at when it is killed.
 #[derive(Debug, Clone, Copy)]
@@ -84,8 +87,8 @@ impl Stage {
                 return;
             }
         }
+        // It may have ended by itself.
         let _ = self.scene.gateway.kill9();
-        self.kill_successors();
     }
 
     fn end(&mut self, command: &mut Child) {
@@ -108,10 +111,15 @@ impl Stage {
     /// Whatever still runs with this configuration: a successor is no child of the harness.
     fn kill_successors(&self) {
         let config = self.scene.gateway.config_path();
-        for pid in daemons(&config) {
-            signal(pid, Signal::SIGKILL);
-        }
-        until("they are gone", || daemons(&config).is_empty());
+        // A successor that is just being started is in the list only the next time.
+        let mut empty = 0;
+        until("they are gone", || {
+            let found = daemons(&config);
+            found.iter().for_each(|pid| signal(*pid, Signal::SIGKILL));
+            empty = if found.is_empty() { empty + 1 } else { 0 };
+            thread::sleep(LOOK_EVERY);
+            empty == EMPTY_LOOKS
+        });
     }
 }
 
