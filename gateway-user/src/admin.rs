@@ -9,6 +9,9 @@ pub(crate) mod server;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use lock::Lock;
-pub(crate) use message::{ConnectView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView};
-pub(crate) use server::{Authority, listen, serve};
+pub(crate) use lock::{InUse, Lock, lock_file};
+pub(crate) use message::{
+    ConnectView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status, TagRequest, Upgraded,
+    WorkloadView,
+};
+pub(crate) use server::{Authority, listen, listen_at, serve};

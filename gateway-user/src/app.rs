@@ -1,11 +1,16 @@
 //! Wires the daemon, in the order in which nothing is ever half open: what can fail without a trace comes first, then the
 //! listeners, then the kernel programs (refusing), and last the announcement that turns refusing into redirecting.
+//!
+//! Where a daemon was before, its listeners and lock may be inherited: then nothing is refused between the two.
 
 mod control;
+mod drain;
+mod guard;
 
 use std::{
     num::NonZeroUsize,
-    path::PathBuf,
+    os::fd::OwnedFd,
+    path::{Path, PathBuf},
     process::ExitCode,
     sync::Arc,
     thread,
@@ -14,29 +19,30 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use portreeve_abi::{ConnectEvent, PortRule};
-use tokio::{
-    signal::unix::{Signal, SignalKind, signal},
-    sync::watch,
-};
+use tokio::{signal::unix::Signal, sync::watch};
 
 use crate::{
-    admin::{self, ConnectView, Lock},
+    admin::{ConnectView, Lock},
     catalogue::Catalogues,
     config::Config,
     connections::Connections,
     connects::Connects,
     counters::Counters,
     gateway::{Gateway, Secrets},
+    handover::{Estate, Predecessor},
     host,
-    interception::{self, Events, Interception, Listeners},
+    interception::{self, Events, Inherited, Interception, Listeners},
     limits::POLICY_BURST_MAX,
     memory,
+    notify::Notifier,
     policies::{Live, Watch},
     recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
-    worker,
+    worker::{self, Stage},
     workloads::{Store, Tag, Workloads},
 };
+pub(crate) use control::DRAINING;
+pub(crate) use guard::{Guarded, guard};
 
 /// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
 const HOUSE_EVERY: Duration = Duration::from_millis(200);
@@ -44,13 +50,40 @@ const HOUSE_EVERY: Duration = Duration::from_millis(200);
 /// How long before its CA expires the daemon says so: time enough to bring a new one to every client.
 const CA_WARNING: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
-/// Runs the gateway until SIGTERM or SIGINT.
+/// What a daemon begins with besides its configuration.
+#[derive(Debug)]
+pub(crate) struct Beginning {
+    /// The listeners that are there already.
+    pub(crate) inherited: Inherited,
+    /// The lock that the predecessor shares.
+    pub(crate) lock: Option<OwnedFd>,
+    /// Taken once it was told that this daemon serves.
+    pub(crate) predecessor: Option<Predecessor>,
+}
+
+impl Beginning {
+    /// # Errors
+    /// Another daemon runs; or the one that wants a successor has what this one cannot take over.
+    fn take_lock(&mut self, bpffs: &Path, run_dir: &Path) -> Result<Lock> {
+        let Some(descriptor) = self.lock.take() else { return Lock::take(run_dir) };
+        if !Interception::reads_what_is_in_force(bpffs, run_dir) {
+            bail!(
+                "this build's kernel maps are laid out otherwise than those in force: stop the daemon and start this one (connects are \
+                 refused meanwhile)"
+            );
+        }
+        Lock::inherit(run_dir, descriptor)
+    }
+}
+
+/// Runs the gateway until SIGTERM or SIGINT, or until a successor has taken over, and its sessions have ended.
 ///
 /// # Errors
 /// Why it could not start; nothing of it is then left running or attached.
-pub(crate) fn run(config: Config) -> Result<ExitCode> {
+pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode> {
     let (cgroup_mount, bpffs) = check_host()?;
-    let lock = Lock::take(&config.run_dir)?;
+    let lock = beginning.take_lock(&bpffs, &config.run_dir)?;
+    let notifier = Notifier::from_environment()?;
     forbid_core_dumps();
     memory::give_back_large_blocks();
     raise_descriptor_limit();
@@ -61,7 +94,8 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
     let certificates = Certificates::new(open_authority(&config)?)?;
     let ports = &config.interception;
     let has_rule = |port: u16| ports.ports.contains(&port) || ports.refused_ports.contains(&port);
-    let listeners = Listeners::bind(ports.listen_port, has_rule)?;
+    let listeners = Listeners::inherit_or_bind(&mut beginning.inherited, ports.listen_port, has_rule)?;
+    let estate = Arc::new(Estate::new(&listeners, &lock)?);
 
     let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);
@@ -91,32 +125,30 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         netns_cookie: listeners.netns_cookie(),
         config,
     });
-    let (stop, stopped) = watch::channel(false);
+    let stage = watch::Sender::new(Stage::Serving);
     let mut workers = Vec::new();
     for (index, listeners) in acceptors.into_iter().enumerate() {
-        workers.push(worker::start(format!("sessions-{index}"), Arc::clone(&gateway), listeners, stopped.clone())?);
+        workers.push(worker::start(format!("sessions-{index}"), Arc::clone(&gateway), listeners, stage.subscribe())?);
     }
     let control = control::Control {
         gateway: Arc::clone(&gateway),
         listen: listeners.addresses(),
         pins,
+        estate: Arc::clone(&estate),
         started: Instant::now(),
+        started_at: SystemTime::now(),
     };
-    let served = admin_runtime()?.block_on(administer(&gateway, &listeners, control, events, &lock));
-
-    // Connects are refused from here on; sessions end in order, then the threads.
-    if let Err(error) = gateway.workloads.interception().retreat() {
-        tracing::error!("the kernel programs were not told that the gateway stops: {error:#}");
-    }
-    gateway.workloads.end_all("gateway stopped");
-    let _ = stop.send(true);
-    drop(listeners);
-    for worker in workers {
-        if worker.join().is_err() {
-            tracing::error!("a runtime thread panicked");
-        }
-    }
-    served.map(|()| ExitCode::SUCCESS)
+    let daemon = drain::Daemon {
+        gateway,
+        control: Arc::new(control),
+        estate,
+        listeners: Some(listeners),
+        lock: Some(lock),
+        notifier,
+        stage,
+        workers,
+    };
+    daemon.serve(events, &mut beginning.predecessor)
 }
 
 /// What the kernel programs do with each port.
@@ -203,38 +235,6 @@ fn open_authority(config: &Config) -> Result<Authority> {
 
 fn admin_runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the admin runtime cannot be set up")
-}
-
-/// Opens the control socket, announces the listeners to the kernel, and serves until a signal.
-async fn administer(
-    gateway: &Arc<Gateway>,
-    listeners: &Listeners,
-    control: control::Control,
-    events: Events,
-    lock: &Lock,
-) -> Result<()> {
-    let mut terminate = signal(SignalKind::terminate()).context("SIGTERM cannot be handled")?;
-    let mut interrupt = signal(SignalKind::interrupt()).context("SIGINT cannot be handled")?;
-    let hangup = signal(SignalKind::hangup()).context("SIGHUP cannot be handled")?;
-    let socket = gateway.config.control_socket();
-    let listener = admin::listen(&socket, lock)?;
-    gateway.workloads.interception().announce(listeners, gateway.config.interception.connections_per_workload)?;
-    tracing::info!(
-        listen = ?listeners.addresses(), workloads = gateway.workloads.list().len(),
-        "portreeve {} is ready", env!("CARGO_PKG_VERSION")
-    );
-    if gateway.config.observe {
-        tracing::warn!("NOTHING IS DENIED: the daemon only observes, and records what policy would have denied");
-    }
-    tokio::select! {
-        () = admin::serve(listener, Arc::new(control)) => {}
-        () = keep_house(gateway, events) => {}
-        () = follow_policies(gateway, hangup) => {}
-        _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
-        _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
-    }
-    let _ = std::fs::remove_file(socket);
-    Ok(())
 }
 
 /// Follows cgroups, and logs what the kernel programs refused and what they say themselves.

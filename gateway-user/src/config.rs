@@ -44,6 +44,10 @@ pub(crate) struct Config {
     pub(crate) policy_paths: Vec<PathBuf>,
     /// Nothing is denied: verdicts are only recorded.
     pub(crate) observe: bool,
+    /// How long sessions may go on while the daemon stops, in seconds.
+    pub(crate) stop_drain_seconds: u32,
+    /// How long they may go on once a successor has taken over, in seconds.
+    pub(crate) upgrade_drain_seconds: u32,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<Problem>,
 }

@@ -3,8 +3,11 @@
 //!
 //! Everything the kernel holds is pinned: when the daemon dies, programs and maps stay, find no listener, and refuse.
 
+pub(crate) mod detach;
 mod evidence;
+mod exchange;
 mod existing;
+mod inherited;
 mod listeners;
 mod maps;
 pub(crate) mod pins;
@@ -23,6 +26,7 @@ use portreeve_abi::{ConnectEvent, PortRule, Refusal, Settings, Tally, limits};
 use crate::config::Egress;
 
 pub(crate) use evidence::{comm, destination, flow};
+pub(crate) use inherited::{HANDED_OVER, Inherited, SYSTEMD};
 pub(crate) use listeners::Listeners;
 pub(crate) use maps::{Events, Records};
 
@@ -37,8 +41,10 @@ pub(crate) struct Interception {
     tags: HashMap<u64, Tagged>,
     ports: Vec<u16>,
     cgroup_mount: PathBuf,
-    /// Pins of another build of this instance: they refuse until [`Interception::announce`] has put us in charge.
+    /// Pins of this instance with another layout: they refuse until [`Interception::announce`] has put us in charge.
     previous: Vec<PathBuf>,
+    /// This build's programs, where those in force are another's.
+    fresh: Option<exchange::Fresh>,
     /// True until something was announced under pins that this process made.
     withdraw_on_drop: bool,
 }
@@ -52,22 +58,25 @@ struct Tagged {
 }
 
 impl Interception {
-    /// Takes over the pinned programs of this very build, or loads and attaches them at the cgroup v2 root.
+    /// Takes over the pinned maps with what is in force there, or loads and attaches the programs at the cgroup v2 root.
     ///
-    /// Afterwards every guarded connect of a cgroup that is tagged in the kernel is refused, until `announce`.
+    /// Afterwards every guarded connect of a cgroup that is tagged in the kernel is refused, until `announce`; or redirected
+    /// still, to listeners that were inherited.
     ///
     /// # Errors
     /// No cgroup v2 root, no bpffs, missing privileges, or a program the verifier rejects (with its log).
     pub(crate) fn engage(cgroup_mount: &Path, bpffs: &Path, run_dir: &Path, ports: &[(u16, PortRule)]) -> Result<Self> {
         check_is_root_cgroup(cgroup_mount)?;
         let instance = pins::instance_dir(bpffs, run_dir);
-        let version_dir = instance.join(pins::version());
+        let version_dir = instance.join(pins::layout());
         pins::remove_staging(&instance)?;
         let adopted = version_dir.exists();
         if !adopted {
             programs::load_and_pin(cgroup_mount, &instance, &version_dir)?;
         }
-        let previous = pins::other_versions(&instance, &version_dir)?;
+        let fresh =
+            if pins::are_of_this_build(&version_dir) { None } else { Some(exchange::Fresh::load(&version_dir)?) };
+        let previous = pins::other_layouts(&instance, &version_dir)?;
         let maps = maps::Maps::open(&version_dir)
             .with_context(|| format!("pinned maps in {} cannot be opened", version_dir.display()))?;
         let mut interception = Self {
@@ -77,8 +86,9 @@ impl Interception {
             tags: HashMap::new(),
             ports: ports.iter().map(|(port, _)| *port).collect(),
             cgroup_mount: cgroup_mount.to_owned(),
-            withdraw_on_drop: !adopted && previous.is_empty(),
+            withdraw_on_drop: !adopted,
             previous,
+            fresh,
         };
         interception.rule_ports(ports)?;
         tracing::info!(
@@ -207,10 +217,17 @@ impl Interception {
 
     /// Marks the listeners as ours and tells the kernel programs their port: from here on connects are redirected.
     /// `connections_per_workload` bounds what one tagged cgroup may have open.
+    ///
+    /// Another build's programs over the same maps are exchanged first. Listeners that are marked already stay in force
+    /// throughout.
     pub(crate) fn announce(&mut self, listeners: &Listeners, connections_per_workload: u32) -> Result<()> {
-        let tag = uuid::Uuid::new_v4().as_u64_pair().0;
+        self.exchange_programs()?;
+        let tag = self.listener_tag(listeners)?;
         for socket in listeners.sockets() {
-            self.maps.mark_listener(&socket, tag)?;
+            // Marking anew would do, but a mark that is right is best left alone.
+            if !self.maps.is_marked(&socket, tag) {
+                self.maps.mark_listener(&socket, tag)?;
+            }
         }
         let settings = Settings {
             listener_tag: tag,
@@ -223,10 +240,46 @@ impl Interception {
         self.maps.set_settings(settings)?;
         self.withdraw_on_drop = false;
         for dir in std::mem::take(&mut self.previous) {
-            pins::remove(&dir).with_context(|| format!("the earlier build's pins in {} remain", dir.display()))?;
-            tracing::info!(pins = %dir.display(), "retired the kernel programs of an earlier build");
+            pins::remove(&dir).with_context(|| format!("pins of another layout in {} remain", dir.display()))?;
+            tracing::info!(pins = %dir.display(), "retired kernel programs whose maps are laid out otherwise");
         }
         Ok(())
+    }
+
+    /// Puts this build's programs in force where another's are.
+    fn exchange_programs(&mut self) -> Result<()> {
+        let Some(fresh) = self.fresh.take() else { return Ok(()) };
+        fresh.put_in_force(&self.pins)?;
+        tracing::info!(build = pins::version(), "exchanged the kernel programs of another build");
+        Ok(())
+    }
+
+    /// The tag that is in force when the listeners have it, so that no connect meets a half-changed one; else a new one.
+    fn listener_tag(&self, listeners: &Listeners) -> Result<u64> {
+        let now = self.maps.settings()?;
+        let stays = now.listener_tag != 0
+            && now.proxy_port == listeners.port()
+            && listeners.sockets().next().is_some_and(|socket| self.maps.is_marked(&socket, now.listener_tag));
+        Ok(if stays { now.listener_tag } else { uuid::Uuid::new_v4().as_u64_pair().0 })
+    }
+
+    /// What is in force now and what is tagged from here on stays without this process, refusing.
+    pub(crate) fn stay(&mut self) {
+        self.withdraw_on_drop = false;
+    }
+
+    /// Leaves this build's programs in force, where another's were, for the daemon that comes.
+    ///
+    /// # Errors
+    /// They cannot be exchanged.
+    pub(crate) fn into_pins(mut self) -> Result<PathBuf> {
+        self.exchange_programs()?;
+        Ok(self.pins.clone())
+    }
+
+    /// Whether the maps in force are ones that this build reads: else what they know cannot be taken over.
+    pub(crate) fn reads_what_is_in_force(bpffs: &Path, run_dir: &Path) -> bool {
+        pins::instance_dir(bpffs, run_dir).join(pins::layout()).exists()
     }
 
     /// Tells the kernel programs that nobody listens any more: connects are refused without a look-up.
@@ -270,7 +323,7 @@ impl Interception {
 }
 
 impl Drop for Interception {
-    /// A start that failed leaves nothing attached, unless an earlier daemon's programs were already in force.
+    /// A start that failed leaves nothing of its own attached; an earlier daemon's programs stay in force.
     fn drop(&mut self) {
         if self.withdraw_on_drop
             && let Err(error) = pins::remove_instance_of(&self.pins)

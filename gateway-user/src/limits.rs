@@ -43,6 +43,20 @@ pub(crate) const IMPORTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Texts whose facts `policy suggest` remembers.
 pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
 
+/// How long a successor may take to serve: the verifier reads its kernel programs on a machine that is busy.
+pub(crate) const SUCCESSOR_START_MAX: Duration = Duration::from_secs(60);
+/// How long `portreeve upgrade` waits for the daemon's answer; longer than the daemon waits, so that its reason wins.
+pub(crate) const UPGRADE_CLIENT_TIMEOUT: Duration = Duration::from_secs(75);
+/// How long a draining daemon may take to say how many sessions it has: `status` asks each of them.
+pub(crate) const PREDECESSOR_TIMEOUT: Duration = Duration::from_secs(1);
+/// How long sessions may go on while the daemon stops, if the configuration does not say: shorter than the 10 s that drivers
+/// commonly wait for a greeting, as new connections may be waiting meanwhile.
+pub(crate) const STOP_DRAIN_SECONDS: u32 = 5;
+/// And under a daemon that has a successor. Nobody waits for them.
+pub(crate) const UPGRADE_DRAIN_SECONDS: u32 = 3600;
+/// The longest that either may be set to: a week.
+pub(crate) const DRAIN_SECONDS_MAX: u32 = 7 * 24 * 60 * 60;
+
 /// One request on the control socket, its newline included.
 pub(crate) const CONTROL_REQUEST_BYTES_MAX: usize = 64 * 1024;
 /// One response on the control socket: a listing of every workload fits many times.
@@ -79,5 +93,8 @@ pub(crate) const PREPARED_TEXTS_BYTES_MAX: usize = 4 * 1024 * 1024;
 
 const _: () = assert!(CATALOGUE_RETRY.as_millis() < CATALOGUE_AGE_MAX.as_millis());
 const _: () = assert!(CATALOGUE_READ_MAX.as_millis() < CATALOGUE_AGE_MAX.as_millis());
+const _: () = assert!(UPGRADE_CLIENT_TIMEOUT.as_millis() > SUCCESSOR_START_MAX.as_millis());
+const _: () = assert!(PREDECESSOR_TIMEOUT.as_millis() < CONTROL_CLIENT_TIMEOUT.as_millis());
+const _: () = assert!(STOP_DRAIN_SECONDS <= UPGRADE_DRAIN_SECONDS && UPGRADE_DRAIN_SECONDS <= DRAIN_SECONDS_MAX);
 const _: () = assert!(CONTROL_CLIENT_TIMEOUT.as_millis() > CONTROL_SERVER_TIMEOUT.as_millis());
 const _: () = assert!(TRUST_DOMAIN_BYTES_MAX + NAME_BYTES_MAX < SPIFFE_ID_BYTES_MAX);

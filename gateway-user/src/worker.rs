@@ -16,7 +16,18 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How long sessions may take to end when the daemon stops.
 const END_MAX: Duration = Duration::from_secs(5);
 
-/// Starts a thread that serves what arrives at `listeners` until `stop` turns true.
+/// How far the daemon is. It only goes on in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stage {
+    /// Connections are accepted.
+    Serving,
+    /// None are; sessions go on.
+    Draining,
+    /// Sessions were told to end.
+    Ending,
+}
+
+/// Starts a thread that serves what arrives at `listeners` until `stage` says otherwise. It ends with its last session.
 ///
 /// # Errors
 /// The thread or its runtime cannot be made.
@@ -24,35 +35,40 @@ pub(crate) fn start(
     name: String,
     gateway: Arc<Gateway>,
     listeners: Vec<(StdListener, Records)>,
-    stop: watch::Receiver<bool>,
+    stage: watch::Receiver<Stage>,
 ) -> Result<thread::JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("a runtime thread cannot be set up")?;
-    let run = move || runtime.block_on(LocalSet::new().run_until(serve(gateway, listeners, stop)));
+    let run = move || runtime.block_on(LocalSet::new().run_until(serve(gateway, listeners, stage)));
     thread::Builder::new().name(name).spawn(run).context("a runtime thread cannot be started")
 }
 
-async fn serve(gateway: Arc<Gateway>, listeners: Vec<(StdListener, Records)>, mut stop: watch::Receiver<bool>) {
+async fn serve(gateway: Arc<Gateway>, listeners: Vec<(StdListener, Records)>, mut stage: watch::Receiver<Stage>) {
     let verdicts = Rc::new(Verdicts::default());
     let (alive, mut all_done) = tokio::sync::mpsc::channel::<()>(1);
     for (listener, records) in listeners {
         let accepting = accept(Arc::clone(&gateway), Rc::clone(&verdicts), listener, records, alive.clone());
-        let mut stop = stop.clone();
+        let mut stage = stage.clone();
         tokio::task::spawn_local(async move {
             tokio::select! {
                 ended = accepting => if let Err(error) = ended {
                     tracing::error!("a listener failed, its connections are refused: {error}");
                 },
-                _ = stop.wait_for(|stop| *stop) => {}
+                _ = stage.wait_for(|stage| *stage != Stage::Serving) => {}
             }
         });
     }
     drop(alive);
     // The sender outlives the threads: it is only dropped when the daemon stops as well.
-    let _ = stop.wait_for(|stop| *stop).await;
-    let _ = tokio::time::timeout(END_MAX, all_done.recv()).await;
+    let _ = stage.wait_for(|stage| *stage != Stage::Serving).await;
+    tokio::select! {
+        _ = all_done.recv() => {}
+        _ = stage.wait_for(|stage| *stage == Stage::Ending) => {
+            let _ = tokio::time::timeout(END_MAX, all_done.recv()).await;
+        }
+    }
 }
 
 async fn accept(

@@ -219,6 +219,20 @@ impl Workloads {
         }
     }
 
+    /// Ends the sessions of a cgroup, if it is a workload's, and says how many there were.
+    pub(crate) fn end(&self, cgroup: &Path, reason: &'static str) -> u64 {
+        let workload = self.list().into_iter().find(|workload| workload.cgroup == cgroup);
+        workload.map_or(0, |workload| {
+            workload.ended.send_replace(Some(reason));
+            workload.sessions_open()
+        })
+    }
+
+    /// The kernel half, when nobody is to be served here.
+    pub(crate) fn into_interception(self) -> Interception {
+        self.interception.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Ends every session of every workload.
     pub(crate) fn end_all(&self, reason: &'static str) {
         for workload in self.list() {

@@ -64,14 +64,24 @@ impl Gateway {
     /// Starts the daemon again with the same files, after [`Gateway::kill9`] or [`Gateway::terminate`]. A running one is
     /// ended first.
     pub fn restart(&mut self) -> Result<()> {
+        self.begin(&host::portreeve_binary()?)?;
+        self.wait_ready()
+    }
+
+    /// Starts the daemon as this binary, and does not wait for anything.
+    pub fn begin(&mut self, binary: &Path) -> Result<()> {
         self.terminate()?;
-        let log =
-            File::options().create(true).append(true).open(self.log_path()).context("cannot open the daemon's log")?;
-        let mut command = Command::new(host::portreeve_binary()?);
+        let mut command = Command::new(binary);
         command.arg("run").args(self.observe.then_some("--observe")).arg("--config").arg(self.config_path());
+        let log = self.log_file()?;
         command.stdin(Stdio::null()).stdout(log.try_clone().context("cannot share the daemon's log")?).stderr(log);
         self.child = Some(process::spawn(command)?);
-        self.wait_ready()
+        Ok(())
+    }
+
+    /// For what is appended to the daemon's log.
+    pub(crate) fn log_file(&self) -> Result<File> {
+        File::options().create(true).append(true).open(self.log_path()).context("cannot open the daemon's log")
     }
 
     fn wait_ready(&mut self) -> Result<()> {
@@ -116,7 +126,7 @@ impl Gateway {
         host::log_tail(&self.log_path())
     }
 
-    fn log_path(&self) -> PathBuf {
+    pub(crate) fn log_path(&self) -> PathBuf {
         self.dir.join("log")
     }
 
@@ -125,6 +135,16 @@ impl Gateway {
         let mut command = Command::new(host::portreeve_binary()?);
         command.args(args).arg("--config").arg(self.config_path());
         process::output(command, CLIENT_RUN_MAX)
+    }
+
+    /// What `portreeve <args>` prints as JSON; an error when it fails.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let output = self.cli(args)?;
+        if !output.status.success() {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            bail!("`portreeve {}` failed: {said}; the daemon's log: {}", args.join(" "), self.log());
+        }
+        serde_json::from_slice(&output.stdout).context("no JSON")
     }
 
     /// Every record of every session so far, oldest first: `portreeve tail --json --lines 0 <args>`.

@@ -10,6 +10,7 @@ use nix::{
 use std::{
     env, fs, io,
     net::{Ipv4Addr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU32, Ordering},
 };
@@ -49,6 +50,42 @@ pub fn portreeve_binary() -> Result<PathBuf> {
         return Ok(path);
     }
     bail!("there is no `{}`: run `cargo build --release -p portreeve`, or set PORTREEVE_BIN", path.display())
+}
+
+/// A copy of the daemon's binary, below `dir`, that is of another build to whoever asks: `from` is replaced by `to` wherever it
+/// occurs in it.
+pub fn patched_binary(dir: &Path, name: &str, from: &str, to: &str) -> Result<PathBuf> {
+    let mut bytes = fs::read(portreeve_binary()?).context("cannot read the daemon's binary")?;
+    if from.len() != to.len() {
+        bail!("`{from}` and `{to}` have different lengths");
+    }
+    let places: Vec<_> = bytes
+        .windows(from.len())
+        .enumerate()
+        .filter(|(_, at)| *at == from.as_bytes())
+        .map(|(place, _)| place)
+        .collect();
+    for place in &places {
+        bytes.get_mut(*place..place + to.len()).context("a place within the binary")?.copy_from_slice(to.as_bytes());
+    }
+    if places.is_empty() {
+        bail!("the daemon's binary does not contain `{from}`");
+    }
+    let path = dir.join(name);
+    fs::write(&path, bytes).with_context(|| format!("cannot write `{}`", path.display()))?;
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).context("cannot make it executable")?;
+    Ok(path)
+}
+
+/// The daemon with other kernel programs over the same maps: their licence is written otherwise.
+pub fn other_build(dir: &Path) -> Result<PathBuf> {
+    patched_binary(dir, "portreeve-other-build", "Dual MIT/GPL\0", "Dual BSD/GPL\0")
+}
+
+/// The daemon with maps that are laid out otherwise, as far as it knows.
+pub fn other_layout(dir: &Path) -> Result<PathBuf> {
+    let (from, to) = ("Records shared between Portreeve's kernel", "Records shared between Portreeve's Kernel");
+    patched_binary(dir, "portreeve-other-layout", from, to)
 }
 
 /// A new folder `target/run/<purpose>-<pid>-<n>`, for one server's or one daemon's files.

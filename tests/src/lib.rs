@@ -28,4 +28,6 @@ pub mod process;
 pub mod relay;
 pub mod scene;
 pub mod servers;
+pub mod service;
+pub mod systemd;
 pub mod wire;

@@ -150,6 +150,12 @@ pub fn signal(child: &Child, signal: Signal) -> Result<()> {
     kill(pid(child)?, signal).with_context(|| format!("cannot send {signal} to process {}", child.id()))
 }
 
+/// Sends a signal to a process that is nobody's child here.
+pub fn signal_pid(pid: u32, signal: Signal) -> Result<()> {
+    let number = Pid::from_raw(i32::try_from(pid).context("a pid does not fit")?);
+    kill(number, signal).with_context(|| format!("cannot send {signal} to process {pid}"))
+}
+
 fn kill_group(child: &mut Child) {
     if let Ok(pid) = pid(child) {
         // The group may be gone already.

@@ -3,10 +3,11 @@
 use crate::{
     cgroup::Cgroup,
     client::{self, Answer, Login},
+    dial::{Dialled, dial_once},
     gateway::{Credential, Gateway, GatewayConfig, Policy, Upstream, Workload},
     host,
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
-    servers::{Flavour, Server},
+    servers::{Flavour, PORT, Server},
 };
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -134,6 +135,18 @@ impl Scene {
     /// What an agent is configured with to reach the server.
     pub fn login(&self) -> Login {
         Login::agent(self.server.address())
+    }
+
+    /// A connection to the server from a cgroup.
+    pub fn dial(&self, cgroup: &Cgroup) -> Result<Dialled> {
+        dial_once(Some(cgroup), "plain", &self.server.address().to_string(), PORT, &[])
+    }
+
+    /// Whether a connection from a cgroup goes through the daemon; an error when it goes nowhere.
+    pub fn is_intercepted(&self, cgroup: &Cgroup) -> Result<bool> {
+        let dialled = self.dial(cgroup)?;
+        dialled.greeting().with_context(|| format!("nobody answers: {dialled:?}"))?;
+        Ok(!dialled.recorded_destinations(&self.gateway)?.is_empty())
     }
 
     /// The `mariadb` client of the workload `reporting`, with the schema `shop`.

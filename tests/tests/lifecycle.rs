@@ -10,12 +10,11 @@
 use portreeve_tests::{
     cgroup::Cgroup,
     client::{self, Login},
-    dial::{Dialled, dial_once},
     gateway::{Gateway, GatewayConfig, Workload},
     limits::POLL_EVERY,
     process,
     scene::{REPORTING_WORKS, Scene, shop},
-    servers::{Flavour, PORT},
+    servers::Flavour,
     wire::Wire,
 };
 use serde_json::Value;
@@ -45,29 +44,21 @@ fn until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 fn json(gateway: &Gateway, args: &[&str]) -> Value {
-    let output = gateway.cli(args).unwrap();
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).unwrap()
+    gateway.json(args).unwrap()
 }
 
 fn statements_total(gateway: &Gateway) -> u64 {
     json(gateway, &["status", "--json"])["statements_total"].as_u64().unwrap()
 }
 
-fn dial(scene: &Scene, cgroup: &Cgroup) -> Dialled {
-    dial_once(Some(cgroup), "plain", &scene.server.address().to_string(), PORT, &[]).unwrap()
-}
-
 fn check_refused_at_once(scene: &Scene, cgroup: &Cgroup) {
-    let dialled = dial(scene, cgroup);
+    let dialled = scene.dial(cgroup).unwrap();
     assert_eq!(dialled.errno(), Some("EPERM"), "{dialled:?}");
     assert!(dialled.elapsed_ms().unwrap() < AT_ONCE_MS, "{dialled:?}");
 }
 
 fn is_intercepted(scene: &Scene, cgroup: &Cgroup) -> bool {
-    let dialled = dial(scene, cgroup);
-    assert!(dialled.greeting().is_some(), "{dialled:?}");
-    !dialled.recorded_destinations(&scene.gateway).unwrap().is_empty()
+    scene.is_intercepted(cgroup).unwrap()
 }
 
 fn check_works(scene: &Scene) {

@@ -7,6 +7,7 @@ use std::{
     io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
     path::Path,
+    time::Duration,
 };
 
 /// Nobody answers at the control socket.
@@ -21,11 +22,19 @@ pub(crate) struct DaemonAbsent {
 /// # Errors
 /// [`DaemonAbsent`] when nobody listens there; otherwise when the daemon refuses, or does not answer in 10 s.
 pub(crate) fn ask(socket: &Path, request: &Request) -> anyhow::Result<Response> {
+    ask_for(socket, request, CONTROL_CLIENT_TIMEOUT)
+}
+
+/// [`ask`] with another patience.
+///
+/// # Errors
+/// As [`ask`].
+pub(crate) fn ask_for(socket: &Path, request: &Request, patience: Duration) -> anyhow::Result<Response> {
     let stream = connect(socket)?;
     // Text, not the source error: a broken pipe here must not look like a reader that left our standard output.
-    let line = exchange(&stream, request).map_err(|error| match error.kind() {
+    let line = exchange(&stream, request, patience).map_err(|error| match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => {
-            anyhow::anyhow!("portreeve did not answer in {} s: look at its log", CONTROL_CLIENT_TIMEOUT.as_secs())
+            anyhow::anyhow!("portreeve did not answer in {} s: look at its log", patience.as_secs())
         }
         _ => anyhow::anyhow!("the connection to portreeve broke ({error}): look at its log"),
     })?;
@@ -52,9 +61,9 @@ fn connect(socket: &Path) -> anyhow::Result<UnixStream> {
     }
 }
 
-fn exchange(mut stream: &UnixStream, request: &Request) -> io::Result<Vec<u8>> {
-    stream.set_read_timeout(Some(CONTROL_CLIENT_TIMEOUT))?;
-    stream.set_write_timeout(Some(CONTROL_CLIENT_TIMEOUT))?;
+fn exchange(mut stream: &UnixStream, request: &Request, patience: Duration) -> io::Result<Vec<u8>> {
+    stream.set_read_timeout(Some(patience))?;
+    stream.set_write_timeout(Some(patience))?;
     let mut line = serde_json::to_vec(request)?;
     line.push(b'\n');
     match stream.write_all(&line) {

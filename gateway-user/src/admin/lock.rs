@@ -3,15 +3,47 @@
 use anyhow::{Context as _, bail};
 use std::{
     fs::{self, DirBuilder, File, OpenOptions, TryLockError},
-    io::{Read as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
-    path::Path,
+    io::{self, Read as _},
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::fs::{DirBuilderExt as _, FileExt as _, MetadataExt as _, OpenOptionsExt as _},
+    },
+    path::{Path, PathBuf},
 };
 
-/// Holds `run_dir/portreeve.lock` as long as it lives; the kernel lets go of it when the process ends, however it ends.
+/// The lock's file in a `run_dir`.
+pub(crate) fn lock_file(run_dir: &Path) -> PathBuf {
+    run_dir.join("portreeve.lock")
+}
+
+/// A daemon has the lock.
+#[derive(Debug, thiserror::Error)]
+#[error("another portreeve{holder} runs with run_dir `{run_dir}`: stop it, or give this one a `run_dir` of its own")]
+pub(crate) struct InUse {
+    /// ` (process 7)`, or nothing.
+    holder: String,
+    run_dir: String,
+}
+
+impl InUse {
+    /// By a daemon that has handed over and keeps its sessions to their end.
+    pub(crate) fn draining(run_dir: &Path, socket: &Path) -> Self {
+        let name = socket.file_name().unwrap_or_default().to_string_lossy();
+        Self { holder: format!(" ({name}: it keeps sessions to their end)"), run_dir: run_dir.display().to_string() }
+    }
+}
+
+/// Holds `run_dir/portreeve.lock` as long as it lives; the kernel lets go of it when the process ends, however it ends. A
+/// successor that inherits the descriptor holds the same lock (`flock(2)`: it belongs to the open file).
 #[derive(Debug)]
 pub(crate) struct Lock {
-    _file: File,
+    file: File,
+}
+
+impl AsFd for Lock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Lock {
@@ -22,7 +54,7 @@ impl Lock {
     /// replace the control socket).
     pub(crate) fn take(run_dir: &Path) -> anyhow::Result<Self> {
         own_folder(run_dir)?;
-        let path = run_dir.join("portreeve.lock");
+        let path = lock_file(run_dir);
         let cannot = || format!("cannot open the lock file `{}`: remove it if it is not a file", path.display());
         let flags = nix::libc::O_NOFOLLOW;
         let mut options = OpenOptions::new();
@@ -44,16 +76,37 @@ impl Lock {
                     Ok(_) if !holder.trim().is_empty() => format!(" (process {})", holder.trim()),
                     _ => String::new(),
                 };
-                bail!(
-                    "another portreeve{holder} runs with run_dir `{}`: stop it, or give this one a `run_dir` of its own",
-                    run_dir.display()
-                );
+                return Err(InUse { holder, run_dir: run_dir.display().to_string() }.into());
             }
             Err(TryLockError::Error(error)) => return Err(error).with_context(cannot),
         }
-        file.set_len(0).with_context(cannot)?;
-        writeln!(file, "{}", std::process::id()).with_context(cannot)?;
-        Ok(Self { _file: file })
+        let lock = Self { file };
+        lock.claim().with_context(cannot)?;
+        Ok(lock)
+    }
+
+    /// The lock that the daemon before left to this process. It stays named as that one's until [`Lock::claim`].
+    ///
+    /// # Errors
+    /// It is another instance's: the configuration's `run_dir` has changed.
+    pub(crate) fn inherit(run_dir: &Path, descriptor: OwnedFd) -> anyhow::Result<Self> {
+        let file = File::from(descriptor);
+        let is_it = |found: fs::Metadata, held: fs::Metadata| (found.dev(), found.ino()) == (held.dev(), held.ino());
+        let same = fs::metadata(lock_file(run_dir)).and_then(|found| Ok(is_it(found, file.metadata()?)));
+        if !same.unwrap_or(false) {
+            bail!(
+                "the daemon that runs has another run_dir than `{}`: stop it and start this one instead",
+                run_dir.display()
+            );
+        }
+        Ok(Self { file })
+    }
+
+    /// Says that this process is the one that holds it.
+    pub(crate) fn claim(&self) -> io::Result<()> {
+        // The offset is shared with whoever else has the file open.
+        self.file.set_len(0)?;
+        self.file.write_all_at(format!("{}\n", std::process::id()).as_bytes(), 0)
     }
 }
 
@@ -64,7 +117,7 @@ fn own_folder(run_dir: &Path) -> anyhow::Result<()> {
     }
     match DirBuilder::new().mode(0o700).create(run_dir) {
         Ok(()) => return Ok(()),
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error).with_context(|| format!("cannot make run_dir `{}`", run_dir.display())),
     }
     let found =

@@ -20,6 +20,14 @@ pub(crate) enum Request {
     Workloads {},
     Status {},
     ReloadPolicies {},
+    /// Start a successor, from `binary` or from where the daemon's own binary was, and hand everything over to it.
+    Upgrade {
+        binary: Option<PathBuf>,
+    },
+    /// End the sessions of a cgroup: what a daemon asks of those that still drain when a tag ends or changes.
+    EndSessions {
+        cgroup: PathBuf,
+    },
     /// Refused and redirected connects with a number above this.
     Connects {
         after: u64,
@@ -40,10 +48,16 @@ pub(crate) enum Response {
         workloads: Vec<WorkloadView>,
     },
     Status {
-        status: Status,
+        status: Box<Status>,
     },
     Reloaded {
         reloaded: Reloaded,
+    },
+    Upgraded {
+        upgraded: Upgraded,
+    },
+    EndedSessions {
+        sessions: u64,
     },
     Connects {
         /// Oldest first.
@@ -151,6 +165,14 @@ pub(crate) struct Status {
     pub(crate) version: String,
     pub(crate) pid: u32,
     pub(crate) uptime_seconds: u64,
+    /// RFC 3339, UTC.
+    pub(crate) started_at: String,
+    /// Of the kernel programs that this daemon brought.
+    pub(crate) build: String,
+    /// Whether a successor has taken over, and this daemon only keeps its sessions to their end.
+    pub(crate) draining: bool,
+    /// Daemons that this one succeeded and that keep sessions still.
+    pub(crate) predecessors: Vec<PredecessorView>,
     pub(crate) listen: Vec<SocketAddr>,
     /// Tagged cgroups.
     pub(crate) workloads: u64,
@@ -173,6 +195,29 @@ pub(crate) struct Status {
     /// More about them.
     pub(crate) policy: PolicyView,
     pub(crate) pins_dir: PathBuf,
+}
+
+/// A daemon that has handed over and drains.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PredecessorView {
+    pub(crate) pid: u32,
+    pub(crate) version: String,
+    pub(crate) build: String,
+    /// RFC 3339, UTC.
+    pub(crate) started_at: String,
+    pub(crate) sessions_open: u64,
+}
+
+/// What came of an upgrade.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Upgraded {
+    /// The successor, which serves.
+    pub(crate) pid: u32,
+    pub(crate) previous_pid: u32,
+    /// Sessions that the previous daemon keeps to their end.
+    pub(crate) sessions_draining: u64,
+    /// And how long it does at most.
+    pub(crate) drain_seconds: u32,
 }
 
 /// The policies in force, and what came of loading others.

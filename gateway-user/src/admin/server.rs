@@ -2,7 +2,7 @@
 
 use super::{
     Lock,
-    message::{ConnectView, Reloaded, Request, Response, Status, TagRequest, WorkloadView, legal_cgroup},
+    message::{ConnectView, Reloaded, Request, Response, Status, TagRequest, Upgraded, WorkloadView, legal_cgroup},
 };
 use crate::limits::{CONTROL_CONNECTIONS_MAX, CONTROL_REQUEST_BYTES_MAX, CONTROL_SERVER_TIMEOUT};
 use anyhow::{Context as _, bail};
@@ -10,7 +10,7 @@ use std::{
     fs::{self, Permissions},
     io::ErrorKind,
     os::unix::fs::PermissionsExt as _,
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -35,25 +35,66 @@ pub(crate) trait Authority: Send + Sync + 'static {
     fn status(&self) -> Status;
     /// Reads the policies anew. Blocks for as long as that takes.
     fn reload_policies(&self) -> Reloaded;
+    /// Starts a successor and hands over to it. Blocks until it serves.
+    ///
+    /// # Errors
+    /// It does not serve; the daemon goes on.
+    fn upgrade(&self, binary: Option<&Path>) -> anyhow::Result<Upgraded>;
+    /// Ends the sessions of a cgroup, and says how many there were.
+    fn end_sessions(&self, cgroup: &Path) -> u64;
     /// Refused and redirected connects with a number above `after`, and how many of them are gone.
     fn connects(&self, after: u64) -> (Vec<ConnectView>, u64);
 }
 
-/// Listens at `socket` (mode 0600) in place of a dead daemon's socket. The [`Lock`] proves that a socket found there is dead.
+/// A socket (mode 0600) that listens, and is not at its place yet: until then a daemon before answers there.
+#[derive(Debug)]
+pub(crate) struct Waiting {
+    listener: UnixListener,
+    at: PathBuf,
+    socket: PathBuf,
+}
+
+/// Listens for what will be at `socket`. The [`Lock`] proves that nobody else makes one: a socket that is there already is dead,
+/// or the predecessor's.
 ///
 /// # Errors
 /// When the socket cannot be made. Must be called within a tokio runtime.
-pub(crate) fn listen(socket: &Path, _held: &Lock) -> anyhow::Result<UnixListener> {
+pub(crate) fn listen(socket: &Path, _held: &Lock) -> anyhow::Result<Waiting> {
     let named = || format!("cannot listen on the control socket `{}`", socket.display());
-    match fs::remove_file(socket) {
+    if socket.is_dir() {
+        return Err(std::io::Error::from(ErrorKind::IsADirectory)).with_context(named);
+    }
+    let at = socket.with_extension("new");
+    let listener = listen_at(&at).with_context(named)?;
+    Ok(Waiting { listener, at, socket: socket.to_owned() })
+}
+
+/// Listens at a path (mode 0600) that is this process's alone.
+///
+/// # Errors
+/// As [`listen`].
+pub(crate) fn listen_at(at: &Path) -> anyhow::Result<UnixListener> {
+    match fs::remove_file(at) {
         Ok(()) => {}
         Err(error) if error.kind() == ErrorKind::NotFound => {}
-        Err(error) => return Err(error).with_context(named),
+        Err(error) => return Err(error.into()),
     }
-    let listener = UnixListener::bind(socket).with_context(named)?;
+    let listener = UnixListener::bind(at)?;
     // Between bind and here the folder's mode and the check of the peer's uid guard it.
-    fs::set_permissions(socket, Permissions::from_mode(0o600)).with_context(named)?;
+    fs::set_permissions(at, Permissions::from_mode(0o600))?;
     Ok(listener)
+}
+
+impl Waiting {
+    /// Takes its place, by one rename.
+    ///
+    /// # Errors
+    /// When it cannot.
+    pub(crate) fn appear(self) -> anyhow::Result<UnixListener> {
+        fs::rename(&self.at, &self.socket)
+            .with_context(|| format!("cannot listen on the control socket `{}`", self.socket.display()))?;
+        Ok(self.listener)
+    }
 }
 
 /// Serves until dropped. One connection's failure is logged and ends that connection only.
@@ -144,8 +185,12 @@ fn respond(line: &[u8], authority: &dyn Authority) -> Response {
             Request::Tag(tag) => Response::Tagged { workload: authority.tag(&tag)? },
             Request::Untag { cgroup } => Response::Untagged { workload: authority.untag(&legal_cgroup(&cgroup)?)? },
             Request::Workloads {} => Response::Workloads { workloads: authority.workloads() },
-            Request::Status {} => Response::Status { status: authority.status() },
+            Request::Status {} => Response::Status { status: Box::new(authority.status()) },
             Request::ReloadPolicies {} => Response::Reloaded { reloaded: authority.reload_policies() },
+            Request::Upgrade { binary } => Response::Upgraded { upgraded: authority.upgrade(binary.as_deref())? },
+            Request::EndSessions { cgroup } => {
+                Response::EndedSessions { sessions: authority.end_sessions(&legal_cgroup(&cgroup)?) }
+            }
             Request::Connects { after } => {
                 let (connects, missed) = authority.connects(after);
                 Response::Connects { connects, missed }

@@ -1,7 +1,7 @@
 //! Real sockets, a made-up daemon.
 
 use super::{
-    Authority, Lock, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView,
+    Authority, Lock, PolicyView, Reloaded, Source, Status, TagRequest, Upgraded, WorkloadView,
     client::{DaemonAbsent, ask},
     listen,
     message::{ConnectView, Request, Response, legal_cgroup},
@@ -53,6 +53,14 @@ impl Authority for Fake {
         Reloaded { problems: Vec::new(), policy: policy_view() }
     }
 
+    fn upgrade(&self, _binary: Option<&Path>) -> anyhow::Result<Upgraded> {
+        anyhow::bail!("this daemon cannot be upgraded")
+    }
+
+    fn end_sessions(&self, _cgroup: &Path) -> u64 {
+        0
+    }
+
     fn connects(&self, _after: u64) -> (Vec<ConnectView>, u64) {
         (Vec::new(), 0)
     }
@@ -62,6 +70,10 @@ impl Authority for Fake {
             version: "0".to_owned(),
             pid: std::process::id(),
             uptime_seconds: 1,
+            started_at: "2026-01-02T03:04:05Z".to_owned(),
+            build: "0123456789abcdef".to_owned(),
+            draining: false,
+            predecessors: Vec::new(),
             listen: vec!["[::1]:4000".parse().unwrap()],
             workloads: u64::try_from(self.0.lock().unwrap().len()).unwrap(),
             sessions_open: 0,
@@ -101,7 +113,7 @@ impl Daemon {
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
-                let listener = listen(&socket, &lock).unwrap();
+                let listener = listen(&socket, &lock).unwrap().appear().unwrap();
                 ready.send(()).unwrap();
                 tokio::select! {
                     () = serve(listener, Arc::new(Fake::default())) => {}
@@ -239,7 +251,7 @@ fn a_dead_daemons_socket_is_replaced_and_a_live_one_is_not() {
     drop(std::os::unix::net::UnixListener::bind(&dead).unwrap());
     let lock = Lock::take(&folder).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    let listener = runtime.block_on(async { listen(&dead, &lock).unwrap() });
+    let listener = runtime.block_on(async { listen(&dead, &lock).unwrap().appear().unwrap() });
     assert!(UnixStream::connect(&dead).is_ok());
     drop((listener, lock));
     Lock::take(&folder).unwrap();

@@ -8,15 +8,26 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use portreeve_abi::Tally;
 
 use crate::{
-    admin::{Authority, ConnectView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView},
+    admin::{
+        Authority, ConnectView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status, TagRequest,
+        Upgraded, WorkloadView,
+        client::{self, DaemonAbsent},
+        message::{Request, Response},
+    },
     gateway::Gateway,
+    handover::Estate,
+    interception::pins,
+    limits::PREDECESSOR_TIMEOUT,
     policies::Failure,
     workloads::{Tag, Workload},
 };
+
+/// What the sockets of draining daemons are called in the `run_dir`, before their process ids.
+pub(crate) const DRAINING: &str = "draining-";
 
 /// The daemon, for the control socket.
 #[derive(Debug)]
@@ -24,19 +35,25 @@ pub(super) struct Control {
     pub(super) gateway: Arc<Gateway>,
     pub(super) listen: Vec<SocketAddr>,
     pub(super) pins: PathBuf,
+    pub(super) estate: Arc<Estate>,
     pub(super) started: Instant,
+    pub(super) started_at: SystemTime,
 }
 
 impl Authority for Control {
     fn tag(&self, request: &TagRequest) -> Result<WorkloadView> {
+        self.check_in_charge()?;
         let wanted = request.resolve(&self.gateway.config)?;
         let workload = self.gateway.workloads.tag(&Tag::from(wanted))?;
+        self.end_sessions_of_predecessors(&workload.cgroup);
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "tagged");
         Ok(view(&workload))
     }
 
     fn untag(&self, cgroup: &Path) -> Result<WorkloadView> {
+        self.check_in_charge()?;
         let workload = self.gateway.workloads.untag(cgroup)?;
+        self.end_sessions_of_predecessors(&workload.cgroup);
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "untagged");
         Ok(view(&workload))
     }
@@ -56,6 +73,10 @@ impl Authority for Control {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
+            started_at: utc(self.started_at),
+            build: pins::version(),
+            draining: self.estate.successor().is_some(),
+            predecessors: self.predecessors(),
             listen: self.listen.clone(),
             workloads: self.gateway.workloads.list().len() as u64,
             sessions_open: counters.sessions_open(),
@@ -77,9 +98,81 @@ impl Authority for Control {
         let problems = self.gateway.policies.reload().map_or_else(|error| error.problems(), |_| Vec::new());
         Reloaded { problems, policy: self.policy() }
     }
+
+    fn upgrade(&self, binary: Option<&Path>) -> Result<Upgraded> {
+        let pid = self.estate.hand_over(binary)?;
+        Ok(Upgraded {
+            pid,
+            previous_pid: std::process::id(),
+            sessions_draining: self.gateway.counters.sessions_open(),
+            drain_seconds: self.gateway.config.upgrade_drain_seconds,
+        })
+    }
+
+    fn end_sessions(&self, cgroup: &Path) -> u64 {
+        self.gateway.workloads.end(cgroup, "workload was untagged, or tagged anew")
+    }
 }
 
 impl Control {
+    /// Tags are the successor's to change once there is one: this daemon would write what it remembers.
+    fn check_in_charge(&self) -> Result<()> {
+        match self.estate.successor() {
+            Some(pid) => bail!("process {pid} has taken over: this daemon only drains"),
+            None => Ok(()),
+        }
+    }
+
+    /// The sockets of daemons that have handed over and drain.
+    fn draining_sockets(&self) -> Vec<PathBuf> {
+        if self.estate.successor().is_some() {
+            // Those before are the successor's to ask as well, and this one is among them.
+            return Vec::new();
+        }
+        let Ok(dir) = std::fs::read_dir(&self.gateway.config.run_dir) else { return Vec::new() };
+        let named = |path: &PathBuf| {
+            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(DRAINING))
+        };
+        dir.filter_map(|entry| Some(entry.ok()?.path())).filter(named).collect()
+    }
+
+    fn ask_draining(socket: &Path, request: &Request) -> Option<Response> {
+        match client::ask_for(socket, request, PREDECESSOR_TIMEOUT) {
+            Ok(response) => Some(response),
+            Err(error) if error.is::<DaemonAbsent>() => {
+                // It was killed: nothing is left of it but this.
+                let _ = std::fs::remove_file(socket);
+                None
+            }
+            Err(error) => {
+                tracing::warn!("a draining daemon does not answer at `{}`: {error:#}", socket.display());
+                None
+            }
+        }
+    }
+
+    fn predecessors(&self) -> Vec<PredecessorView> {
+        let ask = |socket: PathBuf| match Self::ask_draining(&socket, &Request::Status {})? {
+            Response::Status { status } => Some(PredecessorView {
+                pid: status.pid,
+                version: status.version,
+                build: status.build,
+                started_at: status.started_at,
+                sessions_open: status.sessions_open,
+            }),
+            _ => None,
+        };
+        self.draining_sockets().into_iter().filter_map(ask).collect()
+    }
+
+    /// A tag that ends or changes ends its sessions, whoever has them.
+    fn end_sessions_of_predecessors(&self, cgroup: &Path) {
+        let request = Request::EndSessions { cgroup: cgroup.to_owned() };
+        for socket in self.draining_sockets() {
+            Self::ask_draining(&socket, &request);
+        }
+    }
+
     fn policy(&self) -> PolicyView {
         let standing = self.gateway.policies.standing();
         let failure = |failure: Failure| PolicyFailure { at: utc(failure.at), problems: failure.error.problems() };

@@ -4,6 +4,7 @@ mod ca;
 mod check;
 mod detach;
 mod doctor;
+mod guard;
 mod policy;
 mod reload;
 pub(crate) mod render;
@@ -12,6 +13,7 @@ mod sessions;
 mod status;
 mod tag;
 mod tail;
+mod upgrade;
 mod workloads;
 
 use crate::{
@@ -116,9 +118,21 @@ enum Command {
   portreeve policy import hoop guardrails.json"
     )]
     Policy(policy::PolicyCommand),
-    /// Remove the kernel programs that a daemon which no longer runs left refusing
+    /// Start a new daemon beside the running one and hand everything over to it, without losing a connection
     #[command(after_help = "Examples:
-  portreeve detach                     workloads then connect to servers directly")]
+  portreeve upgrade                    the binary at the running daemon's path, and the configuration as it is now
+  portreeve upgrade --binary /opt/portreeve-2/portreeve
+  portreeve upgrade --json | jq .sessions_draining")]
+    Upgrade(upgrade::UpgradeArgs),
+    /// Put the kernel programs in force, refusing, before there is a daemon: at boot, before agents start
+    #[command(after_help = "Examples:
+  portreeve guard                      what portreeve-guard.service does")]
+    Guard(guard::GuardArgs),
+    /// Remove everything that daemons which no longer run left: kernel programs, maps, pins, sockets
+    #[command(after_help = "Examples:
+  portreeve detach --dry-run           what would be removed
+  portreeve detach                     workloads then connect to servers directly
+  portreeve detach --all --json        of every instance on this host that does not run")]
     Detach(detach::DetachArgs),
     /// Say how the daemon is
     #[command(after_help = "Examples:
@@ -151,6 +165,8 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Policy(command) => policy::run(command, config, out),
+        Command::Upgrade(args) => upgrade::run(args, config, out),
+        Command::Guard(args) => guard::run(args, config, out),
         Command::Detach(args) => detach::run(args, config, out),
         Command::Status(args) => status::run(args, config, out),
     }

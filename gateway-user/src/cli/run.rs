@@ -1,6 +1,11 @@
 //! `portreeve run`
 
-use crate::config::Config;
+use crate::{
+    app::{self, Beginning},
+    config::Config,
+    handover::{self, Predecessor},
+    interception::Inherited,
+};
 use clap::{Args, ValueEnum};
 use std::{
     io::{self, IsTerminal as _},
@@ -26,6 +31,21 @@ enum LogFormat {
 }
 
 pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
+    if handover::launch()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before anything is opened: what this process was started with is told by number.
+    let mut inherited = Inherited::from_environment()?;
+    let (predecessor, lock) = Predecessor::take(&mut inherited).unzip();
+    let mut beginning = Beginning { inherited, lock, predecessor };
+    let ended = serve(args, path, &mut beginning);
+    if let (Err(error), Some(predecessor)) = (&ended, beginning.predecessor.take()) {
+        predecessor.failed(error);
+    }
+    ended
+}
+
+fn serve(args: &RunArgs, path: &Path, beginning: &mut Beginning) -> anyhow::Result<ExitCode> {
     let filter = filter()?;
     let mut config = Config::load(path)?;
     config.observe |= args.observe;
@@ -38,7 +58,7 @@ pub(super) fn run(args: &RunArgs, path: &Path) -> anyhow::Result<ExitCode> {
     for warning in &config.warnings {
         tracing::warn!("{warning}");
     }
-    crate::app::run(config)
+    app::run(config, beginning)
 }
 
 fn filter() -> anyhow::Result<EnvFilter> {

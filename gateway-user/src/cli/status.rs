@@ -39,6 +39,18 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "OBSERVES: nothing is denied, {} statements would have been", status.would_deny_total)?;
     }
     writeln!(out, "portreeve {}, process {}, up {}", status.version, status.pid, duration(status.uptime_seconds))?;
+    writeln!(out, "build       {}, since {}", status.build, status.started_at)?;
+    if status.draining {
+        writeln!(out, "draining    a successor has taken over; sessions go on here")?;
+    }
+    for before in &status.predecessors {
+        let (version, pid, sessions) = (&before.version, before.pid, before.sessions_open);
+        writeln!(
+            out,
+            "draining    portreeve {version}, process {pid}, build {}, {sessions} sessions open",
+            before.build
+        )?;
+    }
     writeln!(out, "listening   {}", list(status.listen.iter()).unwrap_or_else(none))?;
     writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
     writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
@@ -99,6 +111,10 @@ mod tests {
             version: "0.1.0".to_owned(),
             pid: 7,
             uptime_seconds: 1,
+            started_at: "2026-01-02T03:04:05Z".to_owned(),
+            build: "0123456789abcdef".to_owned(),
+            draining: false,
+            predecessors: Vec::new(),
             listen: vec!["127.0.0.1:4000".parse().unwrap(), "[::1]:4000".parse().unwrap()],
             workloads: 2,
             sessions_open: 0,

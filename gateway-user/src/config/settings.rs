@@ -7,7 +7,9 @@ use super::{
     problem::{Findings, Spot},
     reach, servers,
 };
-use crate::limits::{CONFIG_BYTES_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX};
+use crate::limits::{
+    CONFIG_BYTES_MAX, DRAIN_SECONDS_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX, STOP_DRAIN_SECONDS, UPGRADE_DRAIN_SECONDS,
+};
 use std::{
     collections::HashMap,
     fs::File,
@@ -118,6 +120,8 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
     let state_dir = folder(&mut root, "state_dir", "/var/lib/portreeve", findings);
     let run_dir = folder(&mut root, "run_dir", "/run/portreeve", findings);
     check_socket_length(&root, run_dir.as_deref(), findings);
+    let stop_drain = drain_seconds(&mut root, "stop_drain_seconds", STOP_DRAIN_SECONDS, findings);
+    let upgrade_drain = drain_seconds(&mut root, "upgrade_drain_seconds", UPGRADE_DRAIN_SECONDS, findings);
     let interception = interception::read(&mut root, findings);
     let workloads = workloads(&mut root, trust_domain.as_ref(), findings);
     let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
@@ -134,6 +138,8 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
         servers,
         observe: policy.as_ref().is_some_and(|policy| policy.observe),
         policy_paths: policy?.paths,
+        stop_drain_seconds: stop_drain?,
+        upgrade_drain_seconds: upgrade_drain?,
         warnings: Vec::new(),
     })
 }
@@ -142,6 +148,18 @@ fn trust_domain(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<T
     let found =
         root.required("trust_domain", "the SPIFFE trust domain of your workloads, such as `example.org`", findings)?;
     valid(TrustDomain::new(found.value), &found.spot, findings)
+}
+
+/// 0 ends sessions at once.
+fn drain_seconds(root: &mut Section<'_>, key: &'static str, default: u32, findings: &mut Findings<'_>) -> Option<u32> {
+    if !root.has(key) {
+        return Some(default);
+    }
+    let found = root.number(key, findings)?;
+    if found.value > DRAIN_SECONDS_MAX {
+        findings.error(&found.spot, format!("`{}` is too long: write 0 to {DRAIN_SECONDS_MAX}", found.value));
+    }
+    Some(found.value)
 }
 
 /// A folder of the daemon's own: absolute, for the daemon and the commands may start in different folders.

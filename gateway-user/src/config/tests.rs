@@ -583,3 +583,15 @@ fn pem_files_are_looked_at_when_asked() {
     check("ca.pem", "cert.pem", "cert.pem", "holds no private key in clear text");
     check("ca.pem", "cert.pem", "other.pem", "is not that of the certificate in `");
 }
+
+#[test]
+fn sessions_drain_for_as_long_as_it_says_and_not_for_ever() {
+    let check = |text: &str, expected: (u32, u32)| {
+        let config = read(&format!("{text}\n{GOOD}")).unwrap();
+        assert_eq!((config.stop_drain_seconds, config.upgrade_drain_seconds), expected);
+    };
+    check("", (5, 3600));
+    check("stop_drain_seconds = 0\nupgrade_drain_seconds = 604800", (0, 604_800));
+    let found = shown(&format!("upgrade_drain_seconds = 604801\n{GOOD}"));
+    assert!(found.iter().any(|problem| problem.contains("upgrade_drain_seconds: `604801` is too long")), "{found:#?}");
+}

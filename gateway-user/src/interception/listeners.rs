@@ -7,16 +7,21 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    os::fd::{AsFd as _, BorrowedFd},
+    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::socket::{self, Backlog};
+use nix::sys::socket::{self, Backlog, sockopt};
+
+use super::Inherited;
 
 /// Attempts to find a port that is free on both loopback addresses.
 const PORT_ATTEMPTS_MAX: usize = 64;
 /// Connections that may wait for accept, per listener. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
+/// What the listeners are called while they are handed from one daemon to the next.
+const V4: &str = "listener-v4";
+const V6: &str = "listener-v6";
 
 /// The daemon's listeners. IPv6 is missing where the host has no IPv6 loopback; such connects are then refused.
 #[derive(Debug)]
@@ -25,9 +30,33 @@ pub(crate) struct Listeners {
     v6: Option<TcpListener>,
     port: u16,
     netns_cookie: u64,
+    inherited: bool,
 }
 
 impl Listeners {
+    /// The listeners of the daemon before, with the connections that wait there; new ones, as by [`Listeners::bind`], where none
+    /// were inherited or the port is not the wanted one.
+    ///
+    /// # Errors
+    /// As [`Listeners::bind`].
+    pub(crate) fn inherit_or_bind(
+        inherited: &mut Inherited,
+        port: u16,
+        has_rule: impl Fn(u16) -> bool,
+    ) -> Result<Self> {
+        let v4 = inherited.take(V4).and_then(|socket| listening(socket, Ipv4Addr::LOCALHOST));
+        let v6 = inherited.take(V6).and_then(|socket| listening(socket, Ipv6Addr::LOCALHOST));
+        let Some((v4, found)) = v4 else { return Self::bind(port, has_rule) };
+        if (port != 0 && port != found) || has_rule(found) {
+            tracing::info!("the inherited listeners have port {found}, which is not the wanted one");
+            return Self::bind(port, has_rule);
+        }
+        let v6 = v6.filter(|(_, port)| *port == found).map(|(listener, _)| listener);
+        let netns_cookie = super::evidence::netns_cookie(v4.as_fd())?;
+        tracing::info!("goes on listening on port {found}, with the connections that wait there");
+        Ok(Self { v4, v6, port: found, netns_cookie, inherited: true })
+    }
+
     /// Listens on one port of both loopback addresses; `port` 0 takes any that is free on both and has no rule of its own:
     /// behind a refused port, or an intercepted one, nobody would be reached.
     ///
@@ -62,7 +91,12 @@ impl Listeners {
             Err(error) => return Err(error),
         };
         let netns_cookie = super::evidence::netns_cookie(v4.as_fd())?;
-        Ok(Self { v4, v6, port, netns_cookie })
+        Ok(Self { v4, v6, port, netns_cookie, inherited: false })
+    }
+
+    /// Whether a daemon before had these very sockets.
+    pub(crate) fn are_inherited(&self) -> bool {
+        self.inherited
     }
 
     pub(crate) fn port(&self) -> u16 {
@@ -79,6 +113,11 @@ impl Listeners {
         std::iter::once(SocketAddr::from((Ipv4Addr::LOCALHOST, self.port))).chain(v6).collect()
     }
 
+    /// Each listener by the name under which the next daemon finds it.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (&'static str, BorrowedFd<'_>)> {
+        std::iter::once((V4, self.v4.as_fd())).chain(self.v6.as_ref().map(|listener| (V6, listener.as_fd())))
+    }
+
     pub(super) fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         std::iter::once(self.v4.as_fd()).chain(self.v6.as_ref().map(|listener| listener.as_fd()))
     }
@@ -91,6 +130,15 @@ impl Listeners {
         }
         Ok(sockets)
     }
+}
+
+/// An inherited descriptor and its port, when it is what it should be.
+fn listening(socket: OwnedFd, address: impl Into<std::net::IpAddr>) -> Option<(TcpListener, u16)> {
+    let listens = socket::getsockopt(&socket, sockopt::AcceptConn).unwrap_or(false);
+    let listener = TcpListener::from(socket);
+    let local = listener.local_addr().ok()?;
+    let usable = listens && local.ip() == address.into() && listener.set_nonblocking(true).is_ok();
+    usable.then(|| (listener, local.port()))
 }
 
 fn has_no_ipv6(error: &io::Error) -> bool {

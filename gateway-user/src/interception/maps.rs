@@ -126,6 +126,12 @@ impl Maps {
         self.listeners.insert(&socket.as_fd().as_raw_fd(), tag, 0).context("the listener cannot be marked as ours")
     }
 
+    /// Whether a socket is marked so already.
+    pub(super) fn is_marked(&self, socket: &impl AsFd, tag: u64) -> bool {
+        use std::os::fd::AsRawFd as _;
+        self.listeners.get(&socket.as_fd().as_raw_fd(), 0).is_ok_and(|found| found == tag)
+    }
+
     pub(super) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {
         Refusal::ALL
             .into_iter()

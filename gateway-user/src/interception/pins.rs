@@ -1,7 +1,8 @@
-//! Where an instance's links and maps are pinned: `<bpffs>/portreeve/<instance>/<version>/`.
+//! Where an instance's links and maps are pinned: `<bpffs>/portreeve/<instance>/<layout>/`.
 //!
-//! The instance is named by its `run_dir`, so that several on one host do not meet; the version is that of the kernel
-//! object, so that a daemon takes over only programs it was built with.
+//! The instance is named by its `run_dir`, so that several on one host do not meet. The layout is that of the maps: a daemon
+//! takes over maps that it reads as they were written, whichever build made them, and puts its own programs over them. An empty
+//! folder `build_<version>` among the pins says whose programs are in force.
 
 use std::{
     ffi::OsStr,
@@ -17,6 +18,16 @@ use super::programs::OBJECT;
 
 /// Names that begin so are half-made pins of a start that was killed.
 const STAGING: &str = "staging-";
+/// The folder that says which build's programs are in force.
+const BUILD: &str = "build_";
+
+/// What the maps hold, and how it is laid out, is said here and nowhere else. A comment that changes makes another layout too,
+/// which costs an upgrade the hand-over and nothing else.
+const LAYOUT: [&str; 3] = [
+    include_str!("../../../crates/abi/src/lib.rs"),
+    include_str!("../../../crates/abi/src/limits.rs"),
+    include_str!("../../../gateway-ebpf/src/maps.rs"),
+];
 
 /// The directory of all pins of the instance that `run_dir` names.
 pub(crate) fn instance_dir(bpffs: &Path, run_dir: &Path) -> PathBuf {
@@ -40,13 +51,60 @@ fn escape(path: &Path) -> String {
     name
 }
 
+/// The `run_dir` that an instance's folder is named after; none when it is not of this naming.
+pub(super) fn run_dir_of(name: &OsStr) -> Option<PathBuf> {
+    let mut path = vec![b'/'];
+    let mut bytes = name.as_bytes().iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'-' => path.push(b'/'),
+            b'_' => {
+                let digits = [bytes.next()?, bytes.next()?];
+                path.push(u8::from_str_radix(std::str::from_utf8(&digits).ok()?, 16).ok()?);
+            }
+            byte => path.push(byte),
+        }
+    }
+    Some(PathBuf::from(OsStr::from_bytes(&path)))
+}
+
 /// The embedded kernel object's version: the first 16 hexadecimal digits of its BLAKE3 hash.
 pub(crate) fn version() -> String {
-    blake3::hash(OBJECT).to_hex().chars().take(16).collect()
+    short(&blake3::hash(OBJECT))
+}
+
+/// The version of the maps' layout, written the same way.
+pub(super) fn layout() -> String {
+    let mut hasher = blake3::Hasher::new();
+    for source in LAYOUT {
+        hasher.update(source.as_bytes());
+    }
+    short(&hasher.finalize())
+}
+
+fn short(hash: &blake3::Hash) -> String {
+    hash.to_hex().chars().take(16).collect()
+}
+
+/// Whether the programs in force are this build's.
+pub(super) fn are_of_this_build(dir: &Path) -> bool {
+    dir.join(format!("{BUILD}{}", version())).exists()
+}
+
+/// Says that the programs in force are this build's. By a rename, so that no crash leaves two answers.
+pub(super) fn sign(dir: &Path) -> Result<()> {
+    let ours = dir.join(format!("{BUILD}{}", version()));
+    let signed = entries(dir)?.into_iter().find(|entry| has_prefix(entry, BUILD));
+    match signed {
+        Some(other) if other != ours => fs::rename(&other, &ours),
+        Some(_) => Ok(()),
+        None => fs::create_dir(&ours),
+    }
+    .with_context(|| format!("the pins in {} cannot be signed", dir.display()))
 }
 
 pub(super) fn staging_dir(instance: &Path) -> PathBuf {
-    instance.join(format!("{STAGING}{}", version()))
+    instance.join(format!("{STAGING}{}", layout()))
 }
 
 pub(super) fn remove_staging(instance: &Path) -> Result<()> {
@@ -59,15 +117,19 @@ pub(super) fn remove_staging(instance: &Path) -> Result<()> {
 }
 
 fn is_staging(dir: &Path) -> bool {
-    dir.file_name().is_some_and(|name| name.as_bytes().starts_with(STAGING.as_bytes()))
+    has_prefix(dir, STAGING)
 }
 
-/// Pins of the same instance by other builds.
-pub(super) fn other_versions(instance: &Path, ours: &Path) -> Result<Vec<PathBuf>> {
+fn has_prefix(path: &Path, prefix: &str) -> bool {
+    path.file_name().is_some_and(|name| name.as_bytes().starts_with(prefix.as_bytes()))
+}
+
+/// Pins of the same instance with another layout.
+pub(super) fn other_layouts(instance: &Path, ours: &Path) -> Result<Vec<PathBuf>> {
     Ok(entries(instance)?.into_iter().filter(|dir| dir != ours && !is_staging(dir)).collect())
 }
 
-fn entries(instance: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn entries(instance: &Path) -> Result<Vec<PathBuf>> {
     match fs::read_dir(instance) {
         Ok(dir) => Ok(dir.map(|entry| entry.map(|entry| entry.path())).collect::<io::Result<_>>()?),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
@@ -75,34 +137,20 @@ fn entries(instance: &Path) -> Result<Vec<PathBuf>> {
     }
 }
 
-/// Removes one version's pins; the links among them detach when nobody holds them open.
+/// Removes one layout's pins; the links among them detach when nobody holds them open.
 pub(super) fn remove(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(dir)
 }
 
 /// Removes the pins and the then empty directories of the instance.
-pub(super) fn remove_instance_of(version_dir: &Path) -> Result<()> {
-    remove(version_dir)?;
-    for parent in version_dir.ancestors().skip(1).take(2) {
+pub(super) fn remove_instance_of(pins: &Path) -> Result<()> {
+    remove(pins)?;
+    for parent in pins.ancestors().skip(1).take(2) {
         if parent.file_name() == Some(OsStr::new("bpf")) || fs::remove_dir(parent).is_err() {
             break;
         }
     }
     Ok(())
-}
-
-/// Removes every pin of the instance: its kernel programs detach, and tagged workloads connect directly again.
-///
-/// Returns what was removed. Nothing there is not an error.
-pub(crate) fn detach(bpffs: &Path, run_dir: &Path) -> Result<Vec<PathBuf>> {
-    let instance = instance_dir(bpffs, run_dir);
-    let dirs = entries(&instance)?;
-    for dir in &dirs {
-        remove(dir).with_context(|| format!("{} cannot be removed", dir.display()))?;
-    }
-    let _ = fs::remove_dir(&instance);
-    let _ = fs::remove_dir(bpffs.join("portreeve"));
-    Ok(dirs)
 }
 
 #[cfg(test)]
@@ -117,5 +165,14 @@ mod tests {
         check("/run/port/reeve", "run-port-reeve");
         check("/run/portreeve.d", "run-portreeve_2ed");
         check("relative", "relative");
+    }
+
+    #[test]
+    fn a_folder_of_pins_names_its_run_dir() {
+        for run_dir in ["/run/portreeve", "/run/port-reeve", "/a_b/c.d/\u{e9}"] {
+            let name = escape(Path::new(run_dir));
+            assert_eq!(run_dir_of(OsStr::new(&name)), Some(PathBuf::from(run_dir)));
+        }
+        assert_eq!(run_dir_of(OsStr::new("run_2")), None);
     }
 }

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use aya::{
     Ebpf, EbpfLoader,
     programs::{
@@ -26,7 +26,7 @@ const MODE: CgroupAttachMode = CgroupAttachMode::Single;
 const LOGGING: &str = "connect4";
 
 /// The order matters on attaching: what publishes and forgets records is there before what redirects.
-const PROGRAMS: [&str; 11] = [
+pub(super) const PROGRAMS: [&str; 11] = [
     "release",
     "publish_record",
     "getpeername4",
@@ -41,7 +41,7 @@ const PROGRAMS: [&str; 11] = [
 ];
 
 /// Attached to each tagged cgroup by itself: at the root it would look at every packet of the host.
-const PACKET: &str = "packet";
+pub(super) const PACKET: &str = "packet";
 
 /// Loads every program, attaches it at the cgroup root and pins links and maps, all or nothing: the pins are made in a
 /// staging directory and appear under their name by one rename.
@@ -66,16 +66,16 @@ fn attach_and_pin(ebpf: &mut Ebpf, cgroup_mount: &Path, staging: &Path) -> Resul
     for name in PROGRAMS {
         let program = ebpf.program_mut(name).ok_or_else(|| anyhow!("the kernel object has no program {name}"))?;
         let link = attach(program, cgroup_mount).with_context(|| format!("kernel program {name}"))?;
-        link.pin(staging.join(format!("link_{name}"))).with_context(|| format!("link of {name} cannot be pinned"))?;
+        link.pin(link_pin(staging, name)).with_context(|| format!("link of {name} cannot be pinned"))?;
     }
-    pin_packet(ebpf, staging).with_context(|| format!("kernel program {PACKET}"))
+    pin_packet(ebpf, staging).with_context(|| format!("kernel program {PACKET}"))?;
+    pins::sign(staging)
 }
 
 fn pin_packet(ebpf: &mut Ebpf, staging: &Path) -> Result<()> {
     let program = ebpf.program_mut(PACKET).ok_or_else(|| anyhow!("the kernel object does not have it"))?;
-    let program: &mut CgroupSkb = program.try_into()?;
-    program.load().map_err(explain_verifier)?;
-    program.pin(staging.join(format!("program_{PACKET}"))).context("cannot be pinned")
+    load(program)?;
+    program.pin(packet_program_pin(staging)).context("cannot be pinned")
 }
 
 /// Looks at the packets of sockets that were made in a cgroup or below it, from here on. The link is pinned and, as returned,
@@ -87,8 +87,8 @@ pub(super) fn guard_packets(version_dir: &Path, cgroup: &Path, cgroup_id: u64) -
     if pin.exists() {
         return Ok(PinnedLink::from_pin(&pin).context("the pinned link cannot be opened")?.into());
     }
-    let program = version_dir.join(format!("program_{PACKET}"));
-    let mut program = CgroupSkb::from_pin(program, CgroupSkbAttachType::Egress).context("pinned kernel program")?;
+    let mut program = CgroupSkb::from_pin(packet_program_pin(version_dir), CgroupSkbAttachType::Egress)
+        .context("pinned kernel program")?;
     let id = program.attach(open_dir(cgroup)?, CgroupSkbAttachType::Egress, MODE).context("cannot be attached")?;
     let link: FdLink = program.take_link(id)?.try_into()?;
     Ok(link.pin(&pin).context("the link cannot be pinned")?.into())
@@ -106,10 +106,28 @@ fn packet_pin(version_dir: &Path, cgroup_id: u64) -> PathBuf {
     version_dir.join(format!("{PACKET}_{cgroup_id}"))
 }
 
+/// Where a program's link at the cgroup root is pinned.
+pub(super) fn link_pin(version_dir: &Path, name: &str) -> PathBuf {
+    version_dir.join(format!("link_{name}"))
+}
+
+/// Where the program is pinned that each newly tagged cgroup gets.
+pub(super) fn packet_program_pin(version_dir: &Path) -> PathBuf {
+    version_dir.join(format!("program_{PACKET}"))
+}
+
+/// The pinned links of [`guard_packets`], one per tagged cgroup.
+pub(super) fn packet_pins(version_dir: &Path) -> Result<Vec<PathBuf>> {
+    let is_one = |path: &PathBuf| {
+        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(&format!("{PACKET}_")))
+    };
+    Ok(pins::entries(version_dir)?.into_iter().filter(is_one).collect())
+}
+
 /// The pinned links, held open: somebody who removes the pins does not detach the programs while this process lives.
 pub(super) fn hold(version_dir: &Path) -> Result<Vec<FdLink>> {
     let held = PROGRAMS.iter().map(|name| {
-        let link = PinnedLink::from_pin(version_dir.join(format!("link_{name}")));
+        let link = PinnedLink::from_pin(link_pin(version_dir, name));
         link.map(FdLink::from).with_context(|| format!("pinned link of {name} cannot be opened"))
     });
     held.collect()
@@ -117,25 +135,36 @@ pub(super) fn hold(version_dir: &Path) -> Result<Vec<FdLink>> {
 
 /// Whether every link is pinned still.
 pub(super) fn are_pinned(version_dir: &Path) -> bool {
-    PROGRAMS.iter().all(|name| version_dir.join(format!("link_{name}")).exists())
+    PROGRAMS.iter().all(|name| link_pin(version_dir, name).exists())
+}
+
+/// # Errors
+/// The kernel rejects it, with the verifier's log; or it is of a kind that is not ours.
+pub(super) fn load(program: &mut Program) -> Result<()> {
+    match program {
+        Program::CgroupSockAddr(program) => program.load(),
+        Program::CgroupSock(program) => program.load(),
+        Program::CgroupSkb(program) => program.load(),
+        Program::SockOps(program) => program.load(),
+        _ => bail!("is of a kind that is not ours"),
+    }
+    .map_err(explain_verifier)
 }
 
 fn attach(program: &mut Program, cgroup_mount: &Path) -> Result<FdLink> {
+    load(program)?;
     let cgroup = open_dir(cgroup_mount)?;
     let attaching = "cannot be attached at the cgroup root";
     match program {
         Program::CgroupSockAddr(program) => {
-            program.load().map_err(explain_verifier)?;
             let id = CgroupSockAddr::attach(program, cgroup, MODE).context(attaching)?;
             Ok(program.take_link(id)?.try_into()?)
         }
         Program::CgroupSock(program) => {
-            program.load().map_err(explain_verifier)?;
             let id = CgroupSock::attach(program, cgroup, MODE).context(attaching)?;
             Ok(program.take_link(id)?.try_into()?)
         }
         Program::SockOps(program) => {
-            program.load().map_err(explain_verifier)?;
             let id = SockOps::attach(program, cgroup, MODE).context(attaching)?;
             Ok(program.take_link(id)?.try_into()?)
         }
@@ -153,7 +182,7 @@ fn explain_verifier(error: aya::programs::ProgramError) -> anyhow::Error {
     }
 }
 
-fn explain_load(error: aya::EbpfError) -> anyhow::Error {
+pub(super) fn explain_load(error: aya::EbpfError) -> anyhow::Error {
     anyhow!(error).context(
         "the kernel maps cannot be created: CAP_BPF and CAP_NET_ADMIN (or root) are needed; `portreeve doctor` says more",
     )
@@ -164,7 +193,7 @@ fn explain_load(error: aya::EbpfError) -> anyhow::Error {
 /// # Errors
 /// The pinned programs cannot be found; the log is a help, not a need.
 pub(super) fn log_reader(version_dir: &Path) -> Result<impl FnMut() + Send + use<>> {
-    let link = PinnedLink::from_pin(version_dir.join(format!("link_{LOGGING}")))?;
+    let link = PinnedLink::from_pin(link_pin(version_dir, LOGGING))?;
     let program_id = FdLink::from(link).info()?.program_id();
     // By the program's id, so that pins taken over from an earlier daemon are heard as well.
     let mut logger = aya_log::EbpfLogger::init_from_id(program_id)?;

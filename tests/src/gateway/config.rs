@@ -22,6 +22,8 @@ pub struct GatewayConfig {
     pub servers: Vec<Upstream>,
     /// The policy files.
     pub policies: Vec<Policy>,
+    /// How long sessions may go on while the daemon stops: not at all by default, as few tests wait for that.
+    pub stop_drain_seconds: u32,
     /// Start the daemon with `--observe`.
     pub observe: bool,
     /// More TOML, put before the first section: for keys that only one test needs.
@@ -82,6 +84,7 @@ impl Default for GatewayConfig {
             workloads: vec![],
             servers: vec![],
             policies: vec![],
+            stop_drain_seconds: 0,
             observe: false,
             extra: String::new(),
         }
@@ -120,9 +123,10 @@ impl GatewayConfig {
 
     fn toml(&self, dir: &Path) -> String {
         let mut text = format!(
-            "trust_domain = \"example.org\"\nstate_dir = {}\nrun_dir = {}\n{}\n\n[interception]\nports = {:?}\n{}\n",
+            "trust_domain = \"example.org\"\nstate_dir = {}\nrun_dir = {}\nstop_drain_seconds = {}\n{}\n\n[interception]\nports = {:?}\n{}\n",
             string(&dir.join("state").to_string_lossy()),
             string(&dir.join("run").to_string_lossy()),
+            self.stop_drain_seconds,
             self.extra,
             self.ports,
             self.interception

@@ -73,7 +73,7 @@ const MISTAKES: &[Mistake] = &[
         name: "text that is not TOML",
         make: |dir| replace(&dir.join("portreeve.toml"), "ports = [3306]", "ports : [3306]"),
         code: 2,
-        says: &["the configuration has ", "portreeve.toml:7:", "is not TOML"],
+        says: &["the configuration has ", "portreeve.toml:8:", "is not TOML"],
     },
     Mistake {
         name: "an unknown key",

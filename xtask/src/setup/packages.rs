@@ -66,6 +66,8 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "openssl",
         "python3-venv",
         "sysbench",
+        // For its manager of users' services: the shipped unit is tested under it, wherever process 1 is another.
+        "systemd",
         "util-linux",
     ];
     packages.extend(CLIENTS);
