@@ -9,6 +9,7 @@ mod connect;
 mod context;
 mod egress;
 mod events;
+mod listener;
 mod maps;
 mod origin;
 mod peername;

@@ -10,5 +10,7 @@ pub(crate) mod server;
 mod tests;
 
 pub(crate) use lock::Lock;
-pub(crate) use message::{ConnectView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView};
+pub(crate) use message::{
+    ConnectView, NamespaceView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView,
+};
 pub(crate) use server::{Authority, listen, serve};

@@ -152,6 +152,10 @@ pub(crate) struct Status {
     pub(crate) pid: u32,
     pub(crate) uptime_seconds: u64,
     pub(crate) listen: Vec<SocketAddr>,
+    /// The other network namespaces that hold tagged workloads.
+    pub(crate) namespaces: Vec<NamespaceView>,
+    /// Those that the daemon listened in since it started and listens in no more.
+    pub(crate) namespaces_ended_total: u64,
     /// Tagged cgroups.
     pub(crate) workloads: u64,
     pub(crate) sessions_open: u64,
@@ -164,6 +168,8 @@ pub(crate) struct Status {
     pub(crate) observe: bool,
     /// Connects that went to the gateway since the kernel programs were attached.
     pub(crate) redirected_total: u64,
+    /// Those among them that were held until the gateway listened in their network namespace.
+    pub(crate) held_total: u64,
     /// Refused and redirected connects that are counted, but of which nothing else is known: too many came at once.
     pub(crate) connect_events_lost: u64,
     /// Connections refused, by reason.
@@ -173,6 +179,19 @@ pub(crate) struct Status {
     /// More about them.
     pub(crate) policy: PolicyView,
     pub(crate) pins_dir: PathBuf,
+}
+
+/// A network namespace besides the daemon's own, with threads of tagged workloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamespaceView {
+    /// As `ls -L -i /proc/<pid>/ns/net` and `lsns --type net` show it.
+    pub(crate) inode: u64,
+    /// `SO_NETNS_COOKIE`, as recordings have it; none where the gateway does not listen.
+    pub(crate) netns_cookie: Option<u64>,
+    /// Empty where it does not.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Why it does not, and what to do.
+    pub(crate) problem: Option<String>,
 }
 
 /// The policies in force, and what came of loading others.

@@ -12,8 +12,12 @@ use anyhow::Result;
 use portreeve_abi::Tally;
 
 use crate::{
-    admin::{Authority, ConnectView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest, WorkloadView},
+    admin::{
+        Authority, ConnectView, NamespaceView, PolicyFailure, PolicyView, Reloaded, Source, Status, TagRequest,
+        WorkloadView,
+    },
     gateway::Gateway,
+    interception::Overview,
     policies::Failure,
     workloads::{Tag, Workload},
 };
@@ -57,6 +61,8 @@ impl Authority for Control {
             pid: std::process::id(),
             uptime_seconds: self.started.elapsed().as_secs(),
             listen: self.listen.clone(),
+            namespaces: self.gateway.namespaces.list().into_iter().map(namespace_view).collect(),
+            namespaces_ended_total: self.gateway.namespaces.ended_total(),
             workloads: self.gateway.workloads.list().len() as u64,
             sessions_open: counters.sessions_open(),
             sessions_total: counters.sessions_total(),
@@ -65,6 +71,7 @@ impl Authority for Control {
             would_deny_total: counters.would_deny_total(),
             observe: self.gateway.config.observe,
             redirected_total: self.tally(Tally::Redirected),
+            held_total: self.tally(Tally::Held),
             connect_events_lost: self.tally(Tally::EventsLost),
             refused_connections: self.refused_connections(),
             policies: policy.policies,
@@ -112,6 +119,11 @@ impl Control {
 /// To the second.
 fn utc(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "unknown".to_owned(), |time| format!("{time:.0}"))
+}
+
+fn namespace_view(namespace: Overview) -> NamespaceView {
+    let Overview { inode, cookie: netns_cookie, listen, problem } = namespace;
+    NamespaceView { inode, netns_cookie, listen, problem }
 }
 
 fn view(workload: &Workload) -> WorkloadView {

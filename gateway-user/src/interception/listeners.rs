@@ -10,7 +10,7 @@ use std::{
     os::fd::{AsFd as _, BorrowedFd},
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use nix::sys::socket::{self, Backlog};
 
 /// Attempts to find a port that is free on both loopback addresses.
@@ -51,6 +51,25 @@ impl Listeners {
             }
         }
         bail!("no port is free on both loopback addresses")
+    }
+
+    /// Listens in the network namespace that the calling thread is in: on this port if it is free there, else on any other that has
+    /// no rule.
+    ///
+    /// # Errors
+    /// The loopback interface is down there, or no port is free.
+    pub(crate) fn bind_elsewhere(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
+        let bound = match Self::try_bind(port) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Self::bind(0, has_rule),
+            bound => bound.context("nobody can listen on the loopback addresses there"),
+        };
+        let is_down = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
+        bound.map_err(|error| match error.downcast_ref::<io::Error>() {
+            Some(cause) if is_down(cause) => {
+                anyhow!("its loopback interface is down: `ip link set lo up` there (nsenter --net=/proc/<pid>/ns/net)")
+            }
+            Some(_) | None => error,
+        })
     }
 
     fn try_bind(port: u16) -> io::Result<Self> {
