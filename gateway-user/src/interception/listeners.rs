@@ -7,18 +7,18 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    os::fd::{AsFd as _, BorrowedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
 };
 
-use anyhow::{Context as _, Result, anyhow, bail};
-use nix::sys::socket::{self, Backlog};
+use anyhow::{Context as _, Result, bail};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 
 /// Attempts to find a port that is free on both loopback addresses.
 const PORT_ATTEMPTS_MAX: usize = 64;
 /// Connections that may wait for accept, per listener. The kernel cuts it to `net.core.somaxconn`.
 const BACKLOG: i32 = 4096;
 
-/// The daemon's listeners. IPv6 is missing where the host has no IPv6 loopback; such connects are then refused.
+/// The daemon's listeners in one network namespace. IPv6 is missing where the kernel has none; such connects are then refused.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     v4: TcpListener,
@@ -54,22 +54,15 @@ impl Listeners {
     }
 
     /// Listens in the network namespace that the calling thread is in: on this port if it is free there, else on any other that has
-    /// no rule.
+    /// no rule. The loopback interface may be down as yet.
     ///
     /// # Errors
-    /// The loopback interface is down there, or no port is free.
+    /// No port is free.
     pub(crate) fn bind_elsewhere(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
-        let bound = match Self::try_bind(port) {
+        match Self::try_bind(port) {
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => Self::bind(0, has_rule),
             bound => bound.context("nobody can listen on the loopback addresses there"),
-        };
-        let is_down = |error: &io::Error| error.kind() == io::ErrorKind::AddrNotAvailable;
-        bound.map_err(|error| match error.downcast_ref::<io::Error>() {
-            Some(cause) if is_down(cause) => {
-                anyhow!("its loopback interface is down: `ip link set lo up` there (nsenter --net=/proc/<pid>/ns/net)")
-            }
-            Some(_) | None => error,
-        })
+        }
     }
 
     fn try_bind(port: u16) -> io::Result<Self> {
@@ -118,11 +111,18 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    // The standard library listens with a short backlog; listening again only changes its length.
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let listener = socket::socket(family, SockType::Stream, flags, None)?;
+    socket::setsockopt(&listener, sockopt::ReuseAddr, &true)?;
+    // `::1` is nobody's while the loopback interface is down, which in a new network namespace it may be.
+    socket::setsockopt(&listener, sockopt::IpFreebind, &true)?;
+    socket::bind(listener.as_raw_fd(), &SockaddrStorage::from(address))?;
     socket::listen(&listener, Backlog::new(BACKLOG)?)?;
-    Ok(listener)
+    Ok(TcpListener::from(listener))
 }
 
 #[cfg(test)]

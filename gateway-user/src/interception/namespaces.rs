@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, Read as _, Seek as _},
-    net::{IpAddr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{
@@ -28,6 +28,18 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::{Interception, Listeners, tree, tree::Tree};
 use crate::limits::{NAMESPACE_PROBLEM_EVERY, NAMESPACE_UNUSED_MAX};
 
+/// Discard (RFC 863): nothing is ever sent there.
+const PROBED_PORT: u16 = 9;
+
+/// What else is opened within a namespace.
+#[derive(Debug)]
+struct Rest {
+    /// `/proc/net/tcp` and `tcp6`.
+    tables: Vec<Mutex<File>>,
+    /// Tells whether the loopback interface is up. It never sends.
+    probe: UdpSocket,
+}
+
 /// A namespace with its listeners.
 #[derive(Debug)]
 pub(crate) struct Namespace {
@@ -35,8 +47,7 @@ pub(crate) struct Namespace {
     inode: u64,
     file: File,
     listeners: Listeners,
-    /// `/proc/net/tcp` and `tcp6` of the namespace.
-    tables: Vec<Mutex<File>>,
+    rest: Rest,
     closed: watch::Sender<bool>,
 }
 
@@ -65,7 +76,16 @@ impl Namespace {
             let mut text = String::new();
             table.read_to_string(&mut text).map(|_| text)
         };
-        self.tables.iter().map(read).collect()
+        self.rest.tables.iter().map(read).collect()
+    }
+
+    /// What keeps agents there from reaching the listeners, and what to do.
+    fn problem(&self) -> Option<String> {
+        // Connecting a datagram socket only asks for a route.
+        self.rest.probe.connect((Ipv4Addr::LOCALHOST, PROBED_PORT)).err().map(|error| {
+            let by_whom = "run `ip link set lo up` there (`nsenter --net=/proc/<pid>/ns/net`)";
+            format!("its loopback interface is down ({error}): {by_whom}")
+        })
     }
 
     /// A TCP socket there, not connected: what it sends takes the routes and the NAT of the namespace.
@@ -242,12 +262,13 @@ impl Namespaces {
         let (port, ruled) = (self.port, self.ruled.clone());
         let (done, answer) = std::sync::mpsc::channel();
         enter(file.try_clone()?, move || {
-            let opened = Listeners::bind_elsewhere(port, |port| ruled.contains(&port)).map(|made| (made, tables()));
+            let opened = Listeners::bind_elsewhere(port, |port| ruled.contains(&port))
+                .and_then(|made| Ok((made, Rest::open()?)));
             let _ = done.send(opened);
         })?;
-        let (listeners, tables) = answer.recv().context("the network namespace cannot be entered")??;
+        let (listeners, rest) = answer.recv().context("the network namespace cannot be entered")??;
         let cookie = listeners.netns_cookie();
-        Ok(Arc::new(Namespace { cookie, inode, file, listeners, tables, closed: watch::Sender::new(false) }))
+        Ok(Arc::new(Namespace { cookie, inode, file, listeners, rest, closed: watch::Sender::new(false) }))
     }
 
     /// Accepting begins before connects are led there.
@@ -263,6 +284,7 @@ impl Namespaces {
         match &announced {
             Ok(()) => tracing::info!(
                 inode = namespace.inode, netns_cookie = namespace.cookie, listen = ?namespace.listeners.addresses(),
+                problem = namespace.problem(),
                 "listens in a network namespace that holds tagged workloads"
             ),
             Err(_) => self.withdraw(namespace),
@@ -322,7 +344,7 @@ fn overview(inode: u64, state: &Served) -> Overview {
     match state {
         Served::Listening(namespace) => {
             let listen = namespace.listeners.addresses();
-            Overview { inode, cookie: Some(namespace.cookie), listen, problem: None }
+            Overview { inode, cookie: Some(namespace.cookie), listen, problem: namespace.problem() }
         }
         Served::Not { why, .. } => Overview { inode, cookie: None, listen: Vec::new(), problem: Some(why.clone()) },
     }
@@ -342,8 +364,12 @@ fn tell(error: &anyhow::Error, inode: u64, last: Option<Instant>) -> Instant {
     }
 }
 
-/// Of the namespace that this thread is in; none where they cannot be read, and then a client counts as there.
-fn tables() -> Vec<Mutex<File>> {
-    let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].into_iter();
-    tables.filter_map(|path| File::open(path).ok()).map(Mutex::new).collect()
+impl Rest {
+    /// Of the namespace that this thread is in.
+    fn open() -> Result<Self> {
+        let tables = ["/proc/thread-self/net/tcp", "/proc/thread-self/net/tcp6"].into_iter();
+        // A kernel without IPv6 has only the first.
+        let tables = tables.filter_map(|path| File::open(path).ok()).map(Mutex::new).collect();
+        Ok(Self { tables, probe: UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).context("no datagram socket")? })
+    }
 }

@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod containers;
 mod held;
 mod hostile;
 mod life;
