@@ -16,9 +16,6 @@ use crate::{
     origin, scope,
 };
 
-/// Index of `lo` in every network namespace (`net/core/dev.c`: it is the first device registered).
-const LOOPBACK_DEVICE: u32 = 1;
-
 #[inline(always)]
 pub fn v4(ctx: &SockAddrContext) -> i32 {
     let destination = context::address4(ctx);
@@ -122,7 +119,7 @@ fn try_redirect(
         return Err(Refusal::NotReady);
     }
     let device = context::bound_device(ctx);
-    if device != 0 && device != LOOPBACK_DEVICE {
+    if device != 0 && device != context::LOOPBACK_DEVICE {
         return Err(Refusal::BoundToDevice);
     }
     // SAFETY: a helper on the program's own context.

@@ -8,6 +8,8 @@ use core::ptr::{self, addr_of, addr_of_mut, read_volatile, write_volatile};
 use crate::{maps::CREATORS, scope};
 
 pub const SOCK_STREAM: u32 = 1;
+/// Index of `lo` in every network namespace (`net/core/dev.c`: it is the first device registered).
+pub const LOOPBACK_DEVICE: u32 = 1;
 pub const LOOPBACK4: [u8; 4] = [127, 0, 0, 1];
 pub const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 

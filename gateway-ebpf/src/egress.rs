@@ -150,7 +150,11 @@ fn towards_gateway(ctx: &SkBuffContext, head: &Head) -> Way {
     // An earlier connect of the same socket may have been redirected, and this one not.
     let redirected = redirected.filter(|flow| (flow.local_port, flow.remote_port) == ends.ports);
     let is_translated = !ends.has_source || ends.ports != (head.source.port, head.destination.port);
-    let leads_elsewhere = redirected.is_some_and(|flow| flow.remote_address != head.destination.ip);
+    // Rules of routing may lead even a loopback address to a wire.
+    // SAFETY: the kernel passes a valid context for the program's life; `ifindex` is a readable field.
+    let device = unsafe { read_volatile(addr_of!((*ctx.skb.skb).ifindex)) };
+    let leads_elsewhere =
+        redirected.is_some_and(|flow| flow.remote_address != head.destination.ip || device != context::LOOPBACK_DEVICE);
     if redirected.is_some() && (is_translated || leads_elsewhere) {
         return Way::Barred(Refusal::Unredirected);
     }

@@ -56,6 +56,8 @@ pub(crate) const CONTROL_CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Between two looks for network namespaces of tagged workloads. A connect that comes from a new one meanwhile is held.
 pub(crate) const NAMESPACES_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// And so many times as long as the last look took.
+pub(crate) const NAMESPACES_LOOK_SHARE: u32 = 20;
 /// How long a network namespace without tagged workloads keeps its listeners, and is kept alive by them.
 pub(crate) const NAMESPACE_UNUSED_MAX: Duration = Duration::from_secs(2);
 /// Between two lines in the log about the same network namespace.

@@ -106,6 +106,18 @@ impl Netns {
     }
 }
 
+/// Removes the namespaces that a dead harness left (it was killed outright).
+pub fn sweep() -> Result<()> {
+    let Ok(entries) = std::fs::read_dir("/run/netns") else { return Ok(()) };
+    for entry in entries {
+        let name = entry.context("cannot read /run/netns")?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("portreeve-") && host::is_orphan(&name) {
+            run("ip", &format!("netns del {name}"))?;
+        }
+    }
+    Ok(())
+}
+
 impl Drop for Netns {
     fn drop(&mut self) {
         if let Err(error) = run("ip", &format!("netns del {}", self.name)) {

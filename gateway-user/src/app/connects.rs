@@ -16,8 +16,8 @@ use portreeve_abi::ConnectEvent;
 use crate::{
     admin::ConnectView,
     gateway::Gateway,
-    interception::{self, Events, Interception},
-    limits::NAMESPACES_LOOK_EVERY,
+    interception::{self, Events},
+    limits::{CONNECTS_KEPT_MAX, NAMESPACES_LOOK_EVERY, NAMESPACES_LOOK_SHARE},
 };
 
 /// How long events may lie that nobody waits for.
@@ -40,13 +40,15 @@ impl Watch {
         let stopped = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&stopped);
         let run = move || {
-            let mut looked: Option<Instant> = None;
+            let mut next_look = Instant::now();
             while !told.load(Ordering::Relaxed) {
-                if looked.is_none_or(|looked| looked.elapsed() >= NAMESPACES_LOOK_EVERY) {
+                let began = Instant::now();
+                if began >= next_look {
                     look_for_namespaces(&gateway);
-                    looked = Some(Instant::now());
+                    next_look = Instant::now() + NAMESPACES_LOOK_EVERY.max(began.elapsed() * NAMESPACES_LOOK_SHARE);
                 }
-                while let Some(event) = events.next() {
+                // A flood of them must not keep us from looking.
+                for event in std::iter::from_fn(|| events.next()).take(CONNECTS_KEPT_MAX) {
                     take(&gateway, &event);
                 }
                 events.wait(READ_EVERY);
@@ -60,25 +62,19 @@ impl Watch {
 fn look_for_namespaces(gateway: &Gateway) {
     let cgroups: Vec<PathBuf> =
         gateway.workloads.list().iter().map(|workload| gateway.cgroup_mount.join(&workload.cgroup)).collect();
-    if let Err(error) = gateway.namespaces.look(cgroups, &|act| with_interception(gateway, act)) {
+    if let Err(error) = gateway.namespaces.look(cgroups, &|| gateway.workloads.interception()) {
         tracing::warn!("network namespaces of workloads are not looked for: {error:#}");
     }
 }
 
 /// Ends the listeners outside of the daemon's own network namespace.
 pub(super) fn leave_namespaces(gateway: &Gateway) {
-    gateway.namespaces.close_all(&|act| with_interception(gateway, act));
-}
-
-/// The lock is held for one change, not while a namespace is entered.
-fn with_interception(gateway: &Gateway, act: &mut dyn FnMut(&mut Interception)) {
-    act(&mut gateway.workloads.interception());
+    gateway.namespaces.close_all(&|| gateway.workloads.interception());
 }
 
 fn take(gateway: &Gateway, event: &ConnectEvent) {
     if interception::wants_listener(event) && event.origin.netns_cookie != gateway.netns_cookie {
-        let act = |act: &mut dyn FnMut(&mut Interception)| with_interception(gateway, act);
-        gateway.namespaces.want(event.origin.netns_cookie, event.origin.pid, &act);
+        gateway.namespaces.want(event.origin.netns_cookie, event.origin.pid, &|| gateway.workloads.interception());
     }
     let connect = connect_view(gateway, event);
     if let Some(reason) = &connect.refused {

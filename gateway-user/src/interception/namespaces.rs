@@ -46,7 +46,10 @@ pub(crate) struct Namespace {
     cookie: u64,
     inode: u64,
     file: File,
-    listeners: Listeners,
+    listen: Vec<SocketAddr>,
+    port: u16,
+    /// None once they were closed: sessions may hold on to the namespace, and a listener that nobody accepts from would swallow connects.
+    listeners: Mutex<Option<Listeners>>,
     rest: Rest,
     closed: watch::Sender<bool>,
 }
@@ -59,7 +62,7 @@ impl Namespace {
 
     /// Its listening sockets under descriptors of their own, for one more thread to accept from until [`Namespace::closed`].
     pub(crate) fn sockets(&self) -> io::Result<Vec<TcpListener>> {
-        self.listeners.try_clone()
+        lock(&self.listeners).as_ref().map_or_else(|| Ok(Vec::new()), Listeners::try_clone)
     }
 
     /// Ready when nobody is left who could connect.
@@ -136,6 +139,9 @@ enum Served {
     },
 }
 
+/// The programs in force, locked for one change: not while a namespace is entered.
+pub(crate) type Kernel<'k> = &'k dyn Fn() -> MutexGuard<'k, Interception>;
+
 /// One namespace, for `portreeve status`.
 #[derive(Debug, Clone)]
 pub(crate) struct Overview {
@@ -179,10 +185,15 @@ impl Namespaces {
         })
     }
 
-    /// Every namespace that gets listeners from here on, for a thread that accepts.
+    /// Every namespace that has listeners, and each that gets some, for a thread that accepts.
     pub(crate) fn follow(&self) -> mpsc::UnboundedReceiver<Arc<Namespace>> {
         let (sender, receiver) = mpsc::unbounded_channel();
-        lock(&self.acceptors).push(sender);
+        let mut acceptors = lock(&self.acceptors);
+        for namespace in self.by_cookie.read().unwrap_or_else(PoisonError::into_inner).values() {
+            // The receiver is at hand.
+            let _ = sender.send(Arc::clone(namespace));
+        }
+        acceptors.push(sender);
         receiver
     }
 
@@ -195,49 +206,38 @@ impl Namespaces {
     ///
     /// # Errors
     /// It cannot be told which namespace is whose.
-    pub(crate) fn look(
-        &self,
-        cgroups: Vec<PathBuf>,
-        interception: &dyn Fn(&mut dyn FnMut(&mut Interception)),
-    ) -> Result<()> {
+    pub(crate) fn look(&self, cgroups: Vec<PathBuf>, kernel: Kernel<'_>) -> Result<()> {
         let began = Instant::now();
         let tree = Tree::of(cgroups)?;
         let mut known = lock(&self.known);
         for (inode, file) in tree.namespaces {
-            self.serve(&mut known, inode, file, None, interception);
+            self.serve(&mut known, inode, file, None, kernel);
         }
         let unused = |known: &Known| began.saturating_duration_since(known.seen) > NAMESPACE_UNUSED_MAX;
         let gone: Vec<u64> = known.iter().filter(|(_, known)| unused(known)).map(|(inode, _)| *inode).collect();
         for inode in gone {
             if let Some(Known { state: Served::Listening(namespace), .. }) = known.remove(&inode) {
-                self.close(&namespace, interception);
+                self.close(&namespace, kernel);
             }
         }
         Ok(())
     }
 
     /// Listens where a connect comes from that is held: in the namespace with this cookie, if the process is there.
-    pub(crate) fn want(&self, cookie: u64, pid: u32, interception: &dyn Fn(&mut dyn FnMut(&mut Interception))) {
+    pub(crate) fn want(&self, cookie: u64, pid: u32, kernel: Kernel<'_>) {
         if self.by_cookie(cookie).is_some() {
             return;
         }
         let mut known = lock(&self.known);
         for (inode, file) in tree::namespaces_of_process(pid) {
             if inode != self.own_inode {
-                self.serve(&mut known, inode, file, Some(cookie), interception);
+                self.serve(&mut known, inode, file, Some(cookie), kernel);
             }
         }
     }
 
     /// A process's number may be another's by now: what it led to counts when it has the cookie that the kernel told.
-    fn serve(
-        &self,
-        known: &mut HashMap<u64, Known>,
-        inode: u64,
-        file: File,
-        wanted: Option<u64>,
-        interception: &dyn Fn(&mut dyn FnMut(&mut Interception)),
-    ) {
+    fn serve(&self, known: &mut HashMap<u64, Known>, inode: u64, file: File, wanted: Option<u64>, kernel: Kernel<'_>) {
         let now = Instant::now();
         let mut told = None;
         if let Some(known) = known.get_mut(&inode) {
@@ -249,7 +249,7 @@ impl Namespaces {
         }
         let state = match self.open(inode, file) {
             Ok(namespace) if wanted.is_some_and(|cookie| cookie != namespace.cookie) => return,
-            Ok(namespace) => match self.announce(&namespace, interception) {
+            Ok(namespace) => match self.announce(&namespace, kernel) {
                 Ok(()) => Served::Listening(namespace),
                 Err(error) => Served::Not { why: format!("{error:#}"), told: tell(&error, inode, told) },
             },
@@ -267,23 +267,31 @@ impl Namespaces {
             let _ = done.send(opened);
         })?;
         let (listeners, rest) = answer.recv().context("the network namespace cannot be entered")??;
-        let cookie = listeners.netns_cookie();
-        Ok(Arc::new(Namespace { cookie, inode, file, listeners, rest, closed: watch::Sender::new(false) }))
+        Ok(Arc::new(Namespace {
+            cookie: listeners.netns_cookie(),
+            inode,
+            file,
+            listen: listeners.addresses(),
+            port: listeners.port(),
+            listeners: Mutex::new(Some(listeners)),
+            rest,
+            closed: watch::Sender::new(false),
+        }))
     }
 
     /// Accepting begins before connects are led there.
-    fn announce(
-        &self,
-        namespace: &Arc<Namespace>,
-        interception: &dyn Fn(&mut dyn FnMut(&mut Interception)),
-    ) -> Result<()> {
+    fn announce(&self, namespace: &Arc<Namespace>, kernel: Kernel<'_>) -> Result<()> {
+        let mut acceptors = lock(&self.acceptors);
         self.write().insert(namespace.cookie, Arc::clone(namespace));
-        lock(&self.acceptors).retain(|acceptor| acceptor.send(Arc::clone(namespace)).is_ok());
-        let mut announced = Ok(());
-        interception(&mut |interception| announced = interception.announce_in(namespace.cookie, &namespace.listeners));
+        acceptors.retain(|acceptor| acceptor.send(Arc::clone(namespace)).is_ok());
+        drop(acceptors);
+        let announced = match lock(&namespace.listeners).as_ref() {
+            Some(listeners) => kernel().announce_in(namespace.cookie, listeners),
+            None => Err(anyhow!("its listeners are closed")),
+        };
         match &announced {
             Ok(()) => tracing::info!(
-                inode = namespace.inode, netns_cookie = namespace.cookie, listen = ?namespace.listeners.addresses(),
+                inode = namespace.inode, netns_cookie = namespace.cookie, listen = ?namespace.listen,
                 problem = namespace.problem(),
                 "listens in a network namespace that holds tagged workloads"
             ),
@@ -294,15 +302,14 @@ impl Namespaces {
 
     fn withdraw(&self, namespace: &Namespace) {
         self.write().remove(&namespace.cookie);
+        drop(lock(&namespace.listeners).take());
         namespace.closed.send_replace(true);
     }
 
-    fn close(&self, namespace: &Namespace, interception: &dyn Fn(&mut dyn FnMut(&mut Interception))) {
-        interception(&mut |interception| {
-            if let Err(error) = interception.retreat_from(namespace.cookie, namespace.listeners.port()) {
-                tracing::warn!("a network namespace stays known to the kernel programs: {error:#}");
-            }
-        });
+    fn close(&self, namespace: &Namespace, kernel: Kernel<'_>) {
+        if let Err(error) = kernel().retreat_from(namespace.cookie, namespace.port) {
+            tracing::warn!("a network namespace stays known to the kernel programs: {error:#}");
+        }
         self.withdraw(namespace);
         self.ended_total.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
@@ -313,10 +320,10 @@ impl Namespaces {
     }
 
     /// Ends listening everywhere, for a daemon that stops or hands over.
-    pub(crate) fn close_all(&self, interception: &dyn Fn(&mut dyn FnMut(&mut Interception))) {
+    pub(crate) fn close_all(&self, kernel: Kernel<'_>) {
         for (_, known) in lock(&self.known).drain() {
             match known.state {
-                Served::Listening(namespace) => self.close(&namespace, interception),
+                Served::Listening(namespace) => self.close(&namespace, kernel),
                 Served::Not { .. } => {}
             }
         }
@@ -343,7 +350,7 @@ impl Namespaces {
 fn overview(inode: u64, state: &Served) -> Overview {
     match state {
         Served::Listening(namespace) => {
-            let listen = namespace.listeners.addresses();
+            let listen = namespace.listen.clone();
             Overview { inode, cookie: Some(namespace.cookie), listen, problem: namespace.problem() }
         }
         Served::Not { why, .. } => Overview { inode, cookie: None, listen: Vec::new(), problem: Some(why.clone()) },

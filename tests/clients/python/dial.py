@@ -364,6 +364,32 @@ def misled(address, port, gateway):
     return plain(address, port)
 
 
+def disguised(address, port, gateway):
+    """In namespaces of its own, has NAT give what goes to 127.0.0.1:`gateway` another source: the one of a neighbour, say."""
+    own_namespaces()
+    rules = f"add table ip t; add chain ip t p {{ type nat hook postrouting priority 100; }}; add rule ip t p ip daddr 127.0.0.1 tcp dport {gateway} snat to 127.0.0.1:5555"
+    subprocess.run(["nft", rules], check=True)
+    return plain(address, port)
+
+
+def routed_away(address, port, gateway):
+    """In namespaces of its own, routes 127.0.0.1 to another device than the loopback interface."""
+    own_namespaces()
+    with open("/proc/sys/net/ipv4/conf/all/route_localnet", "w") as file:
+        file.write("1")
+    for line in (
+        "link add d0 type dummy",
+        "link set d0 up",
+        "addr add 10.9.9.9/24 dev d0",
+        "rule add pref 1000 lookup local",
+        "rule del pref 0",
+        "route add 127.0.0.1 dev d0 table 100",
+        "rule add pref 10 to 127.0.0.1 lookup 100",
+    ):
+        subprocess.run(["ip", *line.split()], check=True)
+    return plain(address, port)
+
+
 def loopback_down(address, port):
     """Takes down the loopback interface of namespaces of its own, where the gateway listened."""
     own_namespaces()

@@ -122,7 +122,8 @@ fn a_container_of_systemd_nspawn_is_served() {
     let bundle = Bundle::new(scene.reporting.relative(), None);
     let mut command = Command::new("systemd-nspawn");
     command.args(["--register=no", "--keep-unit", "--quiet", "--as-pid2", "--private-network", "--read-only"]);
-    command.args(["--bind-ro=/usr", "--bind-ro=/etc", "--user=nobody"]);
+    command.args(["--bind-ro=/usr", "--bind-ro=/etc"]);
+    command.arg(format!("--machine={}", bundle.dir.file_name().unwrap().to_string_lossy()));
     command.arg(format!("--directory={}", bundle.dir.join("rootfs").display()));
     let client = mariadb(&HOST.to_string(), QUERY);
     command.arg(client.get_program()).args(client.get_args());

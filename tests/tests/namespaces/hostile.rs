@@ -29,14 +29,17 @@ fn the_gateway_s_port_cannot_be_taken_before_the_gateway_comes() {
 }
 
 #[test]
-fn nat_does_not_lead_a_redirected_connect_anywhere_else() {
+fn neither_nat_nor_routes_lead_a_redirected_connect_elsewhere_or_give_it_another_source() {
     let scene = scene();
     let port = gateway_port(&scene.gateway);
-    let arguments = ["misled", port.as_str()];
-    let agent = dial_once(Some(&scene.reporting), "unprivileged", &HOST.to_string(), PORT, &arguments).unwrap();
-    assert!(agent.greeting().is_none() && agent.closed_after().is_none(), "{agent:?}");
-    assert!(refused(&scene.gateway, "unredirected") > 0);
-    assert!(agent.recorded_destinations(&scene.gateway).unwrap().is_empty());
+    for way in ["misled", "disguised", "routed_away"] {
+        let before = refused(&scene.gateway, "unredirected");
+        let arguments = [way, port.as_str()];
+        let agent = dial_once(Some(&scene.reporting), "unprivileged", &HOST.to_string(), PORT, &arguments).unwrap();
+        assert!(agent.greeting().is_none() && agent.closed_after().is_none(), "{agent:?}");
+        assert!(refused(&scene.gateway, "unredirected") > before, "{way}");
+        assert!(agent.recorded_destinations(&scene.gateway).unwrap().is_empty());
+    }
 }
 
 #[test]

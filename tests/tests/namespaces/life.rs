@@ -1,19 +1,46 @@
-//! Namespaces that come and go.
+//! Namespaces that come and go, and agents in them that do.
 
-use super::{QUERY, WORD, ask, check_intercepted, dialled, is_listening, namespaces, scene, status, stay, wait_for};
-use portreeve_tests::netns::{HOST, Netns};
-use std::fs;
+use super::{
+    QUERY, WORD, ask, check_intercepted, dialled, is_listening, mariadb, namespaces, scene, server, status, stay,
+    wait_for,
+};
+use portreeve_tests::{
+    client,
+    netns::{HOST, Netns},
+    scene::Scene,
+};
+use std::{fs, process::Command};
+
+/// Whether a client still waits is read from the tables of its own namespace.
+#[test]
+fn a_client_that_leaves_has_its_statement_killed_and_one_that_waits_has_its_answer() {
+    // Without this, `sleep` is denied.
+    let scene = Scene::with(server(), "permit (principal, action, resource);", |_| ()).unwrap();
+    let netns = Netns::create().unwrap();
+    let mut half = client::program("python/half_closed.py").unwrap();
+    half.args([&HOST.to_string(), "agent", "anything", ""]);
+    let answer = client::run(Some(&scene.reporting), netns.command(&half)).unwrap();
+    assert!(answer.ok() && answer.stdout == "waited\n", "{answer:?}");
+
+    let mut leaving = Command::new("timeout");
+    let long = mariadb(&HOST.to_string(), "SELECT SLEEP(25)");
+    leaving.args(["--signal=KILL", "1"]).arg(long.get_program()).args(long.get_args());
+    client::run(Some(&scene.reporting), netns.command(&leaving)).unwrap();
+    let records = scene.records_when_closed(2).unwrap();
+    let abandoned: Vec<_> = records.iter().filter(|record| record["record"] == "abandoned").collect();
+    assert_eq!(abandoned.len(), 1, "{records:?}");
+    assert_eq!(abandoned[0]["killed"], true, "{abandoned:?}");
+}
 
 #[test]
 fn a_namespace_without_agents_is_left_and_not_kept_alive() {
     let scene = scene();
     let netns = Netns::create().unwrap();
-    let mut stays = stay(&scene, &netns);
+    let stays = stay(&scene, &netns);
     wait_for(&scene.gateway, "an agent is there", is_listening);
     let inode = namespaces(&scene.gateway)[0]["inode"].as_u64().unwrap();
     assert_eq!(holds(scene.gateway.pid().unwrap(), inode), 1);
-    stays.kill().unwrap();
-    stays.wait().unwrap();
+    drop(stays);
     wait_for(&scene.gateway, "no agent is there", <[_]>::is_empty);
     assert_eq!(status(&scene.gateway)["namespaces_ended_total"], 1);
     assert_eq!(holds(scene.gateway.pid().unwrap(), inode), 0);

@@ -95,14 +95,24 @@ fn is_listening(namespaces: &[Value]) -> bool {
     namespaces.iter().any(|namespace| namespace["netns_cookie"].is_u64())
 }
 
-/// A process of the workload that stays in the namespace until it is dropped with its cgroup.
-fn stay(scene: &Scene, netns: &Netns) -> Child {
+/// A process of the workload that stays in a namespace as long as this value.
+struct Stay(Child);
+
+impl Drop for Stay {
+    fn drop(&mut self) {
+        // It may have ended with its cgroup.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn stay(scene: &Scene, netns: &Netns) -> Stay {
     let mut sleep = Command::new("sleep");
     sleep.arg("1000");
     let inner = netns.command(&sleep);
     let mut command = scene.reporting.command(inner.get_program()).unwrap();
     command.args(inner.get_args()).stdin(Stdio::null());
-    process::spawn(command).unwrap()
+    Stay(process::spawn(command).unwrap())
 }
 
 fn dialled(scene: &Scene, netns: &Netns, way: &str, more: &[&str]) -> Dialled {
