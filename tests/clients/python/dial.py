@@ -378,7 +378,8 @@ def routed_away(address, port, gateway):
     with open("/proc/sys/net/ipv4/conf/all/route_localnet", "w") as file:
         file.write("1")
     for line in (
-        "link add d0 type dummy",
+        "link add d0 type veth peer name d1",
+        "link set d1 up",
         "link set d0 up",
         "addr add 10.9.9.9/24 dev d0",
         "rule add pref 1000 lookup local",

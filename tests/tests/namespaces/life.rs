@@ -15,7 +15,7 @@ use std::{fs, process::Command};
 #[test]
 fn a_client_that_leaves_has_its_statement_killed_and_one_that_waits_has_its_answer() {
     // Without this, `sleep` is denied.
-    let scene = Scene::with(server(), "permit (principal, action, resource);", |_| ()).unwrap();
+    let scene = Scene::with(server(), "@id(\"all\") permit (principal, action, resource);", |_| ()).unwrap();
     let netns = Netns::create().unwrap();
     let mut half = client::program("python/half_closed.py").unwrap();
     half.args([&HOST.to_string(), "agent", "anything", ""]);
@@ -77,7 +77,7 @@ fn a_port_that_is_taken_there_is_another_one() {
     let scene = scene();
     let netns = Netns::create().unwrap();
     let port = super::gateway_port(&scene.gateway);
-    let mut squatter = std::process::Command::new("python3");
+    let mut squatter = Command::new("python3");
     let program = "import socket,sys,time\ns=socket.create_server(('127.0.0.1',int(sys.argv[1])))\ns.settimeout(60)\ntry:\n s.accept()\n open(sys.argv[2],'w')\nexcept OSError: pass";
     let met = scene.gateway.dir().join("somebody-came");
     squatter.args(["-c", program, &port]).arg(&met);
