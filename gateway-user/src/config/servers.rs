@@ -120,7 +120,8 @@ fn namespace(section: &mut Section<'_>, tls: Option<Tls>, findings: &mut Finding
         (Meaning::Workload, Some(Tls::Disabled | Tls::Required | Tls::VerifyCa)) => {
             let message = "an agent may lead an address of its own network namespace to a server of its own, which would be given \
                            the credential: write `tls = \"verify-identity\"`, or `\"host\"`";
-            findings.error(&section.spot_of("namespace"), message);
+            let written = section.string("namespace", findings).map(|found| found.spot);
+            findings.error(&written.unwrap_or_else(|| section.spot_of("namespace")), message);
             None
         }
         (Meaning::Workload, Some(Tls::VerifyIdentity) | None) | (Meaning::Host, _) => Some(namespace),

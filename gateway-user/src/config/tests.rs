@@ -169,7 +169,7 @@ const BAD: &[(&str, &str, &str)] = &[
     (
         "\"disabled\"",
         "\"verify-ca\"\nnamespace = \"workload\"",
-        "server[1].namespace: an agent may lead an address of its own network namespace to a server of its own",
+        "17:13: server[1].namespace: an agent may lead an address of its own network namespace to a server of its own",
     ),
     ("[3306]", "[3306]\nrefused_ports = [3306]", "7:18: interception.refused_ports[1]: `3306` is intercepted"),
     ("[3306]", "[3306]\nrefused_ports = [0]", "7:18: interception.refused_ports[1]: `0` is not a port"),
