@@ -2,34 +2,19 @@
 
 use aya_ebpf::{
     EbpfContext as _,
-    bindings::{
-        bpf_sock_tuple, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1, bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2,
-    },
-    helpers::generated::{bpf_get_current_uid_gid, bpf_sk_lookup_tcp, bpf_sk_release, bpf_sk_storage_get},
+    helpers::generated::{bpf_get_current_uid_gid, bpf_get_netns_cookie},
     programs::SockAddrContext,
 };
-use core::{mem::size_of, ptr};
-use portreeve_abi::{PortRule, Refusal, Settings};
+use portreeve_abi::{PortRule, Refusal};
 
 use crate::{
     ALLOW, REFUSE,
-    context::{self, Address, LOOPBACK4, LOOPBACK6, SOCK_STREAM},
+    context::{self, Address, LOOPBACK4, LOOPBACK6, SOCK_STREAM, is_mapped},
     egress, events,
-    maps::{LISTENERS, PORTS, SETTINGS, UIDS},
+    listener::{self, Found, Loopback},
+    maps::{PORTS, SETTINGS, UIDS},
     origin, scope,
 };
-
-/// `BPF_F_CURRENT_NETNS`: look in the namespace of the calling socket.
-const CURRENT_NETNS: u64 = u64::MAX;
-/// Index of `lo` in every network namespace (`net/core/dev.c`: it is the first device registered).
-const LOOPBACK_DEVICE: u32 = 1;
-
-/// The loopback listener that serves a destination: IPv4 and v4-mapped IPv6 go to `127.0.0.1`, the rest to `::1`.
-#[derive(Clone, Copy, PartialEq)]
-enum Loopback {
-    V4,
-    V6,
-}
 
 #[inline(always)]
 pub fn v4(ctx: &SockAddrContext) -> i32 {
@@ -71,12 +56,6 @@ fn guarded(ctx: &SockAddrContext) -> Option<u32> {
     PORTS.get_ptr(u32::from(context::port(ctx))).map(|rule| unsafe { rule.read_volatile() })
 }
 
-#[inline(always)]
-fn is_mapped(ip: &[u8; 16]) -> bool {
-    u64::from_ne_bytes([ip[0], ip[1], ip[2], ip[3], ip[4], ip[5], ip[6], ip[7]]) == 0
-        && u32::from_be_bytes([ip[8], ip[9], ip[10], ip[11]]) == 0xffff
-}
-
 enum Outcome {
     OutOfScope,
     Refused,
@@ -91,15 +70,22 @@ fn redirect(ctx: &SockAddrContext, rule: u32, destination: &Address, listener: L
         return Outcome::OutOfScope;
     }
     match try_redirect(ctx, rule, caller, creator, destination, listener) {
-        Ok(port) => {
-            events::redirected(ctx, caller, destination);
-            Outcome::To(port)
+        Ok(gateway) => {
+            events::redirected(ctx, caller, destination, gateway.is_late);
+            Outcome::To(gateway.port)
         }
         Err(refusal) => {
             events::refused(ctx, if caller == 0 { creator } else { caller }, destination, refusal);
             Outcome::Refused
         }
     }
+}
+
+/// Where a connect goes to.
+struct Gateway {
+    port: u16,
+    /// The daemon has yet to listen there: until then the SYN is dropped (`egress::towards_gateway`) and sent again.
+    is_late: bool,
 }
 
 #[inline(always)]
@@ -117,7 +103,7 @@ fn try_redirect(
     creator: u64,
     destination: &Address,
     listener: Loopback,
-) -> Result<u16, Refusal> {
+) -> Result<Gateway, Refusal> {
     // A socket that was handed over, or a process that was moved: whose connection it is cannot be said.
     if caller != creator {
         return Err(Refusal::OtherCreator);
@@ -133,46 +119,21 @@ fn try_redirect(
         return Err(Refusal::NotReady);
     }
     let device = context::bound_device(ctx);
-    if device != 0 && device != LOOPBACK_DEVICE {
+    if device != 0 && device != context::LOOPBACK_DEVICE {
         return Err(Refusal::BoundToDevice);
     }
-    check_listener(ctx, listener, &settings)?;
-    origin::remember(ctx, caller, destination, &settings)?;
-    Ok(settings.proxy_port)
-}
-
-/// Our listener must be there, in the caller's network namespace: an agent must get neither a hanging connect nor
-/// whoever took the port first.
-#[inline(always)]
-fn check_listener(ctx: &SockAddrContext, listener: Loopback, settings: &Settings) -> Result<(), Refusal> {
-    // SAFETY: all zero is a valid value of this union of integers.
-    let mut tuple: bpf_sock_tuple = unsafe { core::mem::zeroed() };
-    let port = settings.proxy_port.to_be();
-    let size = match listener {
-        Loopback::V4 => {
-            let ip = u32::from_ne_bytes(LOOPBACK4);
-            tuple.__bindgen_anon_1.ipv4 =
-                bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1 { saddr: ip, daddr: ip, sport: 0, dport: port };
-            size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_1>()
-        }
-        Loopback::V6 => {
-            let ip = [0, 0, 0, 1u32.to_be()];
-            tuple.__bindgen_anon_1.ipv6 =
-                bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2 { saddr: ip, daddr: ip, sport: 0, dport: port };
-            size_of::<bpf_sock_tuple__bindgen_ty_1__bindgen_ty_2>()
-        }
+    // SAFETY: a helper on the program's own context.
+    let netns_cookie = unsafe { bpf_get_netns_cookie(ctx.as_ptr()) };
+    let known = listener::known_port(netns_cookie, &settings);
+    let port = if known == 0 { settings.proxy_port } else { known };
+    // An agent must get neither a hanging connect nor whoever took the port first.
+    // SAFETY: the program's own context.
+    let is_late = match unsafe { listener::find(ctx.as_ptr(), listener, port, settings.listener_tag) } {
+        Found::Ours => false,
+        Found::Foreign => return Err(Refusal::ForeignListener),
+        Found::Nobody if known == 0 => true,
+        Found::Nobody => return Err(Refusal::NoListener),
     };
-    // SAFETY: the tuple lives on this stack and `size` is that of the variant written.
-    let sk = unsafe { bpf_sk_lookup_tcp(ctx.as_ptr(), &mut tuple, size as u32, CURRENT_NETNS, 0) };
-    if sk.is_null() {
-        return Err(Refusal::NoListener);
-    }
-    // SAFETY: `sk` is a referenced socket until the release below, which every path reaches; the storage value, if any,
-    // is a u64 that the daemon wrote by the listener's descriptor.
-    unsafe {
-        let tag = bpf_sk_storage_get(ptr::from_ref(&LISTENERS).cast_mut().cast(), sk.cast(), ptr::null_mut(), 0);
-        let ours = !tag.is_null() && *tag.cast::<u64>() == settings.listener_tag;
-        bpf_sk_release(sk.cast());
-        if ours { Ok(()) } else { Err(Refusal::ForeignListener) }
-    }
+    origin::remember(ctx, caller, destination, &settings)?;
+    Ok(Gateway { port, is_late })
 }

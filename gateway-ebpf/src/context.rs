@@ -8,6 +8,8 @@ use core::ptr::{self, addr_of, addr_of_mut, read_volatile, write_volatile};
 use crate::{maps::CREATORS, scope};
 
 pub const SOCK_STREAM: u32 = 1;
+/// Index of `lo` in every network namespace (`net/core/dev.c`: it is the first device registered).
+pub const LOOPBACK_DEVICE: u32 = 1;
 pub const LOOPBACK4: [u8; 4] = [127, 0, 0, 1];
 pub const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1];
 
@@ -16,6 +18,13 @@ pub const LOOPBACK6: [u8; 16] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]
 pub struct Address {
     pub ip: [u8; 16],
     pub port: u16,
+}
+
+/// Whether an address is an IPv4 one (`portreeve_abi::mapped`).
+#[inline(always)]
+pub fn is_mapped(ip: &[u8; 16]) -> bool {
+    u64::from_ne_bytes([ip[0], ip[1], ip[2], ip[3], ip[4], ip[5], ip[6], ip[7]]) == 0
+        && u32::from_be_bytes([ip[8], ip[9], ip[10], ip[11]]) == 0xffff
 }
 
 fn raw(ctx: &SockAddrContext) -> *mut bpf_sock_addr {
@@ -107,4 +116,22 @@ pub fn creator(ctx: &SockAddrContext) -> u64 {
         if id.is_null() { 0 } else { *id.cast::<u64>() }
     };
     if id != 0 && scope::is_tagged(id) { id } else { 0 }
+}
+
+/// Four words of a context or a socket as 16 bytes, read one at a time: the verifier rejects wider loads.
+///
+/// # Safety
+/// `first` must be the first of four readable words of the program's context or of a socket it may read.
+#[inline(always)]
+pub unsafe fn words(first: *const u32) -> [u8; 16] {
+    // SAFETY: as the caller promises.
+    let [a, b, c, d] = unsafe {
+        [
+            read_volatile(first).to_ne_bytes(),
+            read_volatile(first.add(1)).to_ne_bytes(),
+            read_volatile(first.add(2)).to_ne_bytes(),
+            read_volatile(first.add(3)).to_ne_bytes(),
+        ]
+    };
+    [a[0], a[1], a[2], a[3], b[0], b[1], b[2], b[3], c[0], c[1], c[2], c[3], d[0], d[1], d[2], d[3]]
 }

@@ -4,16 +4,20 @@
 //! packet's socket by the cgroup that made it, not who sends.
 
 use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::{bpf_get_socket_cookie, bpf_sk_fullsock},
     maps::lpm_trie::Key,
     programs::{SkBuffContext, SockAddrContext},
 };
-use portreeve_abi::{EgressKey, PortRule, Refusal, Settings, limits};
+use core::ptr::{addr_of, read_volatile};
+use portreeve_abi::{EgressKey, PortRule, Refusal, limits};
 
 use crate::{
     ALLOW, REFUSE,
-    context::{self, Address},
+    context::{self, Address, is_mapped},
     events,
-    maps::{EGRESS, PORTS, SETTINGS},
+    listener::{self, Found, Loopback},
+    maps::{EGRESS, ORIGINS, PORTS, SETTINGS},
     scope,
 };
 
@@ -63,9 +67,13 @@ fn is_on_list(tagged_cgroup_id: u64, destination: &Address) -> bool {
     EGRESS.get(Key::new(EgressKey::FIXED_BITS + 128, key)).is_some()
 }
 
+const NOWHERE: Address = Address { ip: [0; 16], port: 0 };
+
 /// What a packet's headers say.
 struct Head {
     kind: Kind,
+    /// Left out (zero) but for TCP.
+    source: Address,
     destination: Address,
 }
 
@@ -86,6 +94,15 @@ enum Kind {
 #[inline(always)]
 pub fn packet(ctx: &SkBuffContext) -> i32 {
     let head = head(ctx);
+    match towards_gateway(ctx, &head) {
+        Way::Elsewhere => {}
+        Way::Free => return ALLOW,
+        Way::Held => return REFUSE,
+        Way::Barred(refusal) => {
+            events::dropped(ctx, scope::of_packet(ctx.skb.skb).id, &head.destination, refusal);
+            return REFUSE;
+        }
+    }
     let refusal = match head.kind {
         Kind::TcpSyn | Kind::Tcp if is_guarded(&head) => Refusal::Unredirected,
         Kind::Unreadable => Refusal::Unredirected,
@@ -103,6 +120,96 @@ pub fn packet(ctx: &SkBuffContext) -> i32 {
     REFUSE
 }
 
+/// How a packet stands to the gateway's listener.
+enum Way {
+    /// It goes somewhere else, or belongs to a connection that is there.
+    Elsewhere,
+    Free,
+    /// Nobody listens yet: it will be sent again.
+    Held,
+    Barred(Refusal),
+}
+
+/// The SYN of a redirected connect reaches our listener or nobody: whatever came to that port since the connect, and wherever NAT
+/// would have it go. And nobody's SYN reaches our listener as another's, whose record may lie there.
+#[inline(always)]
+fn towards_gateway(ctx: &SkBuffContext, head: &Head) -> Way {
+    if head.kind != Kind::TcpSyn {
+        return Way::Elsewhere;
+    }
+    // SAFETY: a helper on the program's own context.
+    let cookie = unsafe { bpf_get_socket_cookie(ctx.as_ptr()) };
+    // SAFETY: a map value checked for null; only this socket's own calls write it.
+    let redirected = unsafe { ORIGINS.get(cookie) }.map(|state| &state.published);
+    let is_loopback =
+        head.destination.ip == context::LOOPBACK6 || head.destination.ip == portreeve_abi::mapped(context::LOOPBACK4);
+    if redirected.is_none() && !is_loopback {
+        return Way::Elsewhere;
+    }
+    let ends = socket_ends(ctx, head);
+    // An earlier connect of the same socket may have been redirected, and this one not.
+    let redirected = redirected.filter(|flow| (flow.local_port, flow.remote_port) == ends.ports);
+    let is_translated = !ends.has_source || ends.ports != (head.source.port, head.destination.port);
+    // Rules of routing may lead even a loopback address to a wire.
+    // SAFETY: the kernel passes a valid context for the program's life; `ifindex` is a readable field.
+    let device = unsafe { read_volatile(addr_of!((*ctx.skb.skb).ifindex)) };
+    let leads_elsewhere =
+        redirected.is_some_and(|flow| flow.remote_address != head.destination.ip || device != context::LOOPBACK_DEVICE);
+    if redirected.is_some() && (is_translated || leads_elsewhere) {
+        return Way::Barred(Refusal::Unredirected);
+    }
+    if !is_loopback {
+        return Way::Elsewhere;
+    }
+    let listener = if head.destination.ip == context::LOOPBACK6 { Loopback::V6 } else { Loopback::V4 };
+    let tag = SETTINGS.get(0).copied().unwrap_or_default().listener_tag;
+    // SAFETY: the program's own context, which may look sockets up.
+    let found = unsafe { listener::find(ctx.as_ptr(), listener, head.destination.port, tag) };
+    match (found, redirected.is_some()) {
+        (Found::Ours, true) => Way::Free,
+        (Found::Ours, false) if is_translated => Way::Barred(Refusal::Unredirected),
+        // Dialled directly: what lay under this four-tuple was removed (`publish::before_syn`).
+        (Found::Ours, false) => Way::Elsewhere,
+        (Found::Foreign, true) => Way::Barred(Refusal::ForeignListener),
+        (Found::Nobody, true) => Way::Held,
+        (Found::Foreign | Found::Nobody, false) => Way::Elsewhere,
+    }
+}
+
+/// What the packet's socket knows of its connection; all zero where there is no whole socket.
+struct Ends {
+    /// Its own port and the other's, in host order.
+    ports: (u16, u16),
+    /// Whether its address is the packet's source.
+    has_source: bool,
+}
+
+#[inline(always)]
+fn socket_ends(ctx: &SkBuffContext, head: &Head) -> Ends {
+    let unknown = Ends { ports: (0, 0), has_source: false };
+    let skb = ctx.skb.skb;
+    // SAFETY: the kernel passes a valid context for the program's life; `sk` is a readable field, and what the helper gives is
+    // null or a whole socket.
+    unsafe {
+        let sk = read_volatile(addr_of!((*skb).__bindgen_anon_2.sk));
+        if sk.is_null() {
+            return unknown;
+        }
+        let sk = bpf_sk_fullsock(sk);
+        if sk.is_null() {
+            return unknown;
+        }
+        let ports =
+            (read_volatile(addr_of!((*sk).src_port)) as u16, u16::from_be(read_volatile(addr_of!((*sk).dst_port))));
+        // Both are read before either is looked at: loads that a branch chooses between are merged into one through a computed
+        // pointer, which the verifier rejects.
+        let (ip4, ip6) = (read_volatile(addr_of!((*sk).src_ip4)), context::words(addr_of!((*sk).src_ip6).cast()));
+        let ip = if is_mapped(&head.source.ip) { portreeve_abi::mapped(ip4.to_ne_bytes()) } else { ip6 };
+        let has_source = ip == head.source.ip;
+        Ends { ports, has_source }
+    }
+}
+
 /// Whether a port has a rule that a redirected packet would not meet: those go to the gateway's port. Whatever goes to a
 /// port for clients counts only if it begins a connection.
 #[inline(always)]
@@ -114,25 +221,15 @@ fn is_guarded(head: &Head) -> bool {
     head.kind == Kind::TcpSyn || (redirected && port < EPHEMERAL_PORT_MIN)
 }
 
-/// Listed destinations, and the gateway.
+/// Listed destinations: the gateway was seen to before.
 #[inline(always)]
 fn may_leave(tagged_cgroup_id: u64, head: &Head) -> bool {
-    let settings = SETTINGS.get(0).copied().unwrap_or_default();
-    is_gateway(head, &settings) || (head.kind != Kind::Other && is_on_list(tagged_cgroup_id, &head.destination))
-}
-
-#[inline(always)]
-fn is_gateway(head: &Head, settings: &Settings) -> bool {
-    let ip = &head.destination.ip;
-    head.kind == Kind::TcpSyn
-        && settings.proxy_port != 0
-        && head.destination.port == settings.proxy_port
-        && (*ip == portreeve_abi::mapped(context::LOOPBACK4) || *ip == context::LOOPBACK6)
+    head.kind != Kind::Other && is_on_list(tagged_cgroup_id, &head.destination)
 }
 
 #[inline(always)]
 fn head(ctx: &SkBuffContext) -> Head {
-    let unreadable = Head { kind: Kind::Unreadable, destination: Address { ip: [0; 16], port: 0 } };
+    let unreadable = Head { kind: Kind::Unreadable, source: NOWHERE, destination: NOWHERE };
     // In cgroup programs the packet begins with its network header.
     let Ok(first) = ctx.load::<u8>(0) else { return unreadable };
     let read = match first >> 4 {
@@ -150,13 +247,15 @@ fn head4(ctx: &SkBuffContext, first: u8) -> Option<Head> {
     if u16::from_be_bytes([header[6], header[7]]) & 0x1fff != 0 {
         return None;
     }
+    let source = portreeve_abi::mapped([header[12], header[13], header[14], header[15]]);
     let ip = portreeve_abi::mapped([header[16], header[17], header[18], header[19]]);
-    transport(ctx, usize::from(first & 0xf) * 4, header[9], ip)
+    transport(ctx, usize::from(first & 0xf) * 4, header[9], source, ip)
 }
 
 #[inline(always)]
 fn head6(ctx: &SkBuffContext) -> Option<Head> {
     let mut next = ctx.load::<u8>(6).ok()?;
+    let source = ctx.load::<[u8; 16]>(8).ok()?;
     let ip = ctx.load::<[u8; 16]>(24).ok()?;
     let mut offset = 40;
     for _ in 0..limits::EXTENSION_HEADERS_MAX {
@@ -167,11 +266,11 @@ fn head6(ctx: &SkBuffContext) -> Option<Head> {
         next = extension[0];
         offset += (usize::from(extension[1]) + 1) * 8;
     }
-    transport(ctx, offset, next, ip)
+    transport(ctx, offset, next, source, ip)
 }
 
 #[inline(always)]
-fn transport(ctx: &SkBuffContext, offset: usize, protocol: u8, ip: [u8; 16]) -> Option<Head> {
+fn transport(ctx: &SkBuffContext, offset: usize, protocol: u8, source: [u8; 16], ip: [u8; 16]) -> Option<Head> {
     /// Headers that only forward or cut: what they carry is not looked into.
     const IPV6_ROUTING: u8 = 43;
     const IPV6_FRAGMENT: u8 = 44;
@@ -183,13 +282,15 @@ fn transport(ctx: &SkBuffContext, offset: usize, protocol: u8, ip: [u8; 16]) -> 
                 flags if flags & (TCP_SYN | TCP_RST) == TCP_RST => Kind::TcpReset,
                 _ => Kind::Tcp,
             };
-            Some(Head { kind, destination: Address { ip, port: u16::from_be_bytes([header[2], header[3]]) } })
+            let source = Address { ip: source, port: u16::from_be_bytes([header[0], header[1]]) };
+            Some(Head { kind, source, destination: Address { ip, port: u16::from_be_bytes([header[2], header[3]]) } })
         }
         IPPROTO_UDP | IPPROTO_UDPLITE => {
             let ports = ctx.load::<[u8; 4]>(offset).ok()?;
-            Some(Head { kind: Kind::Udp, destination: Address { ip, port: u16::from_be_bytes([ports[2], ports[3]]) } })
+            let destination = Address { ip, port: u16::from_be_bytes([ports[2], ports[3]]) };
+            Some(Head { kind: Kind::Udp, source: NOWHERE, destination })
         }
         IPV6_HOP_BY_HOP | IPV6_DESTINATION_OPTIONS | IPV6_ROUTING | IPV6_FRAGMENT => None,
-        _ => Some(Head { kind: Kind::Other, destination: Address { ip, port: 0 } }),
+        _ => Some(Head { kind: Kind::Other, source: NOWHERE, destination: Address { ip, port: 0 } }),
     }
 }

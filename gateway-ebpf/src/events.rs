@@ -17,6 +17,10 @@ use crate::{
     origin,
 };
 
+/// The daemon reads now and then by itself: to be woken by each event would cost every connect some microseconds.
+const DO_NOT_WAKE: u64 = aya_ebpf::bindings::BPF_RB_NO_WAKEUP as u64;
+const WAKE: u64 = aya_ebpf::bindings::BPF_RB_FORCE_WAKEUP as u64;
+
 /// A connect that is refused.
 #[inline(always)]
 pub fn refused(ctx: &SockAddrContext, tagged_cgroup_id: u64, destination: &Address, refusal: Refusal) {
@@ -35,17 +39,22 @@ pub unsafe fn refused_call(ctx: *mut c_void, tagged_cgroup_id: u64, destination:
     let Some(mut entry) = reserve(refusal as u32) else { return };
     // SAFETY: reserved memory of the event's size; the context is as the caller promises.
     unsafe { origin::write(addr_of_mut!((*entry.as_mut_ptr()).origin), ctx, tagged_cgroup_id, destination) };
-    entry.submit(0);
+    // Whoever has the port there, the daemon can take another.
+    entry.submit(if refusal as u32 == Refusal::ForeignListener as u32 { WAKE } else { DO_NOT_WAKE });
 }
 
-/// Sends that a connect goes to the gateway, and counts it.
+/// Sends that a connect goes to the gateway, and counts it. One that is held waits for the daemon: it is woken.
 #[inline(always)]
-pub fn redirected(ctx: &SockAddrContext, tagged_cgroup_id: u64, destination: &Address) {
+pub fn redirected(ctx: &SockAddrContext, tagged_cgroup_id: u64, destination: &Address, is_held: bool) {
     tally(Tally::Redirected);
-    let Some(mut entry) = reserve(ConnectEvent::REDIRECTED) else { return };
+    if is_held {
+        tally(Tally::Held);
+    }
+    let outcome = if is_held { ConnectEvent::HELD } else { ConnectEvent::REDIRECTED };
+    let Some(mut entry) = reserve(outcome) else { return };
     // SAFETY: reserved memory of the event's size, and a program that runs in the caller's process.
     unsafe { origin::write(addr_of_mut!((*entry.as_mut_ptr()).origin), ctx.as_ptr(), tagged_cgroup_id, destination) };
-    entry.submit(0);
+    entry.submit(if is_held { WAKE } else { DO_NOT_WAKE });
 }
 
 /// A packet that is dropped: who sent it is not known any more, only by whose socket.
@@ -72,7 +81,7 @@ pub fn dropped(ctx: &SkBuffContext, tagged_cgroup_id: u64, destination: &Address
             gid: 0,
         };
     }
-    entry.submit(0);
+    entry.submit(DO_NOT_WAKE);
 }
 
 /// Room for an event, with everything but its origin written.

@@ -9,6 +9,7 @@ mod connect;
 mod context;
 mod egress;
 mod events;
+mod listener;
 mod maps;
 mod origin;
 mod peername;
@@ -67,14 +68,12 @@ pub fn bound6(ctx: SockContext) -> i32 {
 
 #[cgroup_sock_addr(getpeername4)]
 pub fn getpeername4(ctx: SockAddrContext) -> i32 {
-    peername::v4(&ctx);
-    ALLOW
+    peername::v4(&ctx)
 }
 
 #[cgroup_sock_addr(getpeername6)]
 pub fn getpeername6(ctx: SockAddrContext) -> i32 {
-    peername::v6(&ctx);
-    ALLOW
+    peername::v6(&ctx)
 }
 
 #[sock_ops]

@@ -12,6 +12,10 @@ use portreeve_abi::{EgressKey, Flow, Origin, OriginState, Refusal, Settings, Tal
 #[map]
 pub static SETTINGS: Array<Settings> = Array::with_max_entries(1, 0);
 
+/// Network namespaces besides the daemon's own in which it listens, by cookie, and the port there, in host order.
+#[map]
+pub static NAMESPACES: HashMap<u64, u32> = HashMap::with_max_entries(limits::NAMESPACES_MAX, 0);
+
 /// Destination ports that have a rule, in host order, and a `portreeve_abi::PortRule` as its number.
 #[map]
 pub static PORTS: HashMap<u32, u32> = HashMap::with_max_entries(limits::PORTS_MAX, 0);

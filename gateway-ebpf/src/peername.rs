@@ -3,21 +3,23 @@
 use aya_ebpf::{EbpfContext as _, helpers::generated::bpf_get_socket_cookie, programs::SockAddrContext};
 use portreeve_abi::Origin;
 
-use crate::{context, maps::ORIGINS};
+use crate::{ALLOW, context, maps::ORIGINS};
 
 #[inline(always)]
-pub fn v4(ctx: &SockAddrContext) {
+pub fn v4(ctx: &SockAddrContext) -> i32 {
     if let Some(origin) = redirected(ctx) {
         let ip = origin.destination;
         context::set_address4(ctx, [ip[12], ip[13], ip[14], ip[15]], origin.destination_port);
     }
+    ALLOW
 }
 
 #[inline(always)]
-pub fn v6(ctx: &SockAddrContext) {
+pub fn v6(ctx: &SockAddrContext) -> i32 {
     if let Some(origin) = redirected(ctx) {
         context::set_address6(ctx, origin.destination, origin.destination_port);
     }
+    ALLOW
 }
 
 /// The origin of this socket while it is connected to the gateway. A socket that was redirected once and has since

@@ -15,7 +15,7 @@ use portreeve_abi::Refusal;
 use crate::{
     ALLOW, REFUSE,
     context::{Address, SOCK_STREAM},
-    events,
+    events, listener,
     maps::{CREATORS, SETTINGS},
     scope,
 };
@@ -83,19 +83,22 @@ pub fn bound(ctx: &SockContext) -> i32 {
     // SAFETY: the kernel passes a valid context for the program's life; both are readable fields of a bound socket, the port
     // in host order.
     let (port, kind) = unsafe { (read_volatile(addr_of!((*sock).src_port)), read_volatile(addr_of!((*sock).type_))) };
-    if settings.proxy_port == 0 || port != u32::from(settings.proxy_port) || kind != SOCK_STREAM {
+    if settings.proxy_port == 0 || kind != SOCK_STREAM {
         return ALLOW;
     }
     // SAFETY: helpers on the program's own context, or without pointers.
     let (netns_cookie, uid) = unsafe { (bpf_get_netns_cookie(ctx.as_ptr()), bpf_get_current_uid_gid() as u32) };
-    if netns_cookie != settings.netns_cookie {
+    let port = port as u16;
+    let is_known = port == listener::known_port(netns_cookie, settings);
+    if !is_known && port != settings.proxy_port {
         return ALLOW;
     }
     let scope = scope::of_caller();
-    if !scope.is_tagged() && uid == 0 {
+    // Where the daemon does not listen, the port is everybody's but the agents', to whom it may come yet.
+    if !scope.is_tagged() && (uid == 0 || !is_known) {
         return ALLOW;
     }
-    let here = Address { ip: [0; 16], port: settings.proxy_port };
+    let here = Address { ip: [0; 16], port };
     // SAFETY: a program that runs in the caller's process.
     unsafe { events::refused_call(ctx.as_ptr(), scope.id, &here, Refusal::GatewayPort) };
     REFUSE

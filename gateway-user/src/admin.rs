@@ -11,7 +11,7 @@ mod tests;
 
 pub(crate) use lock::{InUse, Lock, lock_file};
 pub(crate) use message::{
-    ConnectView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status, TagRequest, Upgraded,
-    WorkloadView,
+    ConnectView, NamespaceView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status, TagRequest,
+    Upgraded, WorkloadView,
 };
 pub(crate) use server::{Authority, listen, listen_at, serve};

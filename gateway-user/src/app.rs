@@ -3,6 +3,7 @@
 //!
 //! Where a daemon was before, its listeners and lock may be inherited: then nothing is refused between the two.
 
+mod connects;
 mod control;
 mod drain;
 mod guard;
@@ -18,11 +19,11 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, bail};
-use portreeve_abi::{ConnectEvent, PortRule};
+use portreeve_abi::PortRule;
 use tokio::{signal::unix::Signal, sync::watch};
 
 use crate::{
-    admin::{ConnectView, Lock},
+    admin::Lock,
     catalogue::Catalogues,
     config::Config,
     connections::Connections,
@@ -31,7 +32,7 @@ use crate::{
     gateway::{Gateway, Secrets},
     handover::{Estate, Predecessor},
     host,
-    interception::{self, Events, Inherited, Interception, Listeners},
+    interception::{Events, Inherited, Interception, Listeners, Namespaces},
     limits::POLICY_BURST_MAX,
     memory,
     notify::Notifier,
@@ -44,7 +45,7 @@ use crate::{
 pub(crate) use control::DRAINING;
 pub(crate) use guard::{Guarded, guard};
 
-/// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
+/// How often cgroups are looked at that were removed and made anew.
 const HOUSE_EVERY: Duration = Duration::from_millis(200);
 
 /// How long before its CA expires the daemon says so: time enough to bring a new one to every client.
@@ -97,6 +98,8 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
     let listeners = Listeners::inherit_or_bind(&mut beginning.inherited, ports.listen_port, has_rule)?;
     let estate = Arc::new(Estate::new(&listeners, &lock)?);
 
+    let namespaces =
+        Namespaces::new(listeners.port(), port_rules(&config).into_iter().map(|(port, _)| port).collect())?;
     let mut interception = Interception::engage(&cgroup_mount, &bpffs, &config.run_dir, &port_rules(&config))?;
     let store = Store::new(&config.state_dir);
     let events = interception.events()?;
@@ -123,6 +126,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         connects: Connects::default(),
         cgroup_mount,
         netns_cookie: listeners.netns_cookie(),
+        namespaces,
         config,
     });
     let stage = watch::Sender::new(Stage::Serving);
@@ -237,8 +241,11 @@ fn admin_runtime() -> Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread().enable_all().build().context("the admin runtime cannot be set up")
 }
 
-/// Follows cgroups, and logs what the kernel programs refused and what they say themselves.
-async fn keep_house(gateway: &Gateway, mut events: Events) {
+/// Follows cgroups and connects, and logs what the kernel programs say themselves.
+async fn keep_house(gateway: &Arc<Gateway>, events: Events) {
+    let _connects = connects::Watch::start(Arc::clone(gateway), events).inspect_err(|error| {
+        tracing::error!("refused connects will not be told, nor agents in network namespaces served: {error}")
+    });
     let kernel_log = gateway.workloads.interception().kernel_log();
     let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
     let mut was_pinned = true;
@@ -255,19 +262,6 @@ async fn keep_house(gateway: &Gateway, mut events: Events) {
         was_pinned = is_pinned;
         if let Some(flush) = &mut kernel_log {
             flush();
-        }
-        while let Some(event) = events.next() {
-            let connect = connect_view(gateway, &event);
-            if let Some(reason) = &connect.refused {
-                tracing::warn!(
-                    workload = connect.workload.as_deref().unwrap_or("(unknown)"),
-                    pid = connect.pid,
-                    comm = connect.comm,
-                    destination = connect.destination.map(tracing::field::display),
-                    "refused a connect: {reason}"
-                );
-            }
-            gateway.connects.push(connect);
         }
     }
 }
@@ -301,25 +295,5 @@ async fn load_policies(gateway: Arc<Gateway>, unchanged_too: bool) {
     };
     if let Err(error) = tokio::task::spawn_blocking(load).await {
         tracing::error!("the policies in force stay as they are: {error}");
-    }
-}
-
-/// An event of the kernel programs with the workload's name in it.
-fn connect_view(gateway: &Gateway, event: &ConnectEvent) -> ConnectView {
-    let origin = &event.origin;
-    let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id);
-    // A packet's event has no process, and a process has a pid.
-    let known = |value: u32| (origin.pid != 0).then_some(value);
-    ConnectView {
-        number: 0,
-        time: format!("{:.3}", jiff::Timestamp::now()),
-        refused: interception::refusal(event).map(str::to_owned),
-        workload: workload.map(|workload| workload.name.clone()),
-        destination: (origin.destination_port != 0).then(|| interception::destination(origin)),
-        pid: known(origin.pid),
-        uid: known(origin.uid),
-        comm: known(origin.pid).map(|_| interception::comm(origin)),
-        cgroup_id: origin.cgroup_id,
-        netns_cookie: (origin.netns_cookie != 0).then_some(origin.netns_cookie),
     }
 }

@@ -102,6 +102,7 @@ pub(crate) struct Server {
     pub(crate) client_certificate: Option<ClientCertificate>,
     pub(crate) compression: Compression,
     pub(crate) on_client_gone: OnClientGone,
+    pub(crate) namespace: Meaning,
     /// In the order of the file: the first that fits is used.
     pub(crate) credentials: Vec<Credential>,
 }
@@ -155,6 +156,15 @@ pub(crate) enum OnClientGone {
     Kill,
     /// It runs to its end.
     Finish,
+}
+
+/// In which network namespace a server's addresses mean it, and are dialled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meaning {
+    /// The daemon's own.
+    Host,
+    /// The agent's: whoever rules that namespace says where an address leads, so that the server must prove its name.
+    Workload,
 }
 
 /// `[[server.credential]]`: a database account that the gateway holds for some workloads.

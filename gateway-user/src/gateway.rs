@@ -14,6 +14,7 @@ use crate::{
     connections::Connections,
     connects::Connects,
     counters::Counters,
+    interception::Namespaces,
     policies::Live,
     recorder::Recorder,
     tls::{Certificates, ServersTls},
@@ -70,7 +71,9 @@ pub(crate) struct Gateway {
     pub(crate) connections: Connections,
     pub(crate) catalogues: Catalogues,
     pub(crate) cgroup_mount: PathBuf,
-    /// Cookie of the network namespace the listeners are in.
+    /// Network namespaces of workloads, besides the daemon's own.
+    pub(crate) namespaces: Namespaces,
+    /// Cookie of the daemon's own network namespace.
     pub(crate) netns_cookie: u64,
 }
 

@@ -10,8 +10,10 @@ mod existing;
 mod inherited;
 mod listeners;
 mod maps;
+mod namespaces;
 pub(crate) mod pins;
 mod programs;
+mod tree;
 
 use std::{
     collections::HashMap,
@@ -21,14 +23,16 @@ use std::{
 
 use anyhow::{Context as _, Result, bail};
 use aya::programs::links::FdLink;
+use nix::time::{ClockId, clock_getres};
 use portreeve_abi::{ConnectEvent, PortRule, Refusal, Settings, Tally, limits};
 
-use crate::config::Egress;
+use crate::{config::Egress, limits::HELD_SYN_AGAIN};
 
 pub(crate) use evidence::{comm, destination, flow};
 pub(crate) use inherited::{HANDED_OVER, Inherited, SYSTEMD};
 pub(crate) use listeners::Listeners;
 pub(crate) use maps::{Events, Records};
+pub(crate) use namespaces::{Namespace, Namespaces, Overview};
 
 /// The programs and maps of this instance, in force in the kernel.
 #[derive(Debug)]
@@ -235,8 +239,11 @@ impl Interception {
             origins_per_workload: connections_per_workload,
             egress_is_listed: self.egress_is_listed(),
             proxy_port: listeners.port(),
-            reserved: [0; 3],
+            hold_jiffies: hold_jiffies(),
+            reserved: [0; 2],
         };
+        // Those that an earlier daemon knew; ours are told of after this.
+        self.maps.clear_namespaces()?;
         self.maps.set_settings(settings)?;
         self.withdraw_on_drop = false;
         for dir in std::mem::take(&mut self.previous) {
@@ -244,6 +251,20 @@ impl Interception {
             tracing::info!(pins = %dir.display(), "retired kernel programs whose maps are laid out otherwise");
         }
         Ok(())
+    }
+
+    /// Marks the listeners of another network namespace as ours: from here on connects there are redirected, and held ones go on.
+    pub(crate) fn announce_in(&mut self, netns_cookie: u64, listeners: &Listeners) -> Result<()> {
+        let tag = self.maps.settings()?.listener_tag;
+        for socket in listeners.sockets() {
+            self.maps.mark_listener(&socket, tag)?;
+        }
+        self.maps.add_namespace(netns_cookie, listeners.port())
+    }
+
+    /// Connects from a network namespace are held again, if there are any.
+    pub(crate) fn retreat_from(&mut self, netns_cookie: u64, port: u16) -> Result<()> {
+        self.maps.remove_namespace(netns_cookie, port)
     }
 
     /// Puts this build's programs in force where another's are.
@@ -359,9 +380,22 @@ fn open_dir(path: &Path) -> Result<File> {
     File::open(path).with_context(|| format!("{} cannot be opened", path.display()))
 }
 
-/// Why a connect was refused, in a word; none when it went to the gateway.
+/// The pause after which a held SYN is sent again, in ticks of the kernel's timer: the coarse clocks have its resolution.
+/// 0, the kernel's own pause, where that is not known.
+fn hold_jiffies() -> u16 {
+    let tick = clock_getres(ClockId::CLOCK_MONOTONIC_COARSE).map(std::time::Duration::from).unwrap_or_default();
+    let ticks = HELD_SYN_AGAIN.as_nanos().checked_div(tick.as_nanos()).unwrap_or_default();
+    u16::try_from(ticks).unwrap_or_default()
+}
+
+/// Whether a call waits for a listener, or could be led to one on another port.
+pub(crate) fn wants_listener(event: &ConnectEvent) -> bool {
+    event.outcome == ConnectEvent::HELD || event.outcome == Refusal::ForeignListener as u32
+}
+
+/// Why a connect was refused, in a word; none when it goes to the gateway.
 pub(crate) fn refusal(event: &ConnectEvent) -> Option<&'static str> {
-    if event.outcome == ConnectEvent::REDIRECTED {
+    if event.outcome == ConnectEvent::REDIRECTED || event.outcome == ConnectEvent::HELD {
         return None;
     }
     Some(Refusal::from_number(event.outcome).map_or("unknown", Refusal::name))

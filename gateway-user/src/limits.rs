@@ -68,6 +68,17 @@ pub(crate) const CONTROL_SERVER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a command waits for the daemon; longer than the daemon's own limit, so that its answer wins.
 pub(crate) const CONTROL_CLIENT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Between two looks for network namespaces of tagged workloads. A connect that comes from a new one meanwhile is held.
+pub(crate) const NAMESPACES_LOOK_EVERY: Duration = Duration::from_secs(1);
+/// And so many times as long as the last look took.
+pub(crate) const NAMESPACES_LOOK_SHARE: u32 = 20;
+/// How long a network namespace without tagged workloads keeps its listeners, and is kept alive by them.
+pub(crate) const NAMESPACE_UNUSED_MAX: Duration = Duration::from_secs(2);
+/// Between two lines in the log about the same network namespace.
+pub(crate) const NAMESPACE_PROBLEM_EVERY: Duration = Duration::from_secs(60);
+/// The pause after which a held SYN is sent again for the first time.
+pub(crate) const HELD_SYN_AGAIN: Duration = Duration::from_millis(50);
+
 /// A snapshot of a server's views and routines counts for so long, if no session changes any.
 pub(crate) const CATALOGUE_AGE_MAX: Duration = Duration::from_secs(60);
 /// One that could not be read is tried again after this.

@@ -7,7 +7,7 @@ use tokio::{net::TcpListener, sync::watch, task::LocalSet};
 
 use crate::{
     gateway::Gateway,
-    interception::{self, Records},
+    interception::{self, Namespace, Records},
     session::{self, Verdicts},
 };
 
@@ -48,8 +48,28 @@ pub(crate) fn start(
 async fn serve(gateway: Arc<Gateway>, listeners: Vec<(StdListener, Records)>, mut stage: watch::Receiver<Stage>) {
     let verdicts = Rc::new(Verdicts::default());
     let (alive, mut all_done) = tokio::sync::mpsc::channel::<()>(1);
+    let mut namespaces = gateway.namespaces.follow();
+    let others = {
+        let (gateway, verdicts, alive) = (Arc::clone(&gateway), Rc::clone(&verdicts), alive.clone());
+        async move {
+            while let Some(namespace) = namespaces.recv().await {
+                if let Err(error) = accept_there(&gateway, &verdicts, &namespace, &alive) {
+                    tracing::error!("connections in a network namespace are refused: {error:#}");
+                }
+            }
+        }
+    };
+    let mut leaving = stage.clone();
+    tokio::task::spawn_local(async move {
+        tokio::select! {
+            () = others => {}
+            _ = leaving.wait_for(|stage| *stage != Stage::Serving) => {}
+        }
+    });
     for (listener, records) in listeners {
-        let accepting = accept(Arc::clone(&gateway), Rc::clone(&verdicts), listener, records, alive.clone());
+        let netns_cookie = gateway.netns_cookie;
+        let accepting =
+            accept(Arc::clone(&gateway), Rc::clone(&verdicts), listener, records, netns_cookie, alive.clone());
         let mut stage = stage.clone();
         tokio::task::spawn_local(async move {
             tokio::select! {
@@ -71,11 +91,35 @@ async fn serve(gateway: Arc<Gateway>, listeners: Vec<(StdListener, Records)>, mu
     }
 }
 
+/// Accepts in another network namespace for as long as the daemon listens there.
+fn accept_there(
+    gateway: &Arc<Gateway>,
+    verdicts: &Rc<Verdicts>,
+    namespace: &Arc<Namespace>,
+    alive: &tokio::sync::mpsc::Sender<()>,
+) -> Result<()> {
+    for listener in namespace.sockets().context("a listener cannot be shared")? {
+        let records = gateway.workloads.interception().records()?;
+        let (gateway, verdicts, namespace) = (Arc::clone(gateway), Rc::clone(verdicts), Arc::clone(namespace));
+        let accepting = accept(gateway, verdicts, listener, records, namespace.cookie(), alive.clone());
+        tokio::task::spawn_local(async move {
+            tokio::select! {
+                ended = accepting => if let Err(error) = ended {
+                    tracing::error!("a listener failed, its connections are refused: {error}");
+                },
+                () = namespace.closed() => {}
+            }
+        });
+    }
+    Ok(())
+}
+
 async fn accept(
     gateway: Arc<Gateway>,
     verdicts: Rc<Verdicts>,
     listener: StdListener,
     mut records: Records,
+    netns_cookie: u64,
     alive: tokio::sync::mpsc::Sender<()>,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
@@ -93,7 +137,7 @@ async fn accept(
         if stream.peer_addr().is_err() {
             continue;
         }
-        let origin = match records.take(interception::flow(gateway.netns_cookie, peer, local)) {
+        let origin = match records.take(interception::flow(netns_cookie, peer, local)) {
             Ok(Some(origin)) => origin,
             Ok(None) => {
                 gateway.counters.unrecorded();

@@ -1,6 +1,6 @@
 //! Connections made by a process of its own, in ways that a driver does not: `tests/clients/python/dial.py`.
 
-use crate::{cgroup::Cgroup, client, gateway::Gateway, host, limits::CLIENT_RUN_MAX};
+use crate::{cgroup::Cgroup, client, gateway::Gateway, host, limits::CLIENT_RUN_MAX, netns::Netns};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 use std::process::Command;
@@ -36,6 +36,11 @@ impl Dialled {
     /// The name of the error that the system call gave, as `EPERM`.
     pub fn errno(&self) -> Option<&str> {
         self.line.get("errno")?.as_str()
+    }
+
+    /// `SO_NETNS_COOKIE` of the socket, by the way `with_cookie`.
+    pub fn netns_cookie(&self) -> Option<u64> {
+        self.line.get("netns_cookie")?.as_u64()
     }
 
     /// Milliseconds from the connect to the outcome.
@@ -78,6 +83,30 @@ pub fn dial_in_new_netns(
     only(way, dial_with(cgroup, command)?)
 }
 
+/// [`dial`] from a network namespace.
+pub fn dial_in(
+    netns: &Netns,
+    cgroup: Option<&Cgroup>,
+    way: &str,
+    address: &str,
+    port: u16,
+    more: &[&str],
+) -> Result<Vec<Dialled>> {
+    dial_with(cgroup, netns.command(&command(way, address, port, more)?))
+}
+
+/// [`dial_in`] for one connection.
+pub fn dial_once_in(
+    netns: &Netns,
+    cgroup: Option<&Cgroup>,
+    way: &str,
+    address: &str,
+    port: u16,
+    more: &[&str],
+) -> Result<Dialled> {
+    only(way, dial_in(netns, cgroup, way, address, port, more)?)
+}
+
 fn dial_with(cgroup: Option<&Cgroup>, command: Command) -> Result<Vec<Dialled>> {
     let answer = client::run_for(cgroup, command, CLIENT_RUN_MAX)?;
     if !answer.ok() {
@@ -98,7 +127,8 @@ fn only(way: &str, mut all: Vec<Dialled>) -> Result<Dialled> {
     }
 }
 
-fn command(way: &str, address: &str, port: u16, more: &[&str]) -> Result<Command> {
+/// The dialler itself, to be run by something else (a container runtime).
+pub fn command(way: &str, address: &str, port: u16, more: &[&str]) -> Result<Command> {
     let mut command = Command::new(client::python_program()?);
     command.arg(host::repo_root().join("tests/clients/python/dial.py"));
     command.args([way, address, &port.to_string()]).args(more);

@@ -23,6 +23,7 @@ pub mod gateway;
 pub mod host;
 pub mod limits;
 pub mod mysqltest;
+pub mod netns;
 pub mod privileges;
 pub mod process;
 pub mod relay;

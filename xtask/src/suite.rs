@@ -4,7 +4,7 @@ mod fuzz;
 
 use crate::{chore, setup, tidy};
 use anyhow::{Result, bail};
-use portreeve_tests::{cgroup, host};
+use portreeve_tests::{cgroup, host, netns};
 use std::{
     ops::AddAssign,
     time::{Duration, Instant},
@@ -50,6 +50,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // Before any thread starts: whatever is pinned during the tests vanishes with this process.
         host::private_mounts()?;
         cgroup::sweep()?;
+        netns::sweep()?;
         host::sweep_run_dirs()?;
     }
     let mut phases = vec![

@@ -78,16 +78,19 @@ impl OriginState {
 pub struct Settings {
     /// What the daemon wrote on its listeners' socket storage; another value is somebody else's socket.
     pub listener_tag: u64,
-    /// `SO_NETNS_COOKIE` of the network namespace the listeners are in.
+    /// `SO_NETNS_COOKIE` of the daemon's own network namespace. The ports in others are in `NAMESPACES`.
     pub netns_cookie: u64,
     /// Open redirected sockets that one tagged cgroup may have.
     pub origins_per_workload: u32,
     /// 1 when some tagged cgroup has listed egress, so that every destination must be looked at; else 0.
     pub egress_is_listed: u32,
-    /// The gateway's port on both loopback addresses; 0 while no daemon is ready, and then every connect is refused.
+    /// The gateway's port on both loopback addresses of the daemon's own network namespace; 0 while no daemon is ready, and
+    /// then every connect is refused.
     pub proxy_port: u16,
+    /// Timer ticks until the SYN of a held connect is sent for the second time; 0 is the kernel's own second.
+    pub hold_jiffies: u16,
     /// Always zero.
-    pub reserved: [u16; 3],
+    pub reserved: [u16; 2],
 }
 
 /// Value of `WORKLOADS`: where a tagged cgroup may connect to, apart from guarded ports. Any other number is `Listed`.
@@ -140,7 +143,7 @@ pub enum PortRule {
 pub enum Refusal {
     /// No daemon has announced a port.
     NotReady = 0,
-    /// Nothing listens on the gateway's port in the caller's network namespace.
+    /// Nothing listens on the gateway's port in the caller's network namespace, where it did.
     NoListener = 1,
     /// Somebody else listens there.
     ForeignListener = 2,
@@ -216,7 +219,7 @@ impl Refusal {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ConnectEvent {
     pub origin: Origin,
-    /// A [`Refusal`] as its number, or [`ConnectEvent::REDIRECTED`].
+    /// A [`Refusal`] as its number, [`ConnectEvent::REDIRECTED`] or [`ConnectEvent::HELD`].
     pub outcome: u32,
     /// Always zero.
     pub reserved: u32,
@@ -225,6 +228,8 @@ pub struct ConnectEvent {
 impl ConnectEvent {
     /// The call went to the gateway.
     pub const REDIRECTED: u32 = u32::MAX;
+    /// The call goes to the gateway once that listens in the caller's network namespace.
+    pub const HELD: u32 = u32::MAX - 1;
 }
 
 /// Index in `TALLY`, which counts what no refusal is.
@@ -235,10 +240,12 @@ pub enum Tally {
     Redirected = 0,
     /// Events that found no room in `EVENTS`.
     EventsLost = 1,
+    /// Connects that had to wait for a listener in their network namespace; they are among those redirected.
+    Held = 2,
 }
 
 impl Tally {
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 3;
 }
 
 impl Plain for Flow {}
@@ -252,7 +259,7 @@ const _: () = {
     assert!(size_of::<Flow>() == 8 + 16 + 16 + 2 + 2 + 4);
     assert!(size_of::<Origin>() == 5 * 8 + 16 + 16 + 2 + 2 + 3 * 4);
     assert!(size_of::<OriginState>() == size_of::<Origin>() + size_of::<Flow>());
-    assert!(size_of::<Settings>() == 8 + 8 + 4 + 4 + 2 + 6);
+    assert!(size_of::<Settings>() == 8 + 8 + 4 + 4 + 2 + 2 + 4);
     assert!(size_of::<ConnectEvent>() == size_of::<Origin>() + 8);
     assert!(size_of::<EgressKey>() * 8 == EgressKey::FIXED_BITS as usize + 128);
     assert!(align_of::<Flow>() == 8 && align_of::<Origin>() == 8 && align_of::<Settings>() == 8);

@@ -11,6 +11,11 @@ pub const ORIGINS_MAX: u32 = 65_536;
 pub const RECORDS_MAX: u32 = ORIGINS_MAX;
 /// Open redirected client sockets of one tagged cgroup, unless configured: no workload can use up `ORIGINS` alone.
 pub const ORIGINS_PER_WORKLOAD: u32 = ORIGINS_MAX / 4;
+/// Network namespaces other than the daemon's that have a listener.
+pub const NAMESPACES_MAX: u32 = 1_024;
+/// How often the SYN of a held connect is sent again (`TCP_SYNCNT`): with the first pause of `Settings::hold_jiffies`, each then
+/// twice as long but for the kernel's own linear ones (`tcp_syn_linear_timeouts`, Linux 6.5).
+pub const HELD_SYNS_MAX: u32 = 5;
 /// Uids that are a workload's.
 pub const UIDS_MAX: u32 = 16_384;
 /// Listed destinations of all tagged cgroups together.

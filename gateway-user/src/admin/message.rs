@@ -174,6 +174,10 @@ pub(crate) struct Status {
     /// Daemons that this one succeeded and that keep sessions still.
     pub(crate) predecessors: Vec<PredecessorView>,
     pub(crate) listen: Vec<SocketAddr>,
+    /// The other network namespaces that hold tagged workloads.
+    pub(crate) namespaces: Vec<NamespaceView>,
+    /// Those that the daemon listened in since it started and listens in no more.
+    pub(crate) namespaces_ended_total: u64,
     /// Tagged cgroups.
     pub(crate) workloads: u64,
     pub(crate) sessions_open: u64,
@@ -186,6 +190,8 @@ pub(crate) struct Status {
     pub(crate) observe: bool,
     /// Connects that went to the gateway since the kernel programs were attached.
     pub(crate) redirected_total: u64,
+    /// Those among them that were held until the gateway listened in their network namespace.
+    pub(crate) held_total: u64,
     /// Refused and redirected connects that are counted, but of which nothing else is known: too many came at once.
     pub(crate) connect_events_lost: u64,
     /// Connections refused, by reason.
@@ -218,6 +224,19 @@ pub(crate) struct Upgraded {
     pub(crate) sessions_draining: u64,
     /// And how long it does at most.
     pub(crate) drain_seconds: u32,
+}
+
+/// A network namespace besides the daemon's own, with threads of tagged workloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NamespaceView {
+    /// As `ls -L -i /proc/<pid>/ns/net` and `lsns --type net` show it.
+    pub(crate) inode: u64,
+    /// `SO_NETNS_COOKIE`, as recordings have it; none where the gateway does not listen.
+    pub(crate) netns_cookie: Option<u64>,
+    /// Empty where it does not.
+    pub(crate) listen: Vec<SocketAddr>,
+    /// Why it does not, and what to do.
+    pub(crate) problem: Option<String>,
 }
 
 /// The policies in force, and what came of loading others.

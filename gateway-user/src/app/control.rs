@@ -13,14 +13,14 @@ use portreeve_abi::Tally;
 
 use crate::{
     admin::{
-        Authority, ConnectView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status, TagRequest,
-        Upgraded, WorkloadView,
+        Authority, ConnectView, NamespaceView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status,
+        TagRequest, Upgraded, WorkloadView,
         client::{self, DaemonAbsent},
         message::{Request, Response},
     },
     gateway::Gateway,
     handover::Estate,
-    interception::pins,
+    interception::{Overview, pins},
     limits::PREDECESSOR_TIMEOUT,
     policies::Failure,
     workloads::{Tag, Workload},
@@ -78,6 +78,8 @@ impl Authority for Control {
             draining: self.estate.successor().is_some(),
             predecessors: self.predecessors(),
             listen: self.listen.clone(),
+            namespaces: self.gateway.namespaces.list().into_iter().map(namespace_view).collect(),
+            namespaces_ended_total: self.gateway.namespaces.ended_total(),
             workloads: self.gateway.workloads.list().len() as u64,
             sessions_open: counters.sessions_open(),
             sessions_total: counters.sessions_total(),
@@ -86,6 +88,7 @@ impl Authority for Control {
             would_deny_total: counters.would_deny_total(),
             observe: self.gateway.config.observe,
             redirected_total: self.tally(Tally::Redirected),
+            held_total: self.tally(Tally::Held),
             connect_events_lost: self.tally(Tally::EventsLost),
             refused_connections: self.refused_connections(),
             policies: policy.policies,
@@ -205,6 +208,11 @@ impl Control {
 /// To the second.
 fn utc(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "unknown".to_owned(), |time| format!("{time:.0}"))
+}
+
+fn namespace_view(namespace: Overview) -> NamespaceView {
+    let Overview { inode, cookie: netns_cookie, listen, problem } = namespace;
+    NamespaceView { inode, netns_cookie, listen, problem }
 }
 
 fn view(workload: &Workload) -> WorkloadView {

@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{HOUSE_EVERY, admin_runtime, control::Control, follow_policies, keep_house};
+use super::{HOUSE_EVERY, admin_runtime, connects, control::Control, follow_policies, keep_house};
 use crate::{
     admin::{self, Lock, lock_file},
     gateway::Gateway,
@@ -165,6 +165,8 @@ impl Daemon {
                 (config.upgrade_drain_seconds, socket)
             }
         };
+        // Nobody keeps these: connects there are held until the next daemon listens there.
+        connects::leave_namespaces(&self.gateway);
         self.stage.send_replace(Stage::Draining);
         self.listeners = None;
         let open = || self.gateway.counters.sessions_open();

@@ -2,6 +2,7 @@
 
 mod enforcement;
 mod leaving;
+mod namespaces;
 mod paths;
 mod ways_round;
 
@@ -77,6 +78,7 @@ fn findings(path: &Path) -> Vec<Finding> {
             findings.push(Finding::ok("configuration", config.path.display().to_string()));
             findings.extend(paths::findings(&config));
             findings.extend(leaving::findings(&config));
+            findings.extend(namespaces::findings(&config));
         }
         Err(problems) => findings.push(Finding::missing(
             "configuration",

@@ -3,7 +3,7 @@
 use super::print_json;
 use crate::{
     admin::{
-        Status, client,
+        NamespaceView, Status, client,
         message::{Request, Response},
     },
     config::{Config, Problem},
@@ -52,10 +52,11 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
         )?;
     }
     writeln!(out, "listening   {}", list(status.listen.iter()).unwrap_or_else(none))?;
+    status.namespaces.iter().try_for_each(|namespace| writeln!(out, "            {}", namespace_line(namespace)))?;
     writeln!(out, "workloads   {} tagged cgroups", status.workloads)?;
     writeln!(out, "sessions    {} open, {} in total", status.sessions_open, status.sessions_total)?;
     writeln!(out, "statements  {}, {} of them denied", status.statements_total, status.denied_total)?;
-    writeln!(out, "redirected  {}", status.redirected_total)?;
+    writeln!(out, "redirected  {}, {} of them held for a listener", status.redirected_total, status.held_total)?;
     if status.connect_events_lost > 0 {
         writeln!(out, "lost        {} events of connects: too many came at once", status.connect_events_lost)?;
     }
@@ -66,6 +67,15 @@ fn print(status: &Status, out: &mut impl Write) -> io::Result<()> {
         failure.problems.iter().try_for_each(|problem| writeln!(out, "            {}", shown(problem)))?;
     }
     writeln!(out, "pins        {}", status.pins_dir.display())
+}
+
+/// `problem` may hold a system's error, but nothing of an agent's.
+fn namespace_line(namespace: &NamespaceView) -> String {
+    match (&namespace.problem, list(namespace.listen.iter())) {
+        (Some(problem), _) => format!("NOT in network namespace {}: {problem}", namespace.inode),
+        (None, Some(listen)) => format!("{listen} in network namespace {}", namespace.inode),
+        (None, None) => format!("nowhere in network namespace {}", namespace.inode),
+    }
 }
 
 /// A policy file's own words may hold what a terminal would obey.
@@ -116,6 +126,21 @@ mod tests {
             draining: false,
             predecessors: Vec::new(),
             listen: vec!["127.0.0.1:4000".parse().unwrap(), "[::1]:4000".parse().unwrap()],
+            namespaces: vec![
+                NamespaceView {
+                    inode: 77,
+                    netns_cookie: Some(9),
+                    listen: vec!["127.0.0.1:4001".parse().unwrap()],
+                    problem: None,
+                },
+                NamespaceView {
+                    inode: 78,
+                    netns_cookie: None,
+                    listen: Vec::new(),
+                    problem: Some("lo is down".to_owned()),
+                },
+            ],
+            namespaces_ended_total: 1,
             workloads: 2,
             sessions_open: 0,
             sessions_total: 3,
@@ -124,6 +149,7 @@ mod tests {
             would_deny_total: 5,
             observe: true,
             redirected_total: 5,
+            held_total: 2,
             connect_events_lost: 0,
             refused_connections: BTreeMap::from([("no listener".to_owned(), 2), ("no record".to_owned(), 1)]),
             policies: 4,
@@ -152,6 +178,12 @@ mod tests {
         assert!(text.starts_with("OBSERVES: nothing is denied, 5 statements would have been\n"), "{text}");
         assert!(text.contains("policies    4, in force since 2026-11-24T19:00:00Z\n"), "{text}");
         assert!(text.contains("            /p/a.cedar:3:1: no `@id`\n"), "{text}");
-        assert!(text.contains("listening   127.0.0.1:4000, [::1]:4000\n"), "{text}");
+        let listening = "\
+listening   127.0.0.1:4000, [::1]:4000
+            127.0.0.1:4001 in network namespace 77
+            NOT in network namespace 78: lo is down
+";
+        assert!(text.contains(listening), "{text}");
+        assert!(text.contains("redirected  5, 2 of them held for a listener\n"), "{text}");
     }
 }

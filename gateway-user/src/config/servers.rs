@@ -1,7 +1,7 @@
 //! `[[server]]` and `[[server.credential]]`.
 
 use super::{
-    Compression, Credential, For, Match, OnClientGone, Server, Workload,
+    Compression, Credential, For, Match, Meaning, OnClientGone, Server, Tls, Workload,
     document::{Located, Section},
     names,
     problem::Findings,
@@ -17,6 +17,8 @@ const COMPRESSION: &[(&str, Compression)] = &[
     ("zstd", Compression::Zstd),
 ];
 const ON_CLIENT_GONE: &[(&str, OnClientGone)] = &[("kill", OnClientGone::Kill), ("finish", OnClientGone::Finish)];
+
+const NAMESPACE: &[(&str, Meaning)] = &[("host", Meaning::Host), ("workload", Meaning::Workload)];
 
 /// A match as written, with its place, to compare with those of servers below it.
 type Claim = (Match, Located<String>);
@@ -42,10 +44,11 @@ pub(super) fn read(
         let tls = tls::read(&mut section, place, findings);
         let compression = choice(&mut section, "compression", COMPRESSION, findings);
         let on_client_gone = choice(&mut section, "on_client_gone", ON_CLIENT_GONE, findings);
+        let namespace = namespace(&mut section, tls.as_ref().map(|tls| tls.mode), findings);
         let credentials = credentials(&mut section, place, workloads, findings);
         section.finish(findings);
-        if let (Some(name), Some(tls), Some(compression), Some(on_client_gone)) =
-            (name, tls, compression, on_client_gone)
+        if let (Some(name), Some(tls), Some(compression), Some(on_client_gone), Some(namespace)) =
+            (name, tls, compression, on_client_gone, namespace)
         {
             let tls::Settings { mode, ca_file, hosts, client_certificate } = tls;
             servers.push(Server {
@@ -57,6 +60,7 @@ pub(super) fn read(
                 client_certificate,
                 compression,
                 on_client_gone,
+                namespace,
                 credentials,
             });
         }
@@ -107,6 +111,21 @@ fn claim(parsed: Match, text: &Located<&str>, claims: &mut Vec<Claim>, findings:
         }
     }
     claims.push((parsed, Located { value: text.value.to_owned(), spot: text.spot.clone() }));
+}
+
+/// The credential goes to whatever answers in the agent's namespace, which the agent may rule.
+fn namespace(section: &mut Section<'_>, tls: Option<Tls>, findings: &mut Findings<'_>) -> Option<Meaning> {
+    let namespace = choice(section, "namespace", NAMESPACE, findings)?;
+    match (namespace, tls) {
+        (Meaning::Workload, Some(Tls::Disabled | Tls::Required | Tls::VerifyCa)) => {
+            let message = "an agent may lead an address of its own network namespace to a server of its own, which would be given \
+                           the credential: write `tls = \"verify-identity\"`, or `\"host\"`";
+            let written = section.string("namespace", findings).map(|found| found.spot);
+            findings.error(&written.unwrap_or_else(|| section.spot_of("namespace")), message);
+            None
+        }
+        (Meaning::Workload, Some(Tls::VerifyIdentity) | None) | (Meaning::Host, _) => Some(namespace),
+    }
 }
 
 /// One of a few words; the first when the key is absent.

@@ -1,7 +1,7 @@
 //! One table of bad settings: each alone in an otherwise good configuration, and many at once.
 
 use super::{
-    ClientCertificate, Compression, Config, ConfigProblems, For, Match, OnClientGone, Tls, names, secret,
+    ClientCertificate, Compression, Config, ConfigProblems, For, Match, Meaning, OnClientGone, Tls, names, secret,
     settings::{Depth, parse},
 };
 use std::{
@@ -161,6 +161,16 @@ const BAD: &[(&str, &str, &str)] = &[
         "\"disabled\"\non_client_gone = \"wait\"",
         "17:18: server[1].on_client_gone: `wait` is none of `kill`, `finish`",
     ),
+    (
+        "\"disabled\"",
+        "\"disabled\"\nnamespace = \"agent\"",
+        "17:13: server[1].namespace: `agent` is none of `host`, `workload`",
+    ),
+    (
+        "\"disabled\"",
+        "\"verify-ca\"\nnamespace = \"workload\"",
+        "17:13: server[1].namespace: an agent may lead an address of its own network namespace to a server of its own",
+    ),
     ("[3306]", "[3306]\nrefused_ports = [3306]", "7:18: interception.refused_ports[1]: `3306` is intercepted"),
     ("[3306]", "[3306]\nrefused_ports = [0]", "7:18: interception.refused_ports[1]: `0` is not a port"),
     (
@@ -261,6 +271,9 @@ fn a_server_s_settings_have_the_safe_defaults() {
     assert_eq!((server.tls, &server.ca_file, &server.client_certificate), (Tls::VerifyIdentity, &None, &None));
     assert_eq!((server.compression, server.on_client_gone), (Compression::Client, OnClientGone::Kill));
     assert!(server.hosts.is_empty());
+    assert_eq!(server.namespace, Meaning::Host);
+    let there = read(&GOOD.replace("\"disabled\"", "\"verify-identity\"\nnamespace = \"workload\"")).unwrap();
+    assert_eq!(there.servers[0].namespace, Meaning::Workload);
 }
 
 #[test]

@@ -5,13 +5,9 @@
 //! `ss --kill`.
 
 use std::{
-    collections::{HashMap, HashSet},
-    fs::{self, File},
-    os::{
-        fd::{AsRawFd as _, OwnedFd},
-        unix::fs::MetadataExt as _,
-    },
-    path::{Path, PathBuf},
+    collections::HashSet,
+    os::fd::{AsRawFd as _, OwnedFd},
+    path::Path,
     thread,
 };
 
@@ -21,6 +17,8 @@ use nix::{
     sched::{CloneFlags, setns},
     sys::socket::{AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, recv, send, socket},
 };
+
+use super::tree::Tree;
 
 /// `linux/sock_diag.h`, `linux/inet_diag.h`: numbers of the interface, none of which libc has.
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -41,8 +39,7 @@ const ANSWER_BYTES_MAX: usize = 64 * 1024;
 /// # Errors
 /// The kernel does not say whose sockets are whose, or does not end them (`CONFIG_INET_DIAG_DESTROY`).
 pub(super) fn end_connections(cgroup: &Path, ports: &[u16]) -> Result<usize> {
-    let mut tree = Tree::default();
-    tree.walk(cgroup)?;
+    let tree = Tree::of([cgroup.to_owned()])?;
     let mut ended = end_here(&tree.ids, ports)?;
     for namespace in tree.namespaces.values() {
         // A network namespace is a thread's own: this one ends with what it was sent for.
@@ -59,47 +56,6 @@ pub(super) fn end_connections(cgroup: &Path, ports: &[u16]) -> Result<usize> {
         }
     }
     Ok(ended)
-}
-
-/// The cgroups of a subtree, and the network namespaces of its processes but our own.
-#[derive(Default)]
-struct Tree {
-    ids: HashSet<u64>,
-    namespaces: HashMap<u64, File>,
-}
-
-impl Tree {
-    fn walk(&mut self, cgroup: &Path) -> Result<()> {
-        let own = fs::metadata("/proc/self/ns/net").context("/proc/self/ns/net cannot be read")?.ino();
-        let mut left = vec![cgroup.to_owned()];
-        while let Some(path) = left.pop() {
-            // A cgroup may go while we look: it has no process then, and no socket of interest.
-            let Ok(metadata) = fs::metadata(&path) else { continue };
-            self.ids.insert(metadata.ino());
-            self.note_namespaces(&path, own);
-            left.extend(folders(&path));
-        }
-        Ok(())
-    }
-
-    fn note_namespaces(&mut self, cgroup: &Path, own: u64) {
-        // A threaded cgroup has no list of processes; they are in its parent's.
-        let processes = fs::read_to_string(cgroup.join("cgroup.procs")).unwrap_or_default();
-        for pid in processes.lines() {
-            let Ok(namespace) = File::open(format!("/proc/{pid}/ns/net")) else { continue };
-            if let Ok(metadata) = namespace.metadata()
-                && metadata.ino() != own
-            {
-                self.namespaces.insert(metadata.ino(), namespace);
-            }
-        }
-    }
-}
-
-fn folders(path: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = fs::read_dir(path) else { return Vec::new() };
-    let folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.map(|entry| entry.path()).collect()
 }
 
 /// In this thread's network namespace.

@@ -7,11 +7,11 @@
 use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
-    os::fd::{AsFd as _, BorrowedFd, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
 };
 
 use anyhow::{Context as _, Result, bail};
-use nix::sys::socket::{self, Backlog, sockopt};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, SockaddrStorage, sockopt};
 
 use super::Inherited;
 
@@ -23,7 +23,7 @@ const BACKLOG: i32 = 4096;
 const V4: &str = "listener-v4";
 const V6: &str = "listener-v6";
 
-/// The daemon's listeners. IPv6 is missing where the host has no IPv6 loopback; such connects are then refused.
+/// The daemon's listeners in one network namespace. IPv6 is missing where the kernel has none; such connects are then refused.
 #[derive(Debug)]
 pub(crate) struct Listeners {
     v4: TcpListener,
@@ -80,6 +80,18 @@ impl Listeners {
             }
         }
         bail!("no port is free on both loopback addresses")
+    }
+
+    /// Listens in the network namespace that the calling thread is in: on this port if it is free there, else on any other that has
+    /// no rule. The loopback interface may be down as yet.
+    ///
+    /// # Errors
+    /// No port is free.
+    pub(crate) fn bind_elsewhere(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
+        match Self::try_bind(port) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Self::bind(0, has_rule),
+            bound => bound.context("nobody can listen on the loopback addresses there"),
+        }
     }
 
     fn try_bind(port: u16) -> io::Result<Self> {
@@ -147,11 +159,18 @@ fn has_no_ipv6(error: &io::Error) -> bool {
 }
 
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind(address)?;
-    listener.set_nonblocking(true)?;
-    // The standard library listens with a short backlog; listening again only changes its length.
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::Inet,
+        SocketAddr::V6(_) => AddressFamily::Inet6,
+    };
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let listener = socket::socket(family, SockType::Stream, flags, None)?;
+    socket::setsockopt(&listener, sockopt::ReuseAddr, &true)?;
+    // `::1` is nobody's while the loopback interface is down, which in a new network namespace it may be.
+    socket::setsockopt(&listener, sockopt::IpFreebind, &true)?;
+    socket::bind(listener.as_raw_fd(), &SockaddrStorage::from(address))?;
     socket::listen(&listener, Backlog::new(BACKLOG)?)?;
-    Ok(listener)
+    Ok(TcpListener::from(listener))
 }
 
 #[cfg(test)]

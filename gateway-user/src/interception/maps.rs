@@ -1,6 +1,6 @@
 //! The kernel maps of an instance, opened from their pins.
 
-use std::{fmt, os::fd::AsFd, path::Path};
+use std::{fmt, os::fd::AsFd, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -10,13 +10,15 @@ use aya::{
         lpm_trie::{Key, LpmTrie},
     },
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use portreeve_abi::{ConnectEvent, EgressKey, Flow, Origin, Plain, Refusal, Settings, Tally};
 
 use crate::config::Match;
 
 /// Every map that outlives the process which loaded it.
-pub(super) const PINNED: [&str; 14] = [
+pub(super) const PINNED: [&str; 15] = [
     "SETTINGS",
+    "NAMESPACES",
     "PORTS",
     "WORKLOADS",
     "ORIGINS",
@@ -44,6 +46,7 @@ unsafe impl<T: Plain> Pod for Wire<T> {}
 pub(super) struct Maps {
     pub(super) ports: HashMap<MapData, u32, u32>,
     pub(super) workloads: HashMap<MapData, u64, u32>,
+    namespaces: HashMap<MapData, u64, u32>,
     settings: Array<MapData, Wire<Settings>>,
     listeners: SkStorage<MapData, u64>,
     refusals: PerCpuArray<MapData, u64>,
@@ -68,6 +71,7 @@ impl Maps {
         Ok(Self {
             ports: open(dir, "PORTS")?.try_into()?,
             workloads: open(dir, "WORKLOADS")?.try_into()?,
+            namespaces: open(dir, "NAMESPACES")?.try_into()?,
             settings: open(dir, "SETTINGS")?.try_into()?,
             listeners: open(dir, "LISTENERS")?.try_into()?,
             refusals: open(dir, "REFUSALS")?.try_into()?,
@@ -84,6 +88,33 @@ impl Maps {
 
     pub(super) fn settings(&self) -> Result<Settings> {
         Ok(self.settings.get(&0, 0).context("the kernel programs' settings cannot be read")?.0)
+    }
+
+    /// Says on which port of a network namespace we listen.
+    pub(super) fn add_namespace(&mut self, cookie: u64, port: u16) -> Result<()> {
+        self.namespaces.insert(cookie, u32::from(port), 0).with_context(|| {
+            format!(
+                "the kernel programs take no more network namespaces (at most {} can be)",
+                portreeve_abi::limits::NAMESPACES_MAX
+            )
+        })
+    }
+
+    /// Takes that back, unless another daemon has said another port since.
+    pub(super) fn remove_namespace(&mut self, cookie: u64, port: u16) -> Result<()> {
+        match self.namespaces.get(&cookie, 0) {
+            Ok(now) if now == u32::from(port) => Ok(self.namespaces.remove(&cookie)?),
+            Ok(_) | Err(MapError::KeyNotFound) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Forgets the network namespaces of an earlier daemon.
+    pub(super) fn clear_namespaces(&mut self) -> Result<()> {
+        for cookie in self.namespaces.keys().collect::<Result<Vec<u64>, _>>()? {
+            self.namespaces.remove(&cookie)?;
+        }
+        Ok(())
     }
 
     /// Makes a tagged cgroup's list exactly this one.
@@ -194,6 +225,13 @@ impl fmt::Debug for Events {
 impl Events {
     pub(super) fn open(dir: &Path) -> Result<Self> {
         Ok(Self(open(dir, "EVENTS")?.try_into()?))
+    }
+
+    /// Waits until the kernel programs want to be heard at once, or events lie there, or the time is over.
+    pub(crate) fn wait(&self, at_most: Duration) {
+        let milliseconds = PollTimeout::try_from(at_most).unwrap_or(PollTimeout::ZERO);
+        // A signal ends the wait early, which does no harm.
+        let _ = poll(&mut [PollFd::new(self.0.as_fd(), PollFlags::POLLIN)], milliseconds);
     }
 
     /// The next event, if one is there. Does not wait.

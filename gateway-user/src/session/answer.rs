@@ -10,7 +10,7 @@ use portreeve_mysql::{
 
 use super::{
     Ended,
-    arrival::Arrival,
+    arrival::{Arrival, Place},
     client_fault,
     commands::{FileRequest, Forwarded},
     link::{Link, LinkError},
@@ -134,11 +134,11 @@ impl Session<'_> {
 
     /// Reads on from the server. False when the client has left meanwhile.
     async fn hear_more(&mut self, answering: &mut Answering) -> Result<bool, Ended> {
-        let client = &mut self.arrival.client;
+        let Arrival { client, place, .. } = &mut *self.arrival;
         let heard = tokio::select! {
             biased;
             read = self.upstream.fill() => Heard::Server(read.map_err(|error| Ended::Server(error.into()))?),
-            () = gone(client, &mut self.looked_for) => Heard::ClientGone,
+            () = gone(client, place, &mut self.looked_for) => Heard::ClientGone,
         };
         match heard {
             Heard::ClientGone => Ok(false),
@@ -247,7 +247,7 @@ impl Session<'_> {
 
 /// Comes back when nobody waits for the answer any more. It is dropped and made anew as the answer comes: `looked_for` keeps
 /// the time of the last look, so that there is one in a while however fast that is.
-async fn gone(client: &mut Link, looked_for: &mut Option<Instant>) {
+async fn gone(client: &mut Link, place: &Place, looked_for: &mut Option<Instant>) {
     loop {
         if !client.has_ended() && client.unread().len() < READ_AHEAD_MAX {
             match client.fill().await {
@@ -261,7 +261,8 @@ async fn gone(client: &mut Link, looked_for: &mut Option<Instant>) {
         }
         *looked_for = Some(Instant::now());
         let Ok((peer, local)) = client.addresses() else { return };
-        let looked = tokio::task::spawn_blocking(move || peer::is_gone(peer, local)).await;
+        let place = place.clone();
+        let looked = tokio::task::spawn_blocking(move || peer::is_gone(&place, peer, local)).await;
         if !matches!(looked, Ok(Ok(false))) {
             return;
         }

@@ -1,6 +1,6 @@
 //! Who is there, and where they want to go: workload, server, credential, and the recording opened with it.
 
-use std::{borrow::Cow, net::SocketAddr, rc::Rc};
+use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use portreeve_abi::Origin;
@@ -9,9 +9,9 @@ use uuid::Uuid;
 
 use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
 use crate::{
-    config::{Credential, Server},
+    config::{Credential, Meaning, Server},
     gateway::Gateway,
-    interception,
+    interception::{self, Namespace},
     workloads::{Presence, Workload},
 };
 
@@ -23,6 +23,36 @@ pub(super) struct Arrival {
     pub(super) journal: Journal,
     pub(super) workload: Option<Presence>,
     pub(super) destination: SocketAddr,
+    pub(super) place: Place,
+}
+
+/// Where the agent is, as the network namespace of its socket says.
+#[derive(Debug, Clone)]
+pub(super) enum Place {
+    /// In the daemon's own.
+    Here,
+    There(Arc<Namespace>),
+}
+
+impl Place {
+    /// # Errors
+    /// The namespace has no listener any more.
+    fn of(gateway: &Gateway, origin: &Origin) -> Result<Self> {
+        if origin.netns_cookie == gateway.netns_cookie {
+            return Ok(Self::Here);
+        }
+        let namespace = gateway.namespaces.by_cookie(origin.netns_cookie);
+        namespace.map(Self::There).context("its network namespace holds no tagged workload any more")
+    }
+
+    /// The server that a destination means here: another namespace's loopback is not the daemon's.
+    fn server<'g>(&self, gateway: &'g Gateway, destination: SocketAddr) -> Option<&'g Server> {
+        let server = gateway.config.server_for(destination.ip(), destination.port())?;
+        match (self, server.namespace) {
+            (Self::There(_), Meaning::Host) if destination.ip().is_loopback() => None,
+            (Self::Here | Self::There(_), Meaning::Host | Meaning::Workload) => Some(server),
+        }
+    }
 }
 
 /// How a session ended, in words.
@@ -39,6 +69,8 @@ pub(super) struct Route<'g> {
     pub(super) server: &'g Server,
     pub(super) credential: &'g Credential,
     pub(super) password: &'g [u8],
+    /// The network namespace that the server is dialled from, where that is not the daemon's own.
+    pub(super) from: Option<Arc<Namespace>>,
 }
 
 impl Arrival {
@@ -46,9 +78,9 @@ impl Arrival {
     pub(super) async fn open(gateway: &Gateway, mut client: Link, peer: SocketAddr, origin: &Origin) -> Option<Self> {
         let id = Uuid::now_v7();
         match Self::record(gateway, id, peer, origin) {
-            Ok((journal, workload)) => {
+            Ok((journal, workload, place)) => {
                 let destination = interception::destination(origin);
-                Some(Self { id: id.to_string(), client, journal, workload, destination })
+                Some(Self { id: id.to_string(), client, journal, workload, destination, place })
             }
             Err(error) => {
                 tracing::error!(session = %id, %peer, "a connection was closed unserved: {error:#}");
@@ -62,10 +94,16 @@ impl Arrival {
         }
     }
 
-    fn record(gateway: &Gateway, id: Uuid, peer: SocketAddr, origin: &Origin) -> Result<(Journal, Option<Presence>)> {
+    fn record(
+        gateway: &Gateway,
+        id: Uuid,
+        peer: SocketAddr,
+        origin: &Origin,
+    ) -> Result<(Journal, Option<Presence>, Place)> {
+        let place = Place::of(gateway, origin)?;
         let destination = interception::destination(origin);
         let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id).map(Workload::enter);
-        let server = gateway.config.server_for(destination.ip(), destination.port());
+        let server = place.server(gateway, destination);
         let credential = workload
             .as_ref()
             .zip(server)
@@ -82,7 +120,7 @@ impl Arrival {
             credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        Ok((Journal::open(file, opened, gateway.config.observe)?, workload))
+        Ok((Journal::open(file, opened, gateway.config.observe)?, workload, place))
     }
 
     pub(super) fn workload_name(&self) -> String {
@@ -133,11 +171,8 @@ impl Arrival {
     /// # Errors
     /// What the client is told.
     fn route<'g>(&self, gateway: &'g Gateway, workload: &Workload) -> Result<Route<'g>, String> {
-        let Some(server) = gateway.config.server_for(self.destination.ip(), self.destination.port()) else {
-            return Err(format!(
-                "no server is configured for {}: it needs a `[[server]]` whose `match` covers it",
-                self.destination
-            ));
+        let Some(server) = self.place.server(gateway, self.destination) else {
+            return Err(self.no_server());
         };
         let Some(credential) = gateway.config.credential_for(server, &workload.name, &workload.groups) else {
             return Err(format!("workload `{}` has no credential for server `{}`", workload.name, server.name));
@@ -145,7 +180,23 @@ impl Arrival {
         let Some(password) = gateway.secrets.password(credential) else {
             return Err(format!("the secret of account `{}` at server `{}` is not held", credential.user, server.name));
         };
-        Ok(Route { destination: self.destination, server, credential, password })
+        let from = match (server.namespace, &self.place) {
+            (Meaning::Workload, Place::There(namespace)) => Some(Arc::clone(namespace)),
+            (Meaning::Host | Meaning::Workload, Place::Here) | (Meaning::Host, Place::There(_)) => None,
+        };
+        Ok(Route { destination: self.destination, server, credential, password, from })
+    }
+
+    fn no_server(&self) -> String {
+        let destination = self.destination;
+        match &self.place {
+            Place::There(_) if destination.ip().is_loopback() => format!(
+                "{destination} is this network namespace's own, not the host's: call the server by an address that the host has for it"
+            ),
+            Place::Here | Place::There(_) => {
+                format!("no server is configured for {destination}: it needs a `[[server]]` whose `match` covers it")
+            }
+        }
     }
 
     async fn turn_away(&mut self, gateway: &Gateway, why: &str) -> Ended {

@@ -36,7 +36,7 @@ impl Aside {
         session: &str,
         collation: Option<u8>,
     ) -> Result<Self, String> {
-        let mut link = dial(route.destination).await?;
+        let mut link = dial(route).await?;
         let hello = from_server(&mut link).await.map_err(|ended| ended.to_string())?.0;
         let greeting = match greeting::parse(&hello).map_err(|error| error.to_string())? {
             ServerHello::Greeting(greeting) => greeting,

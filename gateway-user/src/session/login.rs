@@ -147,7 +147,7 @@ pub(super) fn attributes<'a>(
 }
 
 async fn reach(arrival: &mut Arrival, gateway: &Gateway, route: &Route<'_>) -> Result<Link, Ended> {
-    match dial(route.destination).await {
+    match dial(route).await {
         Ok(link) => Ok(link),
         Err(cause) => {
             let refusal = Refusal::unreachable(&route.server.name, &cause, &arrival.id);

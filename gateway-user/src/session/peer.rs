@@ -9,28 +9,36 @@ use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
 };
 
+use super::arrival::Place;
+
 /// Columns of `/proc/net/tcp` (`net/ipv4/tcp_ipv4.c`, `get_tcp4_sock`).
 const LOCAL: usize = 1;
 const REMOTE: usize = 2;
 const INODE: usize = 9;
 
-/// Whether no process holds the socket that is `peer` towards `local`, the gateway's own end, in this network namespace.
+/// Whether no process holds the socket that is `peer` towards `local`, the gateway's own end, in the network namespace of both.
 ///
 /// # Errors
 /// The tables cannot be read.
-pub(super) fn is_gone(peer: SocketAddr, local: SocketAddr) -> io::Result<bool> {
+pub(super) fn is_gone(place: &Place, peer: SocketAddr, local: SocketAddr) -> io::Result<bool> {
+    let tables = match place {
+        Place::Here => own_tables()?,
+        Place::There(namespace) => namespace.tcp_tables()?,
+    };
+    Ok(!tables.iter().any(|table| holder(table, peer, local) == Some(true)))
+}
+
+fn own_tables() -> io::Result<Vec<String>> {
+    let mut tables = Vec::new();
     for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        let text = match fs::read_to_string(table) {
-            Ok(text) => text,
+        match fs::read_to_string(table) {
+            Ok(text) => tables.push(text),
             // A host without IPv6.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error),
-        };
-        if holder(&text, peer, local) == Some(true) {
-            return Ok(false);
         }
     }
-    Ok(true)
+    Ok(tables)
 }
 
 /// Whether a process holds the socket; none when the table does not list it.
@@ -72,11 +80,11 @@ mod tests {
         let client = TcpStream::connect(connect(listener.local_addr().unwrap())).unwrap();
         let (server, peer) = listener.accept().unwrap();
         let local = server.local_addr().unwrap();
-        assert!(!is_gone(peer, local).unwrap());
+        assert!(!is_gone(&Place::Here, peer, local).unwrap());
         client.shutdown(Shutdown::Write).unwrap();
-        assert!(!is_gone(peer, local).unwrap(), "half-closed is not gone");
+        assert!(!is_gone(&Place::Here, peer, local).unwrap(), "half-closed is not gone");
         drop(client);
-        assert!(is_gone(peer, local).unwrap());
+        assert!(is_gone(&Place::Here, peer, local).unwrap());
     }
 
     #[test]

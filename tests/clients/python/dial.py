@@ -273,9 +273,9 @@ def own_namespaces():
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def trap(port):
-    """Listens at 127.0.0.1:`port` and greets as a server would, until the process ends."""
-    server = socket.create_server(("127.0.0.1", port))
+def trap(port, address="127.0.0.1"):
+    """Listens and greets as a server would, until the process ends."""
+    server = socket.create_server((address, port))
 
     def greet():
         while True:
@@ -328,6 +328,102 @@ def listening(address, port, at):
     """Listens at 127.0.0.1:`at` itself while it connects."""
     with socket.create_server(("127.0.0.1", int(at))):
         return plain(address, port)
+
+
+def with_cookie(address, port):
+    """Tells as well what network namespace the socket is in."""
+    so_netns_cookie = 71
+    with open_socket(address) as sock:
+        cookie = struct.unpack("=Q", sock.getsockopt(socket.SOL_SOCKET, so_netns_cookie, 8))[0]
+        sock.connect((address, port))
+        return {"netns_cookie": cookie, **said(sock)}
+
+
+def impostor(address, port):
+    """Takes the server's own address and port in a namespace of its own, and connects to them."""
+    own_namespaces()
+    subprocess.run(["ip", "addr", "add", f"{address}/32", "dev", "lo"], check=True)
+    trap(port, address)
+    trap(port)
+    return plain(address, port)
+
+
+def squatting_there(address, port, at):
+    """Listens at the gateway's port in namespaces of its own, before the gateway does."""
+    own_namespaces()
+    trap(int(at))
+    return plain(address, port)
+
+
+def misled(address, port, gateway):
+    """In namespaces of its own, has NAT lead what goes to 127.0.0.1:`gateway` to a listener of its own instead."""
+    own_namespaces()
+    trap(4407)
+    rules = f"add table ip t; add chain ip t o {{ type nat hook output priority -100; }}; add rule ip t o ip daddr 127.0.0.1 tcp dport {gateway} dnat to 127.0.0.1:4407"
+    subprocess.run(["nft", rules], check=True)
+    return plain(address, port)
+
+
+def disguised(address, port, gateway):
+    """In namespaces of its own, has NAT give what goes to 127.0.0.1:`gateway` another source: the one of a neighbour, say."""
+    own_namespaces()
+    rules = f"add table ip t; add chain ip t p {{ type nat hook postrouting priority 100; }}; add rule ip t p ip daddr 127.0.0.1 tcp dport {gateway} snat to 127.0.0.1:5555"
+    subprocess.run(["nft", rules], check=True)
+    return plain(address, port)
+
+
+def routed_away(address, port, gateway):
+    """In namespaces of its own, routes 127.0.0.1 to another device than the loopback interface."""
+    own_namespaces()
+    with open("/proc/sys/net/ipv4/conf/all/route_localnet", "w") as file:
+        file.write("1")
+    for line in (
+        "link add d0 type veth peer name d1",
+        "link set d1 up",
+        "link set d0 up",
+        "addr add 10.9.9.9/24 dev d0",
+        "rule add pref 1000 lookup local",
+        "rule del pref 0",
+        "route add 127.0.0.1 dev d0 table 100",
+        "rule add pref 10 to 127.0.0.1 lookup 100",
+    ):
+        subprocess.run(["ip", *line.split()], check=True)
+    return plain(address, port)
+
+
+def loopback_down(address, port):
+    """Takes down the loopback interface of namespaces of its own, where the gateway listened."""
+    own_namespaces()
+    tell(plain, address, port)
+    subprocess.run(["ip", "link", "set", "lo", "down"], check=True)
+    return plain(address, port)
+
+
+def socket_from(address, port, there):
+    """The socket is made in this network namespace, and connected by a process that went to another."""
+    clone_newnet = 0x40000000
+    with open_socket(address) as sock:
+        with open(there) as namespace:
+            if LIBC.setns(namespace.fileno(), clone_newnet):
+                raise OSError(ctypes.get_errno(), "setns")
+        sock.connect((address, port))
+        return said(sock)
+
+
+def thread_elsewhere(address, port, there):
+    """One thread alone goes to another network namespace and connects there."""
+    clone_newnet = 0x40000000
+
+    def go():
+        with open(there) as namespace:
+            if LIBC.setns(namespace.fileno(), clone_newnet):
+                raise OSError(ctypes.get_errno(), "setns")
+        tell(plain, address, port)
+
+    thread = threading.Thread(target=go)
+    thread.start()
+    thread.join()
+    sys.exit(0)
 
 
 def datagram(address, port):

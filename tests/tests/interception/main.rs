@@ -276,19 +276,23 @@ fn other_protocols_and_ports_are_left_alone() {
 }
 
 #[test]
-fn from_another_network_namespace_nothing_goes_through() {
+fn from_another_network_namespace_nothing_goes_past_the_gateway() {
     let scene = scene();
     let outside = dial_in_new_netns(None, "plain", "127.0.0.1", PORT, &[]).unwrap();
     assert_eq!(outside.errno(), Some("ECONNREFUSED"), "an untagged client is not touched there: {outside:?}");
-    // First a listener at the guarded port, which would be reached; then one at the gateway's own port.
+    // First a listener at the guarded port, which must not be reached; then one at the gateway's own port.
     let gateway = listener(&scene.gateway).port();
-    for (at, reason) in [(PORT, "no-listener"), (gateway, "foreign-listener")] {
+    let agent = |at: u16| {
         let at = at.to_string();
-        let agent = dial_in_new_netns(Some(&scene.reporting), "listening", "127.0.0.1", PORT, &[&at]).unwrap();
-        assert_eq!(agent.errno(), Some("EPERM"), "{agent:?}");
-        assert_eq!(refused(&scene.gateway, reason), 1, "{reason}");
-    }
-    assert_eq!(scene.gateway.records(&[]).unwrap(), Vec::<Value>::new());
+        dial_in_new_netns(Some(&scene.reporting), "listening", "127.0.0.1", PORT, &[&at]).unwrap()
+    };
+    let met = agent(PORT);
+    check_met_by_the_gateway(&met);
+    assert_eq!(met.recorded_destinations(&scene.gateway).unwrap(), [format!("127.0.0.1:{PORT}")]);
+    let squatting = agent(gateway);
+    assert_eq!(squatting.errno(), Some("EPERM"), "{squatting:?}");
+    assert_eq!(refused(&scene.gateway, "gateway-port"), 1);
+    assert_eq!(status(&scene.gateway)["sessions_total"], 1);
 }
 
 #[test]

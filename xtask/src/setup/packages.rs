@@ -56,6 +56,8 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
     let mut packages = vec![
         "build-essential",
         "ca-certificates",
+        // Container runtimes, for agents in them: none is a service.
+        "crun",
         "debootstrap",
         "haproxy",
         "iproute2",
@@ -65,9 +67,11 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "nftables",
         "openssl",
         "python3-venv",
+        "runc",
         "sysbench",
         // For its manager of users' services: the shipped unit is tested under it, wherever process 1 is another.
         "systemd",
+        "systemd-container",
         "util-linux",
     ];
     packages.extend(CLIENTS);

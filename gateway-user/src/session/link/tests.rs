@@ -4,7 +4,7 @@ mod compression;
 
 use super::*;
 use crate::{
-    config::{Compression, OnClientGone, Server, Tls},
+    config::{Compression, Meaning, OnClientGone, Server, Tls},
     tls::{Authority, Certificates},
 };
 use std::{fs, path::PathBuf, time::SystemTime};
@@ -37,6 +37,7 @@ impl Ends {
             client_certificate: None,
             compression: Compression::Client,
             on_client_gone: OnClientGone::Kill,
+            namespace: Meaning::Host,
             credentials: Vec::new(),
         };
         let to_server = ServerTls::load(&server).unwrap().unwrap();

@@ -1,6 +1,6 @@
 //! The gateway's own login at the server, with the credential it holds.
 
-use std::{net::SocketAddr, time::Duration};
+use std::time::Duration;
 
 use portreeve_mysql::{
     capabilities::{Capabilities, Negotiated},
@@ -12,7 +12,7 @@ use portreeve_mysql::{
 };
 use portreeve_recording::clip;
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{error::Elapsed, timeout},
 };
 
@@ -57,16 +57,23 @@ pub(in crate::session) struct Wanted<'w> {
     pub(in crate::session) client_compressed: Option<Compressed>,
 }
 
-/// Connects to the server.
+/// Connects to the server, from the network namespace that the route says.
 ///
 /// # Errors
 /// Why not, with its address.
-pub(in crate::session) async fn dial(destination: SocketAddr) -> Result<Link, String> {
-    let connected = match timeout(SERVER_ANSWER_MAX, TcpStream::connect(destination)).await {
-        Ok(connected) => connected.and_then(Link::new).map_err(|error| error.to_string()),
+pub(in crate::session) async fn dial(route: &Route<'_>) -> Result<Link, String> {
+    let destination = route.destination;
+    let connected = match timeout(SERVER_ANSWER_MAX, connect(route)).await {
+        Ok(connected) => connected.and_then(|stream| Ok(Link::new(stream)?)).map_err(|error| format!("{error:#}")),
         Err(Elapsed { .. }) => Err(format!("no answer within {} s", SERVER_ANSWER_MAX.as_secs())),
     };
     connected.map_err(|cause| format!("{destination}: {cause}"))
+}
+
+async fn connect(route: &Route<'_>) -> anyhow::Result<TcpStream> {
+    let Some(namespace) = &route.from else { return Ok(TcpStream::connect(route.destination).await?) };
+    let socket = TcpSocket::from_std_stream(namespace.socket_towards(route.destination).await?);
+    Ok(socket.connect(route.destination).await?)
 }
 
 /// Logs in on a link whose greeting was read.

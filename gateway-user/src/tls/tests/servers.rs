@@ -4,7 +4,7 @@ use super::{
     super::{Facts, ServerTls, ServersTls, VERSIONS, facts_of_server, provider},
     DAY, Folder, handshake,
 };
-use crate::config::{ClientCertificate, Compression, OnClientGone, Server, Tls};
+use crate::config::{ClientCertificate, Compression, Meaning, OnClientGone, Server, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -55,6 +55,7 @@ impl Upstream {
             client_certificate: None,
             compression: Compression::Client,
             on_client_gone: OnClientGone::Kill,
+            namespace: Meaning::Host,
             credentials: Vec::new(),
         }
     }
