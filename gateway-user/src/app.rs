@@ -35,7 +35,7 @@ use crate::{
     recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker,
-    workloads::{Store, Tag, Workloads},
+    workloads::{Store, Workloads},
 };
 
 /// How often cgroups are looked at that were removed and made anew, and the kernel's refusals are logged.
@@ -75,7 +75,7 @@ pub(crate) fn run(config: Config) -> Result<ExitCode> {
         acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
     }
     interception.own_uids(&uids(&config))?;
-    let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(&config), store)?;
+    let workloads = Workloads::start(interception, &cgroup_mount, &config, store)?;
     let gateway = Arc::new(Gateway {
         recorder: Recorder::new(&config.state_dir),
         policies,

@@ -25,6 +25,7 @@ mod limits;
 mod memory;
 mod policies;
 mod recorder;
+mod selector;
 mod session;
 mod tls;
 mod worker;

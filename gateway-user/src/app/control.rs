@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use portreeve_abi::Tally;
 
 use crate::{
@@ -30,7 +30,7 @@ pub(super) struct Control {
 impl Authority for Control {
     fn tag(&self, request: &TagRequest) -> Result<WorkloadView> {
         let wanted = request.resolve(&self.gateway.config)?;
-        let workload = self.gateway.workloads.tag(&Tag::from(wanted))?;
+        let workload = self.gateway.workloads.tag(&Tag::of_config(&wanted).context("the request names no cgroup")?)?;
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "tagged");
         Ok(view(&workload))
     }
@@ -122,6 +122,7 @@ fn view(workload: &Workload) -> WorkloadView {
         cgroup: workload.cgroup.clone(),
         cgroup_id: Some(workload.cgroup_id),
         source: if workload.configured { Source::Config } else { Source::Tag },
+        selectors: workload.selects.iter().map(ToString::to_string).collect(),
         sessions_open: workload.sessions_open(),
     }
 }
