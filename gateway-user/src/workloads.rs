@@ -270,6 +270,13 @@ impl Workloads {
         let Some(workload) = self.list().into_iter().find(|workload| workload.cgroup == cgroup) else {
             bail!("cgroup `{}` is not tagged; `portreeve workloads` lists those that are", cgroup.display());
         };
+        if !workload.selects.is_empty() {
+            bail!(
+                "a selector of workload `{}` chose cgroup `{}`, and would again: change it in the configuration",
+                workload.name,
+                cgroup.display()
+            );
+        }
         interception.untag(workload.cgroup_id)?;
         self.write().remove(&workload.cgroup_id);
         workload.ended.send_replace(Some("workload was untagged"));

@@ -3,6 +3,7 @@
 use super::{check_intercepted, check_untouched};
 use portreeve_tests::{
     cgroup::Cgroup,
+    client,
     dial::{Dialled, dial_once, opened_by},
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
     scene::{REPORTING_WORKS, Scene, server},
@@ -57,11 +58,13 @@ fn check_chosen(scene: &Scene, cgroup: &Cgroup) -> Value {
     records_of(scene, &dialled, "chosen").remove(0)
 }
 
-/// Met by the gateway, and not let on to a server.
-fn check_refused(scene: &Scene, cgroup: &Cgroup) {
+/// Met by the gateway, not let on to a server, and told why.
+fn check_refused(scene: &Scene, cgroup: &Cgroup, why: &str) {
     let dialled = dial(scene, cgroup);
     let version = dialled.greeting().map(|(version, _)| version).unwrap_or_default();
     assert!(version.contains("portreeve") && !version.contains("MariaDB"), "{dialled:?}");
+    let answer = client::mariadb(Some(cgroup), &scene.login(), "SELECT 1").unwrap();
+    assert!(!answer.ok() && answer.stderr.contains(why), "{answer:?}");
 }
 
 #[test]
@@ -99,7 +102,7 @@ fn who_matches_no_workload_below_a_guarded_parent_is_refused() {
     let early = parent.child("early").unwrap();
     let guard = format!("refuse_unmatched = [{path:?}]");
     let scene = scene_with(&guard, &select(&format!("cgroup = \"{path}/agent\"")));
-    check_refused(&scene, &early);
+    check_refused(&scene, &early, "is no workload's");
     let agent = parent.child("agent").unwrap();
     wait_until_tagged(&scene, &agent);
     check_chosen(&scene, &agent);
@@ -112,7 +115,7 @@ fn a_cgroup_that_two_workloads_choose_is_refused() {
     let both = parent.child("x").unwrap();
     let other = format!("[[workload]]\nname = \"other\"\n{}", select(&format!("cgroup = \"{path}/*\"")));
     let scene = scene_with("", &format!("{}{other}", select(&format!("cgroup = \"{path}/x\""))));
-    check_refused(&scene, &both);
+    check_refused(&scene, &both, "is no workload's");
     assert!(scene.gateway.log().contains("selectors of 2 workloads"), "{}", scene.gateway.log());
 }
 
@@ -130,6 +133,8 @@ fn uid_and_executable_narrow_and_are_recorded() {
     let chosen = check_chosen(&scene, &fits);
     assert!(chosen["exe"].as_str().unwrap().contains("python"), "{chosen}");
     assert_eq!(chosen["sha256"].as_str().unwrap().len(), 64);
-    check_refused(&scene, &uid);
-    check_refused(&scene, &hash);
+    check_refused(&scene, &uid, "uid 0 is not the selector's");
+    check_refused(&scene, &hash, "not the selector's");
+    let untag = scene.gateway.cli(&["untag", "--cgroup", &fits.relative().display().to_string()]).unwrap();
+    assert!(String::from_utf8_lossy(&untag.stderr).contains("a selector of workload `chosen`"), "{untag:?}");
 }
