@@ -40,7 +40,7 @@ use crate::{
     recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker::{self, Stage},
-    workloads::{Store, Tag, Workloads},
+    workloads::{Store, Workloads},
 };
 pub(crate) use control::DRAINING;
 pub(crate) use guard::{Guarded, guard};
@@ -112,7 +112,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
     }
     interception.own_uids(&uids(&config))?;
-    let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(&config), store)?;
+    let workloads = Workloads::start(interception, &cgroup_mount, &config, store)?;
     let gateway = Arc::new(Gateway {
         recorder: Recorder::new(&config.state_dir),
         policies,

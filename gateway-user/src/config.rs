@@ -12,6 +12,7 @@ pub(crate) mod pem;
 mod problem;
 mod reach;
 pub(crate) mod secret;
+mod select;
 mod servers;
 mod settings;
 #[cfg(test)]
@@ -22,6 +23,7 @@ pub(crate) use destination::Match;
 pub(crate) use names::TrustDomain;
 pub(crate) use problem::{ConfigProblems, Problem};
 
+use crate::selector::Select;
 use serde::{Deserialize, Serialize};
 use std::{
     net::IpAddr,
@@ -63,14 +65,18 @@ pub(crate) struct Interception {
     pub(crate) refused_ports: Vec<u16>,
     /// Connections that one tagged cgroup may have open, those on their way included: at least 1.
     pub(crate) connections_per_workload: u32,
+    /// Cgroups below which whoever is no workload is refused at guarded ports. As `cgroup` of a workload.
+    pub(crate) refuse_unmatched: Vec<PathBuf>,
 }
 
 /// `[[workload]]`: what a cgroup is tagged as when the daemon starts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Workload {
     pub(crate) name: String,
-    /// Below the cgroup v2 mount, without a leading slash and without `..`.
-    pub(crate) cgroup: PathBuf,
+    /// Below the cgroup v2 mount, without a leading slash and without `..`. It or `selects` is there, or both.
+    pub(crate) cgroup: Option<PathBuf>,
+    /// Any of these chooses a cgroup.
+    pub(crate) selects: Vec<Select>,
     pub(crate) groups: Vec<String>,
     pub(crate) spiffe_id: String,
     pub(crate) egress: Egress,

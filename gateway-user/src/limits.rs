@@ -22,6 +22,18 @@ pub(crate) const SECRET_BYTES_MAX: u64 = 4096;
 pub(crate) const PEM_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Destinations that one workload's egress lists.
 pub(crate) const EGRESS_ALLOW_MAX: usize = 64;
+/// `[[workload.select]]` tables of one workload.
+pub(crate) const SELECTS_MAX: usize = 64;
+/// `**` in one pattern: trying all of them takes time with the power of their number.
+pub(crate) const DOUBLE_STARS_MAX: usize = 2;
+/// Characters that a container's id must be given with, of 64.
+pub(crate) const CONTAINER_ID_CHARS_MIN: usize = 12;
+/// Cgroups under `refuse_unmatched`.
+pub(crate) const REFUSE_UNMATCHED_MAX: usize = 64;
+/// An executable longer than this is not hashed, and fits no selector.
+pub(crate) const EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+/// Hashes of executables that are remembered.
+pub(crate) const EXECUTABLES_KEPT_MAX: usize = 1024;
 /// Uids of one workload.
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.

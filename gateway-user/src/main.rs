@@ -27,6 +27,7 @@ mod memory;
 mod notify;
 mod policies;
 mod recorder;
+mod selector;
 mod session;
 mod tls;
 mod worker;

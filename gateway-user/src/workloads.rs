@@ -2,6 +2,9 @@
 //!
 //! Tags made at run time are kept in `<state_dir>/tags.json`, so that a restart does not open a way round.
 
+mod executable;
+mod follow;
+mod scan;
 mod store;
 
 use std::{
@@ -17,7 +20,13 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use tokio::sync::watch;
 
-use crate::{config::Egress, interception::Interception};
+use crate::{
+    config::{self, Config, Egress},
+    interception::Interception,
+    selector::{Executable, Place, Select},
+};
+pub(crate) use executable::Caller;
+use follow::Followed;
 pub(crate) use store::{Store, Tag};
 
 /// A tagged cgroup. Sessions hold on to the workload they were opened by.
@@ -32,6 +41,8 @@ pub(crate) struct Workload {
     pub(crate) egress: Egress,
     /// True when it comes from the configuration, false for `portreeve tag`.
     pub(crate) configured: bool,
+    /// Those that chose the cgroup; none where it was named.
+    pub(crate) selects: Vec<Select>,
     /// Says why every session of this workload must end, once it must.
     ended: watch::Sender<Option<&'static str>>,
     sessions_open: AtomicU64,
@@ -65,9 +76,31 @@ impl Workload {
             cgroup_id,
             egress: tag.egress.clone(),
             configured,
+            selects: Vec::new(),
             ended: watch::Sender::new(None),
             sessions_open: AtomicU64::new(0),
         }
+    }
+
+    /// Which selector a caller fits, if any has to. The first in the order of the file.
+    ///
+    /// # Errors
+    /// Why no selector admits the caller.
+    fn admit(&self, uid: u32, executable: Result<Option<Executable>, String>) -> Result<Option<Chosen>, String> {
+        let mut why = String::new();
+        let unread = executable.as_ref().err().cloned();
+        let executable = executable.ok().flatten();
+        for select in &self.selects {
+            match (select.admits(uid, executable.as_ref()), &unread) {
+                (Ok(()), _) => {
+                    let place = Place::of(&self.cgroup);
+                    return Ok(Some(Chosen { selector: select.to_string(), place, executable }));
+                }
+                (Err(_), Some(unread)) if select.asks_for_executable() => why.clone_from(unread),
+                (Err(other), _) => why = other,
+            }
+        }
+        if self.selects.is_empty() { Ok(None) } else { Err(why) }
     }
 
     /// Counts a session of this workload.
@@ -88,11 +121,25 @@ impl Workload {
     }
 }
 
+/// Why a session is its workload's.
+#[derive(Debug)]
+pub(crate) struct Chosen {
+    pub(crate) selector: String,
+    pub(crate) place: Place,
+    pub(crate) executable: Option<Executable>,
+}
+
 /// Every workload of this instance, with the kernel map that mirrors it.
 pub(crate) struct Workloads {
     interception: Mutex<Interception>,
     by_cgroup_id: RwLock<HashMap<u64, Arc<Workload>>>,
     store: Store,
+    cgroup_mount: PathBuf,
+    /// As configured, with selectors.
+    configured: Vec<config::Workload>,
+    refuse_unmatched: Vec<PathBuf>,
+    followed: Mutex<Followed>,
+    hashes: Arc<executable::Hashes>,
 }
 
 impl fmt::Debug for Workloads {
@@ -115,11 +162,11 @@ impl Workloads {
     pub(crate) fn start(
         mut interception: Interception,
         cgroup_mount: &Path,
-        configured: &[Tag],
+        config: &Config,
         store: Store,
     ) -> Result<Self> {
         let mut by_cgroup_id = HashMap::new();
-        for tag in configured {
+        for tag in &Tag::configured(config) {
             make_cgroup(cgroup_mount, &tag.cgroup)?;
             let id = interception.tag(&tag.cgroup, &tag.egress)?;
             by_cgroup_id.insert(id, Arc::new(Workload::new(tag, id, true)));
@@ -132,12 +179,48 @@ impl Workloads {
                 Err(error) => tracing::warn!("kept tag of `{}` is not in force: {error:#}", tag.cgroup.display()),
             }
         }
+        let workloads = Self {
+            interception: Mutex::new(interception),
+            by_cgroup_id: RwLock::new(by_cgroup_id),
+            store,
+            cgroup_mount: cgroup_mount.to_owned(),
+            configured: config.workloads.clone(),
+            refuse_unmatched: config.interception.refuse_unmatched.clone(),
+            followed: Mutex::default(),
+            hashes: Arc::default(),
+        };
+        workloads.follow_cgroups();
+        workloads.end_earlier_tags()?;
+        Ok(workloads)
+    }
+
+    /// Of an earlier daemon, and neither a workload's now nor a guard.
+    fn end_earlier_tags(&self) -> Result<()> {
+        let mut interception = lock(&self.interception);
+        let guards = lock(&self.followed).guards.clone();
         for id in interception.tagged()? {
-            if !by_cgroup_id.contains_key(&id) {
+            if self.by_cgroup_id(id).is_none() && !guards.contains(&id) {
                 interception.untag(id)?;
             }
         }
-        Ok(Self { interception: Mutex::new(interception), by_cgroup_id: RwLock::new(by_cgroup_id), store })
+        Ok(())
+    }
+
+    /// Whether a caller is the workload that its cgroup is. The executable is read on another thread, where a selector asks for it.
+    ///
+    /// # Errors
+    /// Why it is not.
+    pub(crate) async fn admit(&self, workload: Arc<Workload>, caller: Caller) -> Result<Option<Chosen>, String> {
+        let mut executable = Ok(None);
+        if workload.selects.iter().any(Select::asks_for_executable) {
+            let (hashes, mount) = (Arc::clone(&self.hashes), self.cgroup_mount.clone());
+            let read = tokio::task::spawn_blocking(move || hashes.executable(&mount, &caller)).await;
+            executable = match read {
+                Ok(read) => read.map(Some).map_err(|error| format!("{error:#}")),
+                Err(error) => Err(error.to_string()),
+            };
+        }
+        workload.admit(caller.uid, executable)
     }
 
     /// The workload that a tagged cgroup is.
@@ -187,6 +270,13 @@ impl Workloads {
         let Some(workload) = self.list().into_iter().find(|workload| workload.cgroup == cgroup) else {
             bail!("cgroup `{}` is not tagged; `portreeve workloads` lists those that are", cgroup.display());
         };
+        if !workload.selects.is_empty() {
+            bail!(
+                "a selector of workload `{}` chose cgroup `{}`, and would again: change it in the configuration",
+                workload.name,
+                cgroup.display()
+            );
+        }
         interception.untag(workload.cgroup_id)?;
         self.write().remove(&workload.cgroup_id);
         workload.ended.send_replace(Some("workload was untagged"));
@@ -199,7 +289,7 @@ impl Workloads {
     pub(crate) fn follow_cgroups(&self) {
         // Held throughout, as `tag` and `untag` hold it: what was untagged meanwhile must not be tagged again.
         let mut interception = lock(&self.interception);
-        for workload in self.list() {
+        for workload in self.list().into_iter().filter(|workload| workload.selects.is_empty()) {
             // A cgroup that is not there has nobody to intercept; it is looked for again.
             let Ok(id) = interception.tag(&workload.cgroup, &workload.egress) else { continue };
             if id == workload.cgroup_id {
@@ -217,6 +307,7 @@ impl Workloads {
                 tracing::warn!("tag of a removed cgroup remains: {error:#}");
             }
         }
+        self.follow_selectors(&mut interception);
     }
 
     /// Ends the sessions of a cgroup, if it is a workload's, and says how many there were.

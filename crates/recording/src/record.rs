@@ -42,6 +42,8 @@ pub enum Record<'a> {
     Abandoned(#[rkyv(with = AsBox)] Abandoned<'a>),
     /// What is forwarded in place of a permitted statement's own text; written before it is.
     Forwarded(#[rkyv(with = AsBox)] Forwarded<'a>),
+    /// Which selector the caller fits; behind `Opened`, where a selector chose its cgroup.
+    Chosen(#[rkyv(with = AsBox)] Chosen<'a>),
 }
 
 /// Who opened the session, where it was going and as whom the gateway goes there.
@@ -318,4 +320,27 @@ impl ArchivedEntry<'_> {
     pub(crate) fn is_last(&self) -> bool {
         matches!(self.record, ArchivedRecord::Closed(_))
     }
+}
+
+/// Why a session is its workload's, where a selector chose the cgroup.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Chosen<'a> {
+    /// The selector as the configuration writes it.
+    #[rkyv(with = AsOwned)]
+    pub selector: Cow<'a, str>,
+    /// systemd's unit that the tagged cgroup is.
+    #[rkyv(with = Map<AsOwned>)]
+    pub unit: Option<Cow<'a, str>>,
+    /// Id of the container that the tagged cgroup is.
+    #[rkyv(with = Map<AsOwned>)]
+    pub container: Option<Cow<'a, str>>,
+    /// Uid of the pod that the tagged cgroup is or lies in.
+    #[rkyv(with = Map<AsOwned>)]
+    pub pod: Option<Cow<'a, str>>,
+    /// Path of the caller's executable in its own mount namespace, where a selector asked for it.
+    #[rkyv(with = Map<AsOwned>)]
+    pub exe: Option<Cow<'a, str>>,
+    /// SHA-256 of that file, in hexadecimal.
+    #[rkyv(with = Map<AsOwned>)]
+    pub sha256: Option<Cow<'a, str>>,
 }

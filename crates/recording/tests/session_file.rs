@@ -7,8 +7,8 @@ use std::io::Cursor;
 
 use portreeve_recording::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX, STREAM_CHUNK_LEN};
 use portreeve_recording::{
-    Abandoned, Closed, Command, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence, Forwarded, Header,
-    Login, Opened, ReadError, Reader, Record, Response, Statement, Stream, Text, TornWhy, Transport, Verdict,
+    Abandoned, Chosen, Closed, Command, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence, Forwarded,
+    Header, Login, Opened, ReadError, Reader, Record, Response, Statement, Stream, Text, TornWhy, Transport, Verdict,
 };
 
 const HEADER: Header = Header { session_id: [0xab; 16], created_unix_ns: 1_795_231_554_000_000_000 };
@@ -116,6 +116,14 @@ fn later_records() -> Vec<Record<'static>> {
         }),
         Record::Abandoned(Abandoned { number: 3, killed: true, detail: "the client left".into() }),
         Record::Forwarded(Forwarded { number: 1, sql: Text::of_bytes(b"SELECT id FROM orders") }),
+        Record::Chosen(Chosen {
+            selector: "unit = \"agent@*.service\"".into(),
+            unit: Some("agent@a.service".into()),
+            container: None,
+            pod: None,
+            exe: Some("/usr/bin/python3".into()),
+            sha256: None,
+        }),
         Record::Verdict(Verdict {
             number: 3,
             decision: Decision::WouldDeny,

@@ -100,7 +100,7 @@ impl TagRequest {
                     self.workload
                 );
             }
-            return Ok(Workload { cgroup, ..known.clone() });
+            return Ok(Workload { cgroup: Some(cgroup), ..known.clone() });
         }
         let checks = [names::check_workload(&self.workload)].into_iter();
         let checks = checks.chain(self.groups.iter().map(|group| names::check_group(group)));
@@ -119,7 +119,8 @@ impl TagRequest {
         }
         Ok(Workload {
             name: self.workload.clone(),
-            cgroup,
+            cgroup: Some(cgroup),
+            selects: Vec::new(),
             groups: self.groups.clone(),
             spiffe_id,
             egress: Egress::Open,
@@ -148,6 +149,8 @@ pub(crate) struct WorkloadView {
     /// The kernel's 64-bit id; `None` while a configured cgroup does not exist.
     pub(crate) cgroup_id: Option<u64>,
     pub(crate) source: Source,
+    /// The selectors that chose the cgroup, as the configuration writes them; none where it was named.
+    pub(crate) selectors: Vec<String>,
     pub(crate) sessions_open: u64,
 }
 

@@ -33,6 +33,7 @@ impl Authority for Fake {
             cgroup: request.cgroup.clone(),
             cgroup_id: Some(u64::MAX),
             source: Source::Tag,
+            selectors: Vec::new(),
             sessions_open: 0,
         };
         self.0.lock().unwrap().push(view.clone());
@@ -286,7 +287,7 @@ fn a_tag_means_the_configured_workload_or_a_new_one_never_a_mixture() {
     fs::remove_dir_all(folder).unwrap();
 
     let known = request("other", "known").resolve(&config).unwrap();
-    assert_eq!((known.cgroup.to_str(), known.groups.len()), (Some("other"), 2));
+    assert_eq!((known.cgroup, known.groups.len()), (Some("other".into()), 2));
     let new = request("other", "new").resolve(&config).unwrap();
     assert_eq!((new.spiffe_id.as_str(), new.groups.as_slice()), ("spiffe://t/new", ["g".to_owned()].as_slice()));
 

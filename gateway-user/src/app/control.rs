@@ -8,7 +8,7 @@ use std::{
     time::{Instant, SystemTime},
 };
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use portreeve_abi::Tally;
 
 use crate::{
@@ -44,7 +44,7 @@ impl Authority for Control {
     fn tag(&self, request: &TagRequest) -> Result<WorkloadView> {
         self.check_in_charge()?;
         let wanted = request.resolve(&self.gateway.config)?;
-        let workload = self.gateway.workloads.tag(&Tag::from(wanted))?;
+        let workload = self.gateway.workloads.tag(&Tag::of_config(&wanted).context("the request names no cgroup")?)?;
         self.end_sessions_of_predecessors(&workload.cgroup);
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "tagged");
         Ok(view(&workload))
@@ -223,6 +223,7 @@ fn view(workload: &Workload) -> WorkloadView {
         cgroup: workload.cgroup.clone(),
         cgroup_id: Some(workload.cgroup_id),
         source: if workload.configured { Source::Config } else { Source::Tag },
+        selectors: workload.selects.iter().map(ToString::to_string).collect(),
         sessions_open: workload.sessions_open(),
     }
 }

@@ -8,7 +8,7 @@ use super::{check_host, port_rules, uids};
 use crate::{
     config::Config,
     interception::Interception,
-    workloads::{Store, Tag, Workloads},
+    workloads::{Store, Workloads},
 };
 
 /// What is in force then.
@@ -31,7 +31,7 @@ pub(crate) fn guard(config: &Config) -> Result<Guarded> {
     interception.stay();
     interception.own_uids(&uids(config))?;
     let store = Store::new(&config.state_dir);
-    let workloads = Workloads::start(interception, &cgroup_mount, &Tag::configured(config), store)?;
+    let workloads = Workloads::start(interception, &cgroup_mount, config, store)?;
     let cgroups = workloads.list().iter().map(|workload| workload.cgroup.clone()).collect();
     Ok(Guarded { pins: workloads.into_interception().into_pins()?, cgroups })
 }

@@ -42,8 +42,9 @@ pub(super) fn line(workload: &WorkloadView) -> String {
     };
     let groups = if workload.groups.is_empty() { "no groups".to_owned() } else { workload.groups.join(", ") };
     let there = if workload.cgroup_id.is_some() { "" } else { " (does not exist yet)" };
+    let selectors: String = workload.selectors.iter().map(|selector| format!(" by `{selector}`")).collect();
     format!(
-        "{}  {}  cgroup {}{there}  groups: {groups}  {by}  {} open",
+        "{}  {}  cgroup {}{there}  groups: {groups}  {by}{selectors}  {} open",
         workload.workload,
         workload.spiffe_id,
         workload.cgroup.display(),

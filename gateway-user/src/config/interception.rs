@@ -3,12 +3,14 @@
 use super::{
     Interception,
     document::{Located, Section},
+    names,
     problem::Findings,
-    settings::Seen,
+    settings::{Seen, checked},
 };
 use portreeve_abi::limits;
+use std::path::PathBuf;
 
-use crate::limits::{GUARDED_PORTS_MAX, REFUSED_PORTS_MAX};
+use crate::limits::{GUARDED_PORTS_MAX, REFUSE_UNMATCHED_MAX, REFUSED_PORTS_MAX};
 
 /// MySQL's X protocol, group replication and administration: ways to a server beside the guarded port.
 const REFUSED_PORTS: [u16; 3] = [33060, 33061, 33062];
@@ -20,6 +22,7 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Optio
             listen_port: 0,
             refused_ports: REFUSED_PORTS.to_vec(),
             connections_per_workload: limits::ORIGINS_PER_WORKLOAD,
+            refuse_unmatched: Vec::new(),
         });
     }
     let mut section = root.section("interception", findings)?;
@@ -30,13 +33,32 @@ pub(super) fn read(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Optio
         check_listen_port(found, ports.as_deref(), refused_ports.as_deref(), findings);
     }
     let connections = connections_per_workload(&mut section, findings);
+    let refuse_unmatched = refuse_unmatched(&mut section, findings);
     section.finish(findings);
     Some(Interception {
         ports: ports?,
         listen_port: listen_port.map_or(0, |found| found.value),
         refused_ports: refused_ports?,
         connections_per_workload: connections?,
+        refuse_unmatched,
     })
+}
+
+fn refuse_unmatched(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<PathBuf> {
+    let Some(found) = section.strings("refuse_unmatched", findings) else { return Vec::new() };
+    if found.value.len() > REFUSE_UNMATCHED_MAX {
+        let message = format!("has {} cgroups: write at most {REFUSE_UNMATCHED_MAX}", found.value.len());
+        findings.error(&found.spot, message);
+    }
+    let mut seen = Seen::default();
+    let mut cgroups = Vec::new();
+    for text in &found.value {
+        if let Some(cgroup) = checked(text, names::check_cgroup, findings) {
+            seen.once(&cgroup.display().to_string(), &text.spot, findings);
+            cgroups.push(cgroup);
+        }
+    }
+    cgroups
 }
 
 fn connections_per_workload(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<u32> {

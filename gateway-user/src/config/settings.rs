@@ -5,7 +5,7 @@ use super::{
     document::{Located, Section},
     interception, names,
     problem::{Findings, Spot},
-    reach, servers,
+    reach, select, servers,
 };
 use crate::limits::{
     CONFIG_BYTES_MAX, DRAIN_SECONDS_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX, STOP_DRAIN_SECONDS, UPGRADE_DRAIN_SECONDS,
@@ -194,8 +194,8 @@ fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, finding
     let mut workloads = Vec::new();
     for mut section in root.sections("workload", findings) {
         let name = section.required("name", "the workload's name, such as `reporting`", findings);
-        let cgroup =
-            section.required("cgroup", "the path below the cgroup v2 mount, such as `agents/reporting`", findings);
+        let selects = select::read(&mut section, findings);
+        let cgroup = cgroup(&mut section, findings);
         let name = name.and_then(|name| checked(&name, names::check_workload, findings).map(|()| name));
         let cgroup_path = cgroup.as_ref().and_then(|cgroup| checked(cgroup, names::check_cgroup, findings));
         let groups = groups(&mut section, findings);
@@ -211,11 +211,22 @@ fn workloads(root: &mut Section<'_>, trust_domain: Option<&TrustDomain>, finding
             ids.once(&id.value, &id.spot, findings);
         }
         section.finish(findings);
-        if let (Some(name), Some(cgroup), Some(id)) = (name, cgroup_path, id) {
-            workloads.push(Workload { name: name.value.to_owned(), cgroup, groups, spiffe_id: id.value, egress, uids });
+        if let (Some(name), Some(id)) = (name, id) {
+            let name = name.value.to_owned();
+            workloads.push(Workload { name, cgroup: cgroup_path, selects, groups, spiffe_id: id.value, egress, uids });
         }
     }
     workloads
+}
+
+/// Missing only where `[[workload.select]]` chooses instead.
+fn cgroup<'d>(section: &mut Section<'d>, findings: &mut Findings<'_>) -> Option<Located<&'d str>> {
+    const WHAT: &str =
+        "the path below the cgroup v2 mount, such as `agents/reporting`, or choose cgroups with `[[workload.select]]`";
+    if !section.has("cgroup") && section.has("select") {
+        return None;
+    }
+    section.required("cgroup", WHAT, findings)
 }
 
 fn groups(section: &mut Section<'_>, findings: &mut Findings<'_>) -> Vec<String> {

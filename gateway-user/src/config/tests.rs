@@ -55,7 +55,7 @@ fn the_design_s_example_is_read_as_written() {
     assert_eq!(config.control_socket(), PathBuf::from("/run/portreeve/control.sock"));
     assert_eq!((config.interception.ports.as_slice(), config.interception.listen_port), ([3306].as_slice(), 0));
     assert_eq!(config.workloads[0].spiffe_id, "spiffe://example.org/reporting");
-    assert_eq!(config.workloads[0].cgroup, PathBuf::from("agents/reporting"));
+    assert_eq!(config.workloads[0].cgroup, Some(PathBuf::from("agents/reporting")));
     let server = config.server("orders").unwrap();
     assert_eq!(server.credentials[0].fors, [For::Group("reporting".to_owned())]);
     assert_eq!(server.credentials[0].password_file, PathBuf::from("/etc/portreeve/secrets/orders_ro"));

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::SocketAddr, rc::Rc, sync::Arc};
 
 use anyhow::{Context as _, Result};
 use portreeve_abi::Origin;
-use portreeve_recording::{Evidence, Opened};
+use portreeve_recording::{self as record, Evidence, Opened};
 use uuid::Uuid;
 
 use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
@@ -12,7 +12,7 @@ use crate::{
     config::{Credential, Meaning, Server},
     gateway::Gateway,
     interception::{self, Namespace},
-    workloads::{Presence, Workload},
+    workloads::{Caller, Chosen, Presence, Workload},
 };
 
 /// A connection whose recording is open.
@@ -22,6 +22,8 @@ pub(super) struct Arrival {
     pub(super) client: Link,
     pub(super) journal: Journal,
     pub(super) workload: Option<Presence>,
+    /// Why no selector admits who connected, though its cgroup is a workload's.
+    not_admitted: Option<String>,
     pub(super) destination: SocketAddr,
     pub(super) place: Place,
 }
@@ -77,10 +79,12 @@ impl Arrival {
     /// Opens the recording. What cannot be recorded is not served: the client is told, and none is returned.
     pub(super) async fn open(gateway: &Gateway, mut client: Link, peer: SocketAddr, origin: &Origin) -> Option<Self> {
         let id = Uuid::now_v7();
-        match Self::record(gateway, id, peer, origin) {
+        let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id);
+        let (chosen, not_admitted) = admission(gateway, workload.as_ref(), origin).await;
+        match Self::record(gateway, id, peer, origin, workload, chosen) {
             Ok((journal, workload, place)) => {
                 let destination = interception::destination(origin);
-                Some(Self { id: id.to_string(), client, journal, workload, destination, place })
+                Some(Self { id: id.to_string(), client, journal, workload, not_admitted, destination, place })
             }
             Err(error) => {
                 tracing::error!(session = %id, %peer, "a connection was closed unserved: {error:#}");
@@ -99,10 +103,12 @@ impl Arrival {
         id: Uuid,
         peer: SocketAddr,
         origin: &Origin,
+        workload: Option<Arc<Workload>>,
+        chosen: Option<Chosen>,
     ) -> Result<(Journal, Option<Presence>, Place)> {
         let place = Place::of(gateway, origin)?;
         let destination = interception::destination(origin);
-        let workload = gateway.workloads.by_cgroup_id(origin.tagged_cgroup_id).map(Workload::enter);
+        let workload = workload.map(Workload::enter);
         let server = place.server(gateway, destination);
         let credential = workload
             .as_ref()
@@ -120,7 +126,11 @@ impl Arrival {
             credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        Ok((Journal::open(file, opened, gateway.config.observe)?, workload, place))
+        let mut journal = Journal::open(file, opened, gateway.config.observe)?;
+        if let Some(chosen) = chosen {
+            journal.chosen(record_of(chosen))?;
+        }
+        Ok((journal, workload, place))
     }
 
     pub(super) fn workload_name(&self) -> String {
@@ -130,9 +140,13 @@ impl Arrival {
     /// Serves the connection to its end, and closes the recording.
     pub(super) async fn run(mut self, gateway: &Gateway, verdicts: &Rc<Verdicts>) -> Reason {
         let mut bytes_to_server = 0;
-        let ended = match self.workload.take() {
-            Some(workload) => self.proceed(gateway, verdicts, &workload, &mut bytes_to_server).await,
-            None => self.turn_away(gateway, "the cgroup it was opened from is no longer tagged").await,
+        let ended = match (self.workload.take(), self.not_admitted.take()) {
+            (Some(workload), Some(why)) => {
+                let why = format!("it does not fit the selectors of workload `{}`: {why}", workload.name);
+                self.turn_away(gateway, &why).await
+            }
+            (Some(workload), None) => self.proceed(gateway, verdicts, &workload, &mut bytes_to_server).await,
+            (None, _) => self.turn_away(gateway, "the cgroup it was opened from is no workload's").await,
         };
         self.client.finish().await;
         let text = ended.to_string();
@@ -212,6 +226,34 @@ async fn until_revoked<T>(workload: &Workload, stage: impl Future<Output = Resul
         biased;
         result = stage => result,
         reason = workload.ended() => Err(Ended::Revoked(reason)),
+    }
+}
+
+/// Why the caller is the workload that its cgroup is, where selectors say so, or why it is not.
+async fn admission(
+    gateway: &Gateway,
+    workload: Option<&Arc<Workload>>,
+    origin: &Origin,
+) -> (Option<Chosen>, Option<String>) {
+    let Some(workload) = workload.filter(|workload| !workload.selects.is_empty()) else { return (None, None) };
+    let Origin { pid, uid, cgroup_id, connected_boot_ns, .. } = *origin;
+    let caller = Caller { pid, uid, cgroup_id, connected_boot_ns };
+    match gateway.workloads.admit(Arc::clone(workload), caller).await {
+        Ok(chosen) => (chosen, None),
+        Err(why) => (None, Some(why)),
+    }
+}
+
+fn record_of(chosen: Chosen) -> record::Chosen<'static> {
+    let Chosen { selector, place, executable } = chosen;
+    let (exe, sha256) = executable.map(|found| (found.path, found.sha256)).unzip();
+    record::Chosen {
+        selector: Cow::Owned(selector),
+        unit: place.unit.or(place.user_unit.map(|(_, unit)| unit)).map(Cow::Owned),
+        container: place.container.map(Cow::Owned),
+        pod: place.pod.map(Cow::Owned),
+        exe: exe.map(Cow::Owned),
+        sha256: sha256.map(Cow::Owned),
     }
 }
 

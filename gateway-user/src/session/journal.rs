@@ -9,8 +9,8 @@ use std::{
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Abandoned, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response, Statement,
-    Text, Transport, Verdict, clip,
+    Abandoned, Chosen, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response,
+    Statement, Text, Transport, Verdict, clip,
 };
 
 use crate::recorder::SessionFile;
@@ -65,6 +65,10 @@ impl Journal {
 
     pub(super) fn login(&mut self, login: Login<'_>) -> Result<(), JournalError> {
         self.write(Record::Login(Box::new(login)))
+    }
+
+    pub(super) fn chosen(&mut self, chosen: Chosen<'_>) -> Result<(), JournalError> {
+        self.write(Record::Chosen(chosen))
     }
 
     pub(super) fn transport(&mut self, transport: Transport<'_>) -> Result<(), JournalError> {

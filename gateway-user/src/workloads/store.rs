@@ -39,15 +39,22 @@ impl Tag {
 
     /// The tags that the configuration asks for.
     pub(crate) fn configured(config: &Config) -> Vec<Self> {
-        config.workloads.iter().cloned().map(Self::from).collect()
+        config.workloads.iter().filter_map(Self::of_config).collect()
     }
 }
 
-impl From<config::Workload> for Tag {
-    fn from(workload: config::Workload) -> Self {
-        // Uids are the configuration's alone: `app` hands them to the kernel programs.
-        let config::Workload { name, cgroup, groups, spiffe_id, egress, uids: _ } = workload;
-        Self { cgroup, workload: name, groups, spiffe_id, egress }
+impl Tag {
+    /// None for a workload that only selectors choose.
+    pub(crate) fn of_config(workload: &config::Workload) -> Option<Self> {
+        workload.cgroup.as_ref().map(|cgroup| Self::of_selected(workload, cgroup.clone()))
+    }
+
+    /// A cgroup that the workload's selectors chose.
+    pub(super) fn of_selected(workload: &config::Workload, cgroup: PathBuf) -> Self {
+        // Uids are the configuration's alone: `app` hands them to the kernel programs. Selectors are the scan's.
+        let config::Workload { name, cgroup: _, selects: _, groups, spiffe_id, egress, uids: _ } = workload;
+        let (workload, groups) = (name.clone(), groups.clone());
+        Self { cgroup, workload, groups, spiffe_id: spiffe_id.clone(), egress: egress.clone() }
     }
 }
 

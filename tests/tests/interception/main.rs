@@ -10,6 +10,7 @@
 mod egress;
 mod events;
 mod existing;
+mod selectors;
 mod ways;
 
 use portreeve_tests::{

@@ -17,7 +17,12 @@ const NAMED_MAX: usize = 8;
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = Vec::new();
     if let Ok(mount) = host::cgroup2_mount() {
-        let cgroups: Vec<PathBuf> = config.workloads.iter().map(|workload| mount.join(&workload.cgroup)).collect();
+        let cgroups: Vec<PathBuf> = config
+            .workloads
+            .iter()
+            .filter_map(|workload| workload.cgroup.as_ref())
+            .map(|cgroup| mount.join(cgroup))
+            .collect();
         findings.push(privileged_agents(&cgroups));
         findings.push(writable_parents(&mount, &cgroups));
     }

@@ -12,7 +12,7 @@ use std::{fs, path::Path};
 pub(super) fn findings(config: &Config) -> Vec<Finding> {
     let mut findings = vec![folder("state_dir", &config.state_dir), folder("run_dir", &config.run_dir), pinned(config)];
     if let Ok(mount) = host::cgroup2_mount() {
-        findings.extend(config.workloads.iter().map(|workload| cgroup(&mount, workload)));
+        findings.extend(config.workloads.iter().filter_map(|workload| cgroup(&mount, workload)));
     }
     findings
 }
@@ -54,15 +54,16 @@ fn none(found: String) -> Finding {
     )
 }
 
-fn cgroup(mount: &Path, workload: &Workload) -> Finding {
-    let path = mount.join(&workload.cgroup);
+/// None for a workload that selectors choose: its cgroups come and go.
+fn cgroup(mount: &Path, workload: &Workload) -> Option<Finding> {
+    let path = mount.join(workload.cgroup.as_ref()?);
     if path.join("cgroup.procs").exists() {
-        return Finding::ok("workload", format!("`{}` is cgroup {}", workload.name, path.display()));
+        return Some(Finding::ok("workload", format!("`{}` is cgroup {}", workload.name, path.display())));
     }
-    Finding::warning(
+    Some(Finding::warning(
         "workload",
         format!("`{}`: there is no cgroup {}", workload.name, path.display()),
         "nothing is identified as this workload",
         "correct `cgroup` if it is a mistake; else nothing: the daemon makes it when it starts",
-    )
+    ))
 }

@@ -86,6 +86,14 @@ enum Fields<'a> {
         number: u64,
         sql: TextFields<'a>,
     },
+    Chosen {
+        selector: &'a str,
+        unit: Option<&'a str>,
+        container: Option<&'a str>,
+        pod: Option<&'a str>,
+        exe: Option<&'a str>,
+        sha256: Option<&'a str>,
+    },
 }
 
 #[derive(Debug, Serialize)]
@@ -225,6 +233,14 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
         Record::Forwarded(forwarded) => {
             Fields::Forwarded { number: forwarded.number, sql: text_fields(&forwarded.sql) }
         }
+        Record::Chosen(chosen) => Fields::Chosen {
+            selector: &chosen.selector,
+            unit: chosen.unit.as_deref(),
+            container: chosen.container.as_deref(),
+            pod: chosen.pod.as_deref(),
+            exe: chosen.exe.as_deref(),
+            sha256: chosen.sha256.as_deref(),
+        },
     }
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use portreeve_recording::{
-    Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Transport, Verdict,
+    Chosen, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Transport, Verdict,
 };
 use uuid::Uuid;
 
@@ -54,6 +54,7 @@ impl SessionText {
             Record::Transport(transport) => self::transport(transport),
             Record::Abandoned(abandoned) => format!("left   {}", shown(&abandoned.detail)),
             Record::Forwarded(forwarded) => format!("as     {}", sql(&forwarded.sql)),
+            Record::Chosen(chosen) => self::chosen(chosen),
         };
         self.flush(line);
         line(at, self.line(at, &what));
@@ -170,6 +171,18 @@ fn closed(closed: &Closed<'_>) -> String {
         "closed {}; {statements} statement{plural}, {bytes_to_client} bytes to client, {bytes_to_server} to server",
         shown(&closed.reason)
     )
+}
+
+fn chosen(chosen: &Chosen<'_>) -> String {
+    let facts = [
+        ("unit", &chosen.unit),
+        ("container", &chosen.container),
+        ("pod", &chosen.pod),
+        ("exe", &chosen.exe),
+        ("sha256", &chosen.sha256),
+    ];
+    let facts = facts.into_iter().filter_map(|(what, fact)| Some(format!("; {what} {}", shown(fact.as_ref()?))));
+    format!("chosen by {}{}", shown(&chosen.selector), facts.collect::<String>())
 }
 
 fn transport(transport: &Transport<'_>) -> String {

@@ -95,7 +95,11 @@ impl Summary {
                 Decision::Deny => self.denied += 1,
                 Decision::WouldDeny => self.would_deny += 1,
             },
-            Record::Response(_) | Record::Transport(_) | Record::Abandoned(_) | Record::Forwarded(_) => {}
+            Record::Response(_)
+            | Record::Transport(_)
+            | Record::Abandoned(_)
+            | Record::Forwarded(_)
+            | Record::Chosen(_) => {}
             Record::Closed(closed) => self.reason = Some(closed.reason.into_owned()),
         }
     }

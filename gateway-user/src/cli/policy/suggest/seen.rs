@@ -116,7 +116,11 @@ impl Seen {
                 session.pending.remove(&response.number);
                 Some(())
             }
-            Record::Closed(_) | Record::Transport(_) | Record::Abandoned(_) | Record::Forwarded(_) => Some(()),
+            Record::Closed(_)
+            | Record::Transport(_)
+            | Record::Abandoned(_)
+            | Record::Forwarded(_)
+            | Record::Chosen(_) => Some(()),
         }
     }
 
