@@ -87,7 +87,9 @@ fn helps(before: &[&str]) -> Vec<(String, String)> {
 fn every_command_has_help_with_examples() {
     let helps = helps(&[]);
     let names: Vec<_> = helps.iter().map(|(name, _)| name.as_str()).collect();
-    for name in ["run", "check", "doctor", "tag", "untag", "workloads", "sessions", "tail", "status", "detach"] {
+    for name in
+        ["run", "check", "doctor", "tag", "untag", "workloads", "sessions", "tail", "verify", "status", "detach"]
+    {
         assert!(names.contains(&name), "{names:?}");
     }
     assert!(names.contains(&"policy check") && names.contains(&"policy explain"), "{names:?}");
@@ -178,6 +180,8 @@ fn the_exit_code_says_how_a_command_ended() {
     check(&["policy", "check"], 0, "3 policies are valid");
     check(&["sessions"], 0, "");
     check(&["tail"], 0, "");
+    check(&["verify", "--all"], 0, "recordings are sound");
+    check(&["verify"], 2, "FILE");
     check(&["untag", "--cgroup", "agents/nobody"], 1, "`portreeve workloads` lists those that are");
     check(&["tag", "--cgroup", "agents/nobody", "--workload", "etl"], 1, "is not there");
     check(&["tail", "no-such-session"], 1, "no-such-session");
@@ -205,8 +209,8 @@ fn without_a_daemon_only_the_commands_that_need_it_fail() {
         assert_eq!(output.status.code(), Some(3), "{args:?}: {output:?}");
         assert!(err(&output).contains("start it with `portreeve run`"), "{output:?}");
     }
-    let independent: [&[&str]; 6] =
-        [&["check"], &["doctor"], &["sessions"], &["tail"], &["policy", "check"], &["detach"]];
+    let independent: [&[&str]; 7] =
+        [&["check"], &["doctor"], &["sessions"], &["tail"], &["verify", "--all"], &["policy", "check"], &["detach"]];
     for args in independent {
         let output = scene.gateway.cli(args).unwrap();
         assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");

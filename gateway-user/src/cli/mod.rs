@@ -14,6 +14,7 @@ mod status;
 mod tag;
 mod tail;
 mod upgrade;
+mod verify;
 mod workloads;
 
 use crate::{
@@ -107,6 +108,8 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
     Tail(tail::TailArgs),
+    /// Say whether recordings are as they were written
+    Verify(verify::VerifyArgs),
     /// Check policies, explain what they say about a statement, suggest and import them
     #[command(
         subcommand,
@@ -164,6 +167,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
+        Command::Verify(args) => verify::run(args, config, out),
         Command::Policy(command) => policy::run(command, config, out),
         Command::Upgrade(args) => upgrade::run(args, config, out),
         Command::Guard(args) => guard::run(args, config, out),
