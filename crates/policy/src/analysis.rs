@@ -103,7 +103,12 @@ fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
             Known::As(Relation::View(_)) | Known::Unknown(_) => return None,
         }
     }
-    Some(facts)
+    let changes = facts.requests.clone();
+    let mut reader = Reader::new(Names::of(context), *context, Through::default());
+    reader.facts = facts;
+    let read = changes.iter().try_for_each(|change| reader.behind_changes(change.action, &change.resource));
+    reader.finish(read);
+    Some(reader.facts)
 }
 
 /// What a statement leaves of the catalogue for those after it in the same text, which are judged before it runs.

@@ -1,4 +1,4 @@
-//! What a server says of its views and routines: a snapshot, made once and then only read.
+//! What a server says of its views, routines, triggers and foreign keys: a snapshot, made once and then only read.
 //!
 //! It holds the names of all tables as well: a name that a definition mentions and the snapshot does not know is hidden from
 //! the account, and what is behind it cannot be judged.
@@ -20,6 +20,10 @@ struct Schema {
     procedures: BTreeMap<String, Routine>,
     functions: BTreeMap<String, Routine>,
     packages: BTreeMap<String, ()>,
+    /// By the tables that they belong to.
+    triggers: BTreeMap<String, Vec<Trigger>>,
+    /// By the tables that they refer to.
+    cascades: BTreeMap<String, Vec<Cascade>>,
     /// A routine's name has characters outside ASCII. Servers compare these names without accents
     /// (`utf8mb3_general_ci`), so that an ASCII name may mean it.
     has_accents: bool,
@@ -67,6 +71,49 @@ pub struct Routine {
     pub sql_mode: String,
     /// The character set that it was made in.
     pub character_set: String,
+}
+
+/// What may happen to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RowChange {
+    Insert,
+    Update,
+    Delete,
+}
+
+/// A trigger. It has its definer's privileges, and the table's schema is its default one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Trigger {
+    pub name: String,
+    /// What fires it, before or after.
+    pub events: Vec<RowChange>,
+    /// `None` where the server does not show it.
+    pub text: Option<TriggerText>,
+    /// The mode that it was made with, and in which it is read: names separated by commas.
+    pub sql_mode: String,
+    /// The character set that it was made in.
+    pub character_set: String,
+}
+
+/// Where the body of a trigger stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TriggerText {
+    /// By itself.
+    Body(String),
+    /// In the statement that makes it, behind `FOR EACH ROW`.
+    Statement(String),
+}
+
+/// What a foreign key makes the server do to the referring table, without asking for privileges there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Cascade {
+    /// The referring table.
+    pub schema: String,
+    pub table: String,
+    /// What happens to its rows when a row that they refer to is updated: `None` where the server refuses that.
+    pub on_update: Option<RowChange>,
+    /// The same, when that row is deleted.
+    pub on_delete: Option<RowChange>,
 }
 
 /// What the snapshot says of a name.
@@ -126,6 +173,18 @@ impl Catalogue {
         }
     }
 
+    /// Adds a trigger of a table.
+    pub fn add_trigger(&mut self, schema: &str, table: &str, trigger: Trigger) {
+        let table = self.folded(table);
+        self.schema_mut(schema).triggers.entry(table).or_default().push(trigger);
+    }
+
+    /// Adds what a foreign key does when rows of the table that it refers to change.
+    pub fn add_cascade(&mut self, schema: &str, table: &str, cascade: Cascade) {
+        let table = self.folded(table);
+        self.schema_mut(schema).cascades.entry(table).or_default().push(cascade);
+    }
+
     fn schema_mut(&mut self, schema: &str) -> &mut Schema {
         let schema = self.folded(schema);
         self.schemas.entry(schema).or_default()
@@ -181,6 +240,18 @@ impl Catalogue {
             }
             None => Known::Nothing,
         }
+    }
+
+    /// The triggers of a table.
+    pub(crate) fn triggers(&self, schema: &str, table: &str) -> &[Trigger] {
+        let schema = self.schemas.get(&self.folded(schema));
+        schema.and_then(|schema| schema.triggers.get(&self.folded(table))).map_or(&[], Vec::as_slice)
+    }
+
+    /// The foreign keys that refer to a table.
+    pub(crate) fn cascades(&self, schema: &str, table: &str) -> &[Cascade] {
+        let schema = self.schemas.get(&self.folded(schema));
+        schema.and_then(|schema| schema.cascades.get(&self.folded(table))).map_or(&[], Vec::as_slice)
     }
 
     /// Whether a package of that name is in the schema.

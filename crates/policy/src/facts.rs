@@ -184,6 +184,7 @@ fn changes_definitions(action: Action) -> bool {
             | Action::Drop
             | Action::Rename
             | Action::CreateRoutine
+            | Action::Trigger
             | Action::Udf
             | Action::Plugins
             | Action::Users

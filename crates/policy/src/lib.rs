@@ -30,6 +30,7 @@ mod cursor;
 mod definition;
 mod entities;
 mod facts;
+mod fires;
 mod guardrails;
 mod judge;
 mod lexer;
@@ -67,7 +68,10 @@ pub use action::{Action, StatementClass};
 pub use analysis::analyse;
 pub use builtins::is_known_charset;
 pub use cases::{Case, Failure, Outcome};
-pub use catalogue::{Catalogue, Relation, Routine, RoutineKind, Security, View, is_system_schema};
+pub use catalogue::{
+    Cascade, Catalogue, Relation, Routine, RoutineKind, RowChange, Security, Trigger, TriggerText, View,
+    is_system_schema,
+};
 pub use context::{Context, Flavour};
 pub use facts::{Facts, Request, Resource, StatementFacts};
 pub use guardrails::{ImportScope, Imported, NoGuardrails, Note, import_guardrails};

@@ -84,6 +84,9 @@ pub const DEFINITIONS_DEPTH_MAX: usize = 32;
 /// Text of views and routines read for one statement, in bytes.
 pub const DEFINITIONS_BYTES_MAX: usize = 1024 * 1024;
 
+/// Longest chain of foreign keys that is followed: a row that changes one that changes one … (InnoDB itself stops at 15).
+pub const CASCADES_DEPTH_MAX: usize = 32;
+
 /// Where less stack is left than this, the next definition is read on a stack of its own, in bytes.
 pub const DEFINITION_STACK_BYTES_MIN: usize = 1024 * 1024;
 

@@ -206,6 +206,12 @@ impl<'n> Reader<'n> {
         self.check_requests()
     }
 
+    /// Asks for what triggers do when a change of a table's rows also adds some, as one of a portion of a period does.
+    pub(crate) fn adds_rows(&mut self, name: (Option<String>, String)) -> Result<(), Unread> {
+        let resource = self.names.table(name.0, name.1)?;
+        self.look_through(Action::Insert, &resource).map(drop)
+    }
+
     fn check_requests(&self) -> Result<(), Unread> {
         if self.facts.requests.len() > REQUESTS_MAX {
             return Err(Unread::new(format!("the statement touches more than {REQUESTS_MAX} things")));

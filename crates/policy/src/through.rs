@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::action::Action;
 use crate::analysis::tokens_of;
 use crate::builtins::is_known_charset;
-use crate::catalogue::{Known, Relation, Routine, RoutineKind, Security, View, is_system_schema};
+use crate::catalogue::{Known, Relation, Routine, RoutineKind, RowChange, Security, View, is_system_schema};
 use crate::context::{Context, Names};
 use crate::facts::{Resource, escape};
 use crate::limits::{
-    DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX, STACK_BYTES,
+    CASCADES_DEPTH_MAX, DEFINITION_STACK_BYTES_MIN, DEFINITIONS_BYTES_MAX, DEFINITIONS_DEPTH_MAX, DEFINITIONS_MAX,
+    STACK_BYTES,
 };
 use crate::reader::Reader;
 use crate::reading::Modes;
@@ -27,6 +28,10 @@ pub(crate) struct Through {
     routines: BTreeSet<String>,
     /// Tables that a routine makes for itself.
     made: BTreeSet<(String, String)>,
+    /// What was asked for behind changes of rows: the change, whether triggers fire by it, the table.
+    pub(crate) changed: BTreeSet<(RowChange, bool, (String, String))>,
+    /// How many foreign keys led here.
+    pub(crate) cascades: usize,
     /// Read in all.
     definitions: usize,
     bytes: usize,
@@ -53,6 +58,15 @@ impl Through {
         Self { settled, ..Self::default() }
     }
 
+    /// Follows one foreign key more.
+    pub(crate) fn follow(&mut self) -> Result<(), Unread> {
+        self.cascades += 1;
+        match self.cascades > CASCADES_DEPTH_MAX {
+            true => Err(Unread::new(format!("foreign keys lead more than {CASCADES_DEPTH_MAX} tables on"))),
+            false => Ok(()),
+        }
+    }
+
     fn enter(&mut self, what: &str, bytes: usize) -> Result<(), Unread> {
         self.definitions += 1;
         self.bytes = self.bytes.saturating_add(bytes);
@@ -60,10 +74,12 @@ impl Through {
             return Err(Unread::new("it is defined by itself"));
         }
         if self.path.len() >= DEFINITIONS_DEPTH_MAX {
-            return Err(Unread::new(format!("views and routines are more than {DEFINITIONS_DEPTH_MAX} deep")));
+            return Err(Unread::new(format!(
+                "views, routines and triggers are more than {DEFINITIONS_DEPTH_MAX} deep"
+            )));
         }
         if self.definitions > DEFINITIONS_MAX || self.bytes > DEFINITIONS_BYTES_MAX {
-            return Err(Unread::new("too many views and routines are behind it"));
+            return Err(Unread::new("too many views, routines and triggers are behind it"));
         }
         self.path.push(what.to_owned());
         Ok(())
@@ -84,11 +100,17 @@ impl Reader<'_> {
         self.check_settled(action)?;
         let catalogue = self.context.catalogue;
         match catalogue.relation(schema, table) {
-            Known::As(Relation::Table) => Ok(vec![resource.clone()]),
+            Known::As(Relation::Table) => {
+                self.behind_changes(action, resource)?;
+                Ok(vec![resource.clone()])
+            }
             Known::As(Relation::View(view)) => {
                 let sources = self.view(schema, table, view)?;
                 if action != Action::Select {
-                    sources.iter().for_each(|source| self.facts.request(action, source.clone()));
+                    for source in &sources {
+                        self.facts.request(action, source.clone());
+                        self.behind_changes(action, source)?;
+                    }
                 }
                 Ok(sources)
             }
@@ -231,7 +253,7 @@ impl Reader<'_> {
     }
 
     /// Reads a text by `read`, unless it is over a limit.
-    fn definition(
+    pub(crate) fn definition(
         &mut self,
         what: &str,
         text: &str,
@@ -288,7 +310,7 @@ impl Reader<'_> {
 }
 
 /// How the server reads a definition: `sql_mode` is the one that it was made with.
-fn definition_context<'s>(
+pub(crate) fn definition_context<'s>(
     outer: &Context<'s>,
     default_schema: Option<&'s str>,
     sql_mode: &str,
@@ -309,7 +331,7 @@ fn definition_context<'s>(
     })
 }
 
-fn named(schema: &str, name: &str) -> String {
+pub(crate) fn named(schema: &str, name: &str) -> String {
     format!("`{}.{}`", escape(schema), escape(name))
 }
 

@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{
-    Catalogue, Context, Facts, Flavour, Relation, Resource, Routine, RoutineKind, Security, View, analyse, limits,
+    Cascade, Catalogue, Context, Facts, Flavour, Relation, Resource, Routine, RoutineKind, RowChange, Security,
+    Trigger, TriggerText, View, analyse, limits,
 };
 
 fn context(catalogue: &Catalogue) -> Context<'_> {
@@ -362,4 +363,111 @@ fn views_beside_each_other_are_read_to_the_limit_and_no_further() {
     assert!(!many(limits::DEFINITIONS_MAX, ""));
     assert!(many(limits::DEFINITIONS_MAX + 1, ""));
     assert!(many(3, &"x".repeat(limits::DEFINITIONS_BYTES_MAX / 2)));
+}
+
+/// `shop` with triggers and foreign keys.
+fn with_effects() -> Catalogue {
+    let mut catalogue = shop();
+    for table in ["a1", "log", "parent", "child", "grandchild"] {
+        catalogue.add_relation("shop", table, Relation::Table);
+    }
+    catalogue.add_relation("shop", "front", view("select `shop`.`orders`.`id` AS `id` from `shop`.`orders`"));
+    let trigger = |name: &str, event, text| Trigger {
+        name: name.to_owned(),
+        events: vec![event],
+        text,
+        sql_mode: String::new(),
+        character_set: "utf8mb4".to_owned(),
+    };
+    let body = |text: &str| Some(TriggerText::Body(text.to_owned()));
+    let made_as = "CREATE DEFINER=`r`@`%` TRIGGER `for each row` /* FOR EACH ROW */ BEFORE DELETE ON orders FOR EACH ROW \
+                   PRECEDES x DELETE FROM log WHERE a = 'it''s' AND b = OLD.a";
+    for (table, trigger) in [
+        (
+            "orders",
+            trigger("logs", RowChange::Insert, body("BEGIN SET NEW.a = 1; INSERT INTO log VALUES (NEW.id); END")),
+        ),
+        ("orders", trigger("d", RowChange::Delete, Some(TriggerText::Statement(made_as.to_owned())))),
+        ("orders", trigger("u", RowChange::Update, body("CALL again()"))),
+        ("log", trigger("l", RowChange::Insert, body("INSERT INTO orders SELECT word FROM vault.keys"))),
+        ("customers", trigger("hidden", RowChange::Insert, None)),
+        ("child", trigger("c", RowChange::Delete, body("DELETE FROM log"))),
+        ("a1", trigger("odd", RowChange::Update, body("FROBNICATE"))),
+    ] {
+        catalogue.add_trigger("shop", table, trigger);
+    }
+    for (parent, child, on_update, on_delete) in [
+        ("parent", "child", Some(RowChange::Update), Some(RowChange::Delete)),
+        ("child", "grandchild", None, Some(RowChange::Update)),
+        ("grandchild", "parent", Some(RowChange::Update), None),
+    ] {
+        let (schema, table) = ("shop".to_owned(), child.to_owned());
+        catalogue.add_cascade("shop", parent, Cascade { schema, table, on_update, on_delete });
+    }
+    catalogue
+}
+
+#[test]
+fn what_triggers_do_is_asked_for() {
+    let inserted = "insert shop.log, insert shop.orders, select vault.keys";
+    check_in(
+        &with_effects(),
+        &[
+            ("SELECT * FROM orders", "select shop.orders"),
+            ("TRUNCATE orders", "truncate shop.orders"),
+            ("INSERT INTO orders VALUES (1)", inserted),
+            (
+                "INSERT INTO front VALUES (1)",
+                "insert shop.front, insert shop.log, insert shop.orders, select shop.orders, select vault.keys",
+            ),
+            ("DELETE FROM orders WHERE a = 1", "delete shop.log, delete shop.orders"),
+            (
+                "DELETE o FROM orders o JOIN log",
+                "delete shop.log, delete shop.orders, select shop.log, select shop.orders",
+            ),
+            ("UPDATE orders SET a = 1", "call shop.again(), update shop.orders"),
+            (
+                "REPLACE INTO orders VALUES (1)",
+                "delete shop.log, insert shop.log, insert shop.orders, replace shop.orders, select vault.keys",
+            ),
+            (
+                "INSERT INTO orders VALUES (1) ON DUPLICATE KEY UPDATE a = 1",
+                "call shop.again(), insert shop.log, insert shop.orders, select vault.keys, update shop.orders",
+            ),
+            (
+                "INSERT INTO customers VALUES (1)",
+                "insert shop.customers, unparsed: the body of the trigger `shop.hidden` is not shown to the account at the server",
+            ),
+            (
+                "UPDATE a1 SET a = 1",
+                "unparsed, update shop.a1: the trigger `shop.odd` is not read: `FROBNICATE` is not read",
+            ),
+        ],
+    );
+}
+
+#[test]
+fn a_long_insert_asks_for_what_triggers_do() {
+    let catalogue = with_effects();
+    let sql = format!("INSERT INTO orders VALUES (1){}", ",(1)".repeat(limits::PARSED_BYTES_MAX / 4));
+    let found = line(&analyse(sql.as_bytes(), &context(&catalogue)));
+    assert_eq!(found, "insert shop.log, insert shop.orders, select vault.keys");
+}
+
+#[test]
+fn what_foreign_keys_change_is_asked_for() {
+    let catalogue = with_effects();
+    let deleted =
+        "delete shop.child, delete shop.parent, update shop.child, update shop.grandchild, update shop.parent";
+    check_in(
+        &catalogue,
+        &[
+            ("INSERT INTO parent VALUES (1)", "insert shop.parent"),
+            ("UPDATE parent SET id = 2", "update shop.child, update shop.parent"),
+            // The child's trigger fires at MySQL.
+            ("DELETE FROM parent", &deleted.replacen("delete shop.child, ", "delete shop.child, delete shop.log, ", 1)),
+        ],
+    );
+    let mariadb = Context { flavour: Flavour::MariaDb, version: 101114, ..context(&catalogue) };
+    assert_eq!(line(&analyse(b"DELETE FROM parent", &mariadb)), deleted);
 }

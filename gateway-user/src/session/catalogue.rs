@@ -2,6 +2,7 @@
 //! judged.
 
 mod routine;
+mod trigger;
 
 use std::{sync::Arc, time::Instant};
 
@@ -38,6 +39,16 @@ const ROUTINES: &str = concat!(
     "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SECURITY_TYPE, SQL_MODE, CHARACTER_SET_CLIENT, ROUTINE_BODY, ",
     "IF(LENGTH(ROUTINE_DEFINITION) > 1048576, '(too long)', ROUTINE_DEFINITION) FROM information_schema.ROUTINES",
     of_users!("ROUTINE_SCHEMA")
+);
+const TRIGGERS: &str = concat!(
+    "SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE, EVENT_MANIPULATION, SQL_MODE, CHARACTER_SET_CLIENT, ",
+    "IF(LENGTH(ACTION_STATEMENT) > 1048576, '(too long)', ACTION_STATEMENT) FROM information_schema.TRIGGERS",
+    of_users!("TRIGGER_SCHEMA")
+);
+const CASCADES: &str = concat!(
+    "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA, REFERENCED_TABLE_NAME, UPDATE_RULE, DELETE_RULE ",
+    "FROM information_schema.REFERENTIAL_CONSTRAINTS",
+    of_users!("CONSTRAINT_SCHEMA")
 );
 
 /// What a session knows of the server's views and routines.
@@ -126,6 +137,7 @@ impl Reading {
             })
             .await?;
         self.routines(aside, routines, &mut catalogue).await?;
+        self.behind_changes(aside, &mut catalogue).await?;
         Ok(catalogue)
     }
 
@@ -189,7 +201,45 @@ impl Reading {
     }
 }
 
-/// The statement that makes a routine, from `SHOW CREATE`; none where the account may not see it, or where it is gone.
+impl Reading {
+    /// What a change of rows does besides: triggers and foreign keys.
+    async fn behind_changes(&mut self, aside: &mut Aside, catalogue: &mut Catalogue) -> Result<(), String> {
+        let mut triggers = Vec::new();
+        aside
+            .rows(TRIGGERS, |row| {
+                self.take(row)?;
+                triggers.push(trigger::Listed::of(row)?);
+                Ok(())
+            })
+            .await?;
+        let mut asked = 0;
+        for listed in triggers {
+            let made_as = match listed.question() {
+                Some(question) if asked < CATALOGUE_ROUTINES_MAX => {
+                    asked += 1;
+                    made_as(aside, &question).await?
+                }
+                Some(_) | None => None,
+            };
+            self.bytes += made_as.as_ref().map_or(0, String::len);
+            let (schema, table) = (listed.schema.clone(), listed.table.clone());
+            catalogue.add_trigger(&schema, &table, listed.trigger(made_as));
+            if self.bytes > CATALOGUE_BYTES_MAX {
+                return Err(format!("its triggers have more than {CATALOGUE_BYTES_MAX} bytes"));
+            }
+        }
+        aside
+            .rows(CASCADES, |row| {
+                self.take(row)?;
+                let (schema, table, cascade) = trigger::cascade(row)?;
+                catalogue.add_cascade(schema, table, cascade);
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// The statement that makes a routine or trigger, from `SHOW CREATE`; none where the account may not see it, or where it is gone.
 async fn made_as(aside: &mut Aside, question: &str) -> Result<Option<String>, String> {
     const TEXT_AT: usize = 2;
     let mut text = None;

@@ -13,6 +13,7 @@
 mod changes;
 mod privileges;
 mod routines;
+mod triggers;
 mod views;
 
 use portreeve_tests::{

@@ -91,3 +91,28 @@ fn an_account_that_may_read_views_only_needs_to_see_what_is_behind_them() {
         check_denied(&mut wire, "SELECT * FROM words", KEYS);
     }
 }
+
+#[test]
+fn triggers_are_judged_where_the_account_may_see_them() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(
+            flavour,
+            "CREATE TABLE shop.fed (word VARCHAR(40));
+             CREATE TRIGGER shop.feeds BEFORE INSERT ON shop.fed FOR EACH ROW
+               SET NEW.word = (SELECT MAX(word) FROM vault.keys);
+             GRANT SELECT, INSERT, SHOW VIEW ON shop.* TO shop_reporting@'127.%'",
+        );
+        let mut wire = reporting(&scene);
+        // Hidden: judged by the table alone, as docs/limits.md says.
+        wire.query("INSERT INTO fed VALUES ('a')").unwrap();
+        scene.server.sql("GRANT TRIGGER ON shop.* TO shop_reporting@'127.%'").unwrap();
+        ingest(&scene).query("CREATE VIEW shop.something AS SELECT 1").unwrap();
+        let unseen =
+            "the trigger `shop.feeds` is not read: `vault.keys` is nothing that the account at the server may see";
+        check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", unseen);
+        scene.server.sql("GRANT SHOW VIEW ON vault.* TO shop_reporting@'127.%'").unwrap();
+        ingest(&scene).query("CREATE VIEW shop.something_else AS SELECT 1").unwrap();
+        check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", KEYS);
+        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM shop.fed").unwrap(), "1\n");
+    }
+}

@@ -3,13 +3,13 @@
 use super::*;
 
 const VIEWS: &str = "
-    CREATE VIEW shop.safe AS SELECT item, 'it''s \\\\' AS quoted FROM shop.orders WHERE id = 1;
-    CREATE VIEW shop.words AS SELECT word FROM vault.keys;
-    CREATE VIEW shop.nested AS SELECT word AS other FROM shop.words;
-    CREATE VIEW shop.sub AS SELECT item FROM shop.orders WHERE EXISTS (SELECT 1 FROM shop.customers WHERE card LIKE '4%');
-    CREATE VIEW shop.derived AS SELECT o.item FROM shop.orders o JOIN (SELECT MAX(id) AS id FROM shop.customers) c USING (id);
-    CREATE VIEW shop.everybody AS SELECT id, name FROM shop.customers;
-    CREATE SQL SECURITY INVOKER VIEW shop.invoked AS SELECT word FROM vault.keys;
+    CREATE OR REPLACE VIEW shop.safe AS SELECT item, 'it''s \\\\' AS quoted FROM shop.orders WHERE id = 1;
+    CREATE OR REPLACE VIEW shop.words AS SELECT word FROM vault.keys;
+    CREATE OR REPLACE VIEW shop.nested AS SELECT word AS other FROM shop.words;
+    CREATE OR REPLACE VIEW shop.sub AS SELECT item FROM shop.orders WHERE EXISTS (SELECT 1 FROM shop.customers WHERE card LIKE '4%');
+    CREATE OR REPLACE VIEW shop.derived AS SELECT o.item FROM shop.orders o JOIN (SELECT MAX(id) AS id FROM shop.customers) c USING (id);
+    CREATE OR REPLACE VIEW shop.everybody AS SELECT id, name FROM shop.customers;
+    CREATE OR REPLACE SQL SECURITY INVOKER VIEW shop.invoked AS SELECT word FROM vault.keys;
 ";
 
 #[test]

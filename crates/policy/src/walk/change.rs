@@ -177,6 +177,7 @@ impl Walk<'_, '_> {
         let mut found = self.targets(cursor)?;
         if cursor.words(&["FOR", "PORTION", "OF"]) {
             self.portion(cursor)?;
+            found.iter().try_for_each(|target| self.reader.adds_rows((target.schema.clone(), target.table.clone())))?;
             if let ([only], Some(alias)) = (found.as_mut_slice(), self.table_alias(cursor)?) {
                 only.alias = Some(alias);
             }
@@ -275,6 +276,7 @@ impl Walk<'_, '_> {
         let name = self.table_name(cursor)?;
         if cursor.words(&["FOR", "PORTION", "OF"]) {
             self.portion(cursor)?;
+            self.reader.adds_rows(name.clone())?;
         }
         self.table_clauses(cursor)?;
         if cursor.words(&["BEFORE", "SYSTEM_TIME"]) {
