@@ -9,8 +9,8 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use portreeve_policy::{
-    Answer, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts, Subject, Verdict,
-    analyse, version_number,
+    Answer, Catalogue, Columns, ColumnsOf, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies,
+    StatementFacts, Subject, Verdict, analyse, version_number,
 };
 use serde::Serialize;
 use std::{
@@ -160,6 +160,7 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
         high_not_precedence: modes.high_not_precedence,
         lower_case_table_names: args.lower_case_table_names,
         now_unix_ms,
+        catalogue: Catalogue::EMPTY_WITH_COLUMNS,
         ..Context::new(&args.server, flavour)
     })
 }
@@ -190,6 +191,9 @@ fn print(facts: &Facts, verdict: &Verdict, policies: &Policies, server: &str, ou
         if let Some(reason) = &statement.unparsed {
             writeln!(out, "           not read: {}", shown(reason))?;
         }
+        for of in &statement.columns {
+            writeln!(out, "           {}", columns(of))?;
+        }
     }
     for answer in &verdict.answers {
         writeln!(out, "  {}", asked(answer, server))?;
@@ -207,6 +211,16 @@ fn print(facts: &Facts, verdict: &Verdict, policies: &Policies, server: &str, ou
         writeln!(out, "           there is no policy at all: every statement is denied")?;
     }
     Ok(())
+}
+
+/// `select customers: id, name`
+fn columns(of: &ColumnsOf) -> String {
+    let columns = match &of.columns {
+        Columns::Named(names) if names.is_empty() => "no column".to_owned(),
+        Columns::Named(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        Columns::Every(why) => format!("every column ({why})"),
+    };
+    shown(&format!("{} {}.{}: {columns}", of.action, of.schema, of.table))
 }
 
 fn asked(answer: &Answer, server: &str) -> String {
