@@ -220,6 +220,7 @@ fn statement<'t, 'a>(
 ) -> Result<&'t [Token<'a>], Unread> {
     let names = Names { default_schema: facts.schema_after.as_deref(), utf8: context.utf8 };
     let mut reader = Reader::new(names, *context, Through::after(*settled));
+    reader.through.columns_changed = facts.changes_definitions();
     reader.lists_variables = is_list_of_variables(tokens);
     let rest = reader.first(tokens);
     let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;

@@ -215,6 +215,27 @@ fn catalogue(tables: Option<&BTreeMap<String, Vec<String>>>) -> Result<Catalogue
     Ok(catalogue)
 }
 
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    tables: BTreeMap<String, Vec<String>>,
+}
+
+impl Catalogue {
+    /// One with the tables and columns of a file (TOML; `docs/policy.md` has the form).
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn of_tables(name: &str, text: &str) -> Result<Self, PolicyProblem> {
+        let Tables { tables } = toml::from_str(text).map_err(|error| {
+            let at = error.span().map(|span| span.start);
+            PolicyProblem::at(name, text, at, error.message().to_owned(), None)
+        })?;
+        let catalogue = catalogue(Some(&tables));
+        catalogue.map_err(|(message, help)| PolicyProblem::at(name, text, None, message, Some(help.to_owned())))
+    }
+}
+
 impl Outcome {
     fn of(verdict: Verdict) -> Self {
         let Verdict { decision, policies, reason, lifted, answers: _, approvals: _, depends_on_time: _ } = verdict;

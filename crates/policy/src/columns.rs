@@ -83,9 +83,16 @@ fn fold(policy: &mut Value, named: &mut BTreeMap<String, BTreeSet<String>>) -> b
             }
             // `resource is Column`, in a scope and in a condition.
             let is_type = object.get("entity_type").and_then(Value::as_str) == Some("Column");
-            object.values_mut().fold(is_type, |found, value| fold(value, named) || found)
+            // All of them: each may hold names.
+            let mut found = is_type;
+            object.values_mut().for_each(|value| found |= fold(value, named));
+            found
         }
-        Value::Array(items) => items.iter_mut().fold(false, |found, item| fold(item, named) || found),
+        Value::Array(items) => {
+            let mut found = false;
+            items.iter_mut().for_each(|item| found |= fold(item, named));
+            found
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => false,
     }
 }

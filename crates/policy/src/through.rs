@@ -32,6 +32,8 @@ pub(crate) struct Through {
     bytes: usize,
     /// Something on the path has its definer's privileges: it reaches what the account may not see.
     pub(crate) as_definer: bool,
+    /// Columns may be others than the catalogue says, after what was done before.
+    pub(crate) columns_changed: bool,
     /// Whether names mean what the catalogue says, after the text's earlier statements.
     pub(crate) settled: Settled,
 }
@@ -263,6 +265,7 @@ impl Reader<'_> {
         read: impl FnOnce(&mut Reader<'s>),
     ) -> Result<Vec<Resource>, Unread> {
         let names = Names::of(&context);
+        self.through.columns_changed |= self.facts.changes_definitions;
         let mut inner = Reader::new(names, context, std::mem::take(&mut self.through));
         read(&mut inner);
         let Reader { facts, through, sources, schema_used, .. } = inner;

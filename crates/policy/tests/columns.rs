@@ -234,6 +234,22 @@ fn changes_say_what_they_write_and_what_they_read() {
 }
 
 #[test]
+fn what_a_text_changes_before_is_not_relied_on() {
+    check(&[
+        (
+            "ALTER TABLE orders DROP note; SELECT (SELECT MAX(note) FROM orders) FROM customers",
+            "select customers: note; select orders: note",
+        ),
+        (
+            "CREATE TEMPORARY TABLE mine (card INT); SELECT (SELECT MAX(card) FROM mine) FROM customers",
+            "select customers: card; select mine: card",
+        ),
+    ]);
+    let shadow = facts("CREATE TEMPORARY TABLE orders (id INT)");
+    assert!(shadow.has_unparsed(), "{shadow:?}");
+}
+
+#[test]
 fn without_a_catalogue_a_name_may_be_of_any_table() {
     let context = Context {
         default_schema: Some("shop"),

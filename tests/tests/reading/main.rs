@@ -12,6 +12,7 @@
     )
 )]
 
+mod columns;
 mod connection;
 mod facts;
 mod rights;
@@ -27,4 +28,14 @@ fn nothing_that_mariadb_reads_is_overlooked() {
 #[test]
 fn nothing_that_mysql_reads_is_overlooked() {
     trial::check(Flavour::MySql);
+}
+
+#[test]
+fn no_column_that_mariadb_reads_is_overlooked() {
+    columns::check(Flavour::MariaDb);
+}
+
+#[test]
+fn no_column_that_mysql_reads_is_overlooked() {
+    columns::check(Flavour::MySql);
 }

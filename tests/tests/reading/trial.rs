@@ -6,6 +6,8 @@ use crate::{
     rights::{PROBE, grants},
 };
 use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+
 use portreeve_tests::{
     host,
     servers::{Flavour, Server},
@@ -16,7 +18,7 @@ const CORPUS: &str = include_str!("statements.sql");
 /// Made anew before every statement that changes definitions.
 const SCHEMA: &str = include_str!("schema.sql");
 /// Access denied to a schema, a table, a column, a routine; a right of the server's that is missing.
-const DENIED: [u16; 9] = [1044, 1045, 1142, 1143, 1227, 1345, 1370, 1410, 1419];
+pub(crate) const DENIED: [u16; 9] = [1044, 1045, 1142, 1143, 1227, 1345, 1370, 1410, 1419];
 
 const NO_SUCH_TABLE: u16 = 1146;
 
@@ -29,8 +31,9 @@ struct Tally {
     refused: Vec<String>,
 }
 
-struct Trial {
-    server: Server,
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) server: Server,
     root: Connection,
     flavour: Flavour,
 }
@@ -57,7 +60,7 @@ pub(crate) fn check(flavour: Flavour) {
     assert_eq!(tally.refused.len(), 0, "the corpus is of this server's own statements:\n{}", tally.refused.join("\n"));
 }
 
-fn corpus(flavour: Flavour) -> Vec<&'static str> {
+pub(crate) fn corpus(flavour: Flavour) -> Vec<&'static str> {
     let lines = CORPUS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("-- "));
     let of = |line: &'static str| match (line.strip_prefix("[mariadb] "), line.strip_prefix("[mysql] ")) {
         (Some(own), _) => (flavour == Flavour::MariaDb).then_some(own),
@@ -68,7 +71,7 @@ fn corpus(flavour: Flavour) -> Vec<&'static str> {
 }
 
 impl Trial {
-    fn new(flavour: Flavour) -> Result<Self> {
+    pub(crate) fn new(flavour: Flavour) -> Result<Self> {
         let arguments = [
             "--log-bin-trust-function-creators=ON",
             // Nobody reads these data after a crash.
@@ -130,13 +133,7 @@ impl Trial {
         requests: impl Iterator<Item = &'r Request>,
         statement: &str,
     ) -> Result<Result<(), Refusal>> {
-        self.root.must(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {PROBE}"))?;
-        // Lets the account begin in the schema.
-        self.root.must(&format!("GRANT SELECT ON reading.anchor TO {PROBE}"))?;
-        if self.flavour == Flavour::MySql {
-            // Of no use by itself: what the schema's maker has made may only be dropped by whoever has it, too.
-            self.root.must(&format!("GRANT SYSTEM_USER ON *.* TO {PROBE}"))?;
-        }
+        self.revoke_all()?;
         for request in requests {
             for grant in grants(request, self.flavour, statement)? {
                 self.grant(&grant)?;
@@ -145,7 +142,24 @@ impl Trial {
         self.attempt("probe", statement)
     }
 
-    fn grant(&mut self, grant: &str) -> Result<()> {
+    /// Where the server keeps its files.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.server.data().parent().map(PathBuf::from).unwrap_or_default()
+    }
+
+    /// Leaves the probe nothing but that it may log in.
+    pub(crate) fn revoke_all(&mut self) -> Result<()> {
+        self.root.must(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {PROBE}"))?;
+        // Lets the account begin in the schema.
+        self.root.must(&format!("GRANT SELECT ON reading.anchor TO {PROBE}"))?;
+        if self.flavour == Flavour::MySql {
+            // Of no use by itself: what the schema's maker has made may only be dropped by whoever has it, too.
+            self.root.must(&format!("GRANT SYSTEM_USER ON *.* TO {PROBE}"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn grant(&mut self, grant: &str) -> Result<()> {
         match self.root.run(grant)? {
             Ok(()) => Ok(()),
             // Of a table that is not there, servers give no rights but with this one.
@@ -155,7 +169,7 @@ impl Trial {
     }
 
     /// Runs the statement in a session of its own, and takes back what it did.
-    fn attempt(&mut self, user: &str, statement: &str) -> Result<Result<(), Refusal>> {
+    pub(crate) fn attempt(&mut self, user: &str, statement: &str) -> Result<Result<(), Refusal>> {
         let mut session = Connection::open(self.server.address(), user, "reading")?;
         let defines = defines(statement);
         // Within one, some settings are refused.
@@ -172,7 +186,7 @@ impl Trial {
 }
 
 /// Whether a transaction's end does not undo it.
-fn defines(statement: &str) -> bool {
+pub(crate) fn defines(statement: &str) -> bool {
     let first = statement.trim_start_matches(['(', ' ']).split(' ').next().unwrap_or_default().to_uppercase();
     let first = first.as_str();
     ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "LOCK", "FLUSH", "LOAD"]

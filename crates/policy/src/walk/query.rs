@@ -1,7 +1,7 @@
 //! Queries: SELECT, TABLE, VALUES, set operations, WITH, and what follows them.
 
 use super::columns::Source;
-use super::{CommonTable, Walk, is_constant};
+use super::{CommonTable, Output, Walk, is_constant};
 use crate::action::Action;
 use crate::cursor::{Cursor, name_of};
 use crate::facts::Resource;
@@ -406,21 +406,39 @@ impl Reader<'_> {
         let Resource::Table { schema: of, table } = self.names.table(schema.clone(), name.clone())? else {
             return Err(Unread::new("a table that is none"));
         };
-        // A definer may have columns that the account does not see.
-        let known = (!self.through.as_definer).then(|| self.context.catalogue.columns(&of, &table)).flatten();
-        let columns = known.cloned();
+        let columns = self.known_columns(&of, &table);
         self.columns.source(Source { alias, schema, name, table: Some((of, table)), columns });
         Ok(())
     }
 
     /// Whether a table is known not to have a column.
     pub(crate) fn lacks_column(&self, schema: Option<String>, table: String, column: &str) -> Result<bool, Unread> {
-        if self.through.as_definer {
-            return Ok(false);
-        }
         let Resource::Table { schema, table } = self.names.table(schema, table)? else { return Ok(false) };
-        let known = self.context.catalogue.columns(&schema, &table);
+        let known = self.known_columns(&schema, &table);
         Ok(known.is_some_and(|columns| !columns.contains(column)))
+    }
+
+    /// A temporary table in place of another has other columns than those by which names are resolved from then on.
+    pub(crate) fn check_shadow(&self, made: &Resource) -> Result<(), Unread> {
+        match made {
+            Resource::Table { schema, table } if self.context.catalogue.columns(schema, table).is_some() => {
+                Err(Unread::new(
+                    "a temporary table of the name of one that is there, where policies speak of columns (give it another name)",
+                ))
+            }
+            Resource::Table { .. }
+            | Resource::Server
+            | Resource::Schema(_)
+            | Resource::Routine { .. }
+            | Resource::Column { .. } => Ok(()),
+        }
+    }
+
+    /// The columns of a table, as far as they are certain: a definer may have some that the account does not see, and what
+    /// was changed just before is not in the catalogue.
+    fn known_columns(&self, schema: &str, table: &str) -> Output {
+        let is_certain = !self.through.as_definer && !self.through.columns_changed && !self.facts.changes_definitions;
+        is_certain.then(|| self.context.catalogue.columns(schema, table).cloned()).flatten()
     }
 
     /// Ends the innermost block.

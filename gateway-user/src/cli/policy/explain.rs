@@ -44,6 +44,10 @@ pub(in crate::cli) struct ExplainArgs {
     /// The server's lower_case_table_names
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     lower_case_table_names: u8,
+    /// A file that says which columns tables have, as in cases: below `[tables]`, `"schema.table" = ["column", …]`; without it, a
+    /// name without a table before it may be of any table
+    #[arg(long, value_name = "FILE")]
+    tables: Option<PathBuf>,
     /// The session's sql_mode, where it changes how text is read: ANSI_QUOTES, NO_BACKSLASH_ESCAPES and the like
     #[arg(long, value_name = "MODES", default_value = "")]
     sql_mode: String,
@@ -84,7 +88,8 @@ pub(super) fn run(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> 
         return Err(Usage(format!("{message}: give one of {}", list(&known))).into());
     }
     let policies = policies::load(&config.policy_paths)?;
-    let context = context(args)?;
+    let catalogue = catalogue(args)?;
+    let context = Context { catalogue: &catalogue, ..context(args)? };
     let sql = text(args)?;
     let facts = analyse(&sql, &context);
     let verdict = policies.judge(&subject, &facts, &context);
@@ -129,6 +134,14 @@ fn text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
     }
 }
 
+/// What the server would say of its tables.
+fn catalogue(args: &ExplainArgs) -> anyhow::Result<Catalogue> {
+    let Some(path) = &args.tables else { return Ok(Catalogue::EMPTY_WITH_COLUMNS.clone()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let name = path.display().to_string();
+    Catalogue::of_tables(&name, &text).map_err(|problem| Usage(problem.to_string()).into())
+}
+
 fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
     let flavour = Flavour::from(args.flavour);
     let modes = Modes::parse(&args.sql_mode)
@@ -160,7 +173,6 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
         high_not_precedence: modes.high_not_precedence,
         lower_case_table_names: args.lower_case_table_names,
         now_unix_ms,
-        catalogue: Catalogue::EMPTY_WITH_COLUMNS,
         ..Context::new(&args.server, flavour)
     })
 }

@@ -69,7 +69,7 @@ pub(super) fn run(args: &SuggestArgs, config: &Path, out: &mut impl Write) -> an
         since_unix_ns: args.since.as_deref().map_or(Ok(0), since)?,
         forwarded: args.forwarded,
     };
-    let mut seen = Seen { by_column: args.columns, ..Seen::default() };
+    let mut seen = Seen::new(args.columns);
     for file in files(&folder)? {
         // Damage ends a file, not the command: what came before it is sound.
         if let Err(error) = seen.read(&file, &wanted) {

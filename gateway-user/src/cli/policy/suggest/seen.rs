@@ -16,7 +16,7 @@ use std::{
 /// Gathers what was seen, by workload.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
-    pub(super) by_column: bool,
+    by_column: bool,
     suggestions: BTreeMap<String, Suggestion>,
     /// The facts of texts: the same ones are asked again and again.
     facts: HashMap<Asked, Rc<Facts>>,
@@ -48,6 +48,10 @@ struct Session {
 }
 
 impl Seen {
+    pub(super) fn new(by_column: bool) -> Self {
+        Self { by_column, ..Self::default() }
+    }
+
     /// Takes in a session file.
     ///
     /// # Errors
