@@ -86,7 +86,9 @@ fn dollar_question(text: &str) -> Option<StatementFacts> {
 }
 
 fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
-    if text.len() < BULK_BYTES_MIN {
+    // It keeps no names of columns: what is too long for the parser's way is written in every one.
+    let names_columns = context.catalogue.knows_columns() && text.len() <= PARSED_BYTES_MAX;
+    if text.len() < BULK_BYTES_MIN || names_columns {
         return None;
     }
     let mut facts = bulk::read(text, Reading::of(context), Names::of(context))?;

@@ -114,10 +114,20 @@ impl<'r, 'n> Walk<'r, 'n> {
 
     /// Takes `column`, `table.column` or `schema.table.column`.
     pub(crate) fn column_name(&self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
-        self.column_parts(cursor).map(drop)
+        self.last_part(cursor).map(drop)
     }
 
-    /// The same; gives the parts.
+    /// The same; gives the last part, which is the column.
+    pub(crate) fn last_part<'t, 'a>(&self, cursor: &mut Cursor<'t, 'a>) -> Result<&'t Token<'a>, Unread> {
+        let first = cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
+        let mut last = first.ok_or_else(|| cursor.unexpected("a column's name"))?;
+        while cursor.symbol(".") {
+            last = cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?;
+        }
+        Ok(last)
+    }
+
+    /// The same; gives all parts.
     pub(crate) fn column_parts<'t, 'a>(&self, cursor: &mut Cursor<'t, 'a>) -> Result<Vec<&'t Token<'a>>, Unread> {
         let first = cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
         let mut parts = vec![first.ok_or_else(|| cursor.unexpected("a column's name"))?];
@@ -142,7 +152,7 @@ impl<'r, 'n> Walk<'r, 'n> {
             return Ok(names);
         }
         loop {
-            names.extend(self.column_parts(cursor)?.last());
+            names.push(self.last_part(cursor)?);
             if !cursor.symbol(",") {
                 cursor.need(")")?;
                 return Ok(names);

@@ -1,5 +1,7 @@
 //! Columns: which a statement touches, and what policies that speak of them make of it.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "a test that panics has failed")]
+
 use std::collections::BTreeSet;
 
 use portreeve_policy::{
@@ -201,7 +203,7 @@ fn changes_say_what_they_write_and_what_they_read() {
         ),
         (
             "INSERT INTO orders (id) VALUES (1) ON DUPLICATE KEY UPDATE total = VALUES(total), note = customer",
-            "insert orders: id; select orders: customer; update orders: note total",
+            "insert orders: id; select orders: customer total; update orders: note total",
         ),
         (
             "INSERT INTO orders (id) SELECT id FROM customers ON DUPLICATE KEY UPDATE note = customers.card",
@@ -260,6 +262,20 @@ fn without_a_catalogue_a_name_may_be_of_any_table() {
     let columns = |table| facts.statements[0].columns.iter().find(|of| of.table == table).unwrap().columns.clone();
     let named = |names: &[&str]| Columns::Named(names.iter().map(|name| (*name).to_owned()).collect());
     assert_eq!((columns("a"), columns("b")), (named(&["id", "name"]), named(&["name"])));
+}
+
+#[test]
+fn long_inserts_name_their_columns() {
+    let rows = vec!["(1, 2)"; 2_000].join(", ");
+    check(&[(&format!("INSERT INTO orders (id, total) VALUES {rows}"), "insert orders: id total")]);
+}
+
+#[test]
+fn more_names_than_are_resolved_stand_for_every_column() {
+    let many: Vec<String> = (0..5_000).map(|number| format!("c{number}")).collect();
+    check(&[(&format!("SELECT {} FROM customers", many.join(", ")), "select customers: *")]);
+    let tables: Vec<String> = (0..300).map(|number| format!("orders t{number}")).collect();
+    check(&[(&format!("SELECT t1.id FROM {}", tables.join(", ")), "select orders: *")]);
 }
 
 #[test]

@@ -75,24 +75,11 @@ impl Walk<'_, '_> {
         }
         cursor.need("(")?;
         take_unit(name, cursor);
-        if name.is_word("VALUES") && self.new_value(cursor) {
-            return Ok(());
-        }
         match name.is_word("CONVERT") {
             true => self.convert(cursor)?,
             false => self.nested(|walk| walk.arguments(cursor))?,
         }
         self.after_call(cursor)
-    }
-
-    /// `VALUES(c)`: what the statement itself inserts, not what the table has.
-    fn new_value(&self, cursor: &mut Cursor<'_, '_>) -> bool {
-        let mut ahead = *cursor;
-        let is_one = self.column_name(&mut ahead).is_ok() && ahead.symbol(")");
-        if is_one {
-            *cursor = ahead;
-        }
-        is_one
     }
 
     /// A function with a schema is always a stored one.

@@ -64,13 +64,13 @@ impl Walk<'_, '_> {
         let name = self.table_name(cursor)?;
         self.reader.facts.class = action;
         self.reader.table_in_columns(action, name.clone())?;
-        self.reader.source(None, name.0.clone(), name.1.clone())?;
+        self.reader.source(None, (name.0.as_ref(), &name.1))?;
         if cursor.word("PARTITION") {
             self.labels(cursor)?;
         }
         let mut named: Vec<Column> = Vec::new();
         if cursor.is_symbol_at(0, "(") && !self.query_in_parentheses(cursor) {
-            named = self.column_list(cursor)?.into_iter().map(column_of).collect();
+            named = self.column_list(cursor)?.into_iter().map(|token| self.column_written(token)).collect();
         }
         let (rows, assigned) = self.inserted(cursor)?;
         named.extend(assigned.into_iter().map(|assigned| assigned.column));
@@ -81,8 +81,13 @@ impl Walk<'_, '_> {
         // MySQL's names for the new row.
         if cursor.word("AS") {
             let alias = self.table_alias(cursor)?;
-            let columns = if cursor.is_symbol_at(0, "(") { self.output_names(cursor)? } else { None };
-            self.derived(alias, columns);
+            if cursor.is_symbol_at(0, "(") {
+                let columns = self.output_names(cursor)?;
+                self.derived(alias, columns);
+            } else {
+                // What is not inserted has a default of the table's.
+                self.reader.source(alias.as_ref(), (name.0.as_ref(), &name.1))?;
+            }
         }
         if cursor.words(&["ON", "DUPLICATE", "KEY", "UPDATE"]) {
             // It may name what the query reads.
@@ -140,7 +145,7 @@ impl Walk<'_, '_> {
     pub(crate) fn assignments(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Vec<Assigned>, Unread> {
         let mut assigned = Vec::new();
         loop {
-            assigned.push(assigned_column(cursor)?);
+            assigned.push(self.assigned(cursor)?);
             if !cursor.symbol("=") && !cursor.symbol(":=") {
                 return Err(cursor.unexpected("`=`"));
             }
@@ -153,10 +158,30 @@ impl Walk<'_, '_> {
         }
     }
 
+    /// Takes `column`, `table.column` or `schema.table.column` that is given a value.
+    fn assigned(&self, cursor: &mut Cursor<'_, '_>) -> Result<Assigned, Unread> {
+        let parts = self.column_parts(cursor)?;
+        let (table, column) = match parts.as_slice() {
+            [column] => (None, column),
+            [table, column] => (Some((None, name_of(table)?)), column),
+            [schema, table, column] => (Some((Some(name_of(schema)?), name_of(table)?)), column),
+            _ => return Err(Unread::new("a column's name with more than three parts")),
+        };
+        Ok(Assigned { table, column: self.column_written(column) })
+    }
+
+    /// Where columns are not looked for, any will do.
+    fn column_written(&self, token: &Token<'_>) -> Column {
+        match self.reader.columns.are_looked_for() {
+            true => column_of(token),
+            false => Column::Every(ALL_WRITTEN),
+        }
+    }
+
     /// What follows the table's name in a LOAD.
     pub(crate) fn load_options(&mut self, cursor: &mut Cursor<'_, '_>, name: &TableName) -> Result<(), Unread> {
         self.reader.columns.open();
-        self.reader.source(None, name.0.clone(), name.1.clone())?;
+        self.reader.source(None, (name.0.as_ref(), &name.1))?;
         if cursor.word("PARTITION") {
             self.labels(cursor)?;
         }
@@ -186,7 +211,8 @@ impl Walk<'_, '_> {
         }
         loop {
             if cursor.next_if(|token| token.kind == Kind::UserVariable).is_none() {
-                columns.extend(self.column_parts(cursor)?.last().map(|token| column_of(token)));
+                let token = self.last_part(cursor)?;
+                columns.push(self.column_written(token));
             }
             if !cursor.symbol(",") {
                 cursor.need(")")?;
@@ -353,7 +379,7 @@ impl Walk<'_, '_> {
             self.portion(cursor)?;
         }
         let alias = self.table_clauses(cursor)?;
-        self.reader.source(alias, name.0.clone(), name.1.clone())?;
+        self.reader.source(alias.as_ref(), (name.0.as_ref(), &name.1))?;
         if cursor.words(&["BEFORE", "SYSTEM_TIME"]) {
             if cursor.peek_at(1).is_some_and(|next| !next.is_symbol("(") && !next.is_symbol(".")) {
                 cursor.one_of(&["TIMESTAMP", "TRANSACTION"]);
@@ -413,21 +439,4 @@ fn is_single(found: &[Target], tokens: &[Token<'_>]) -> bool {
         joined |= depth == 0 && token.is_symbol(",") || joins.iter().any(|word| token.is_word(word));
     }
     found.len() == 1 && !joined
-}
-
-/// Takes `column`, `table.column` or `schema.table.column`.
-fn assigned_column(cursor: &mut Cursor<'_, '_>) -> Result<Assigned, Unread> {
-    let mut parts = vec![cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?];
-    while cursor.symbol(".") {
-        parts.push(cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?);
-    }
-    match parts.as_slice() {
-        [column] => Ok(Assigned { table: None, column: column_of(column) }),
-        [table, column] => Ok(Assigned { table: Some((None, name_of(table)?)), column: column_of(column) }),
-        [schema, table, column] => {
-            let table = Some((Some(name_of(schema)?), name_of(table)?));
-            Ok(Assigned { table, column: column_of(column) })
-        }
-        _ => Err(Unread::new("a column's name with more than three parts")),
-    }
 }

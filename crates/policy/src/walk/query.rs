@@ -95,7 +95,7 @@ impl Walk<'_, '_> {
         if cursor.word("TABLE") {
             self.reader.tables_walked += 1;
             let (schema, table) = self.table_name(cursor)?;
-            self.reader.source(None, schema.clone(), table.clone())?;
+            self.reader.source(None, (schema.as_ref(), &table))?;
             self.reader.columns.star();
             return self.reader.read_table(schema, table);
         }
@@ -392,10 +392,11 @@ impl Reader<'_> {
     }
 
     /// Notes a table of a FROM, or of a change, for the names of columns.
-    pub(crate) fn source(&mut self, alias: Option<String>, schema: Option<String>, name: String) -> Result<(), Unread> {
+    pub(crate) fn source(&mut self, alias: Option<&String>, name: (Option<&String>, &str)) -> Result<(), Unread> {
         if !self.columns.are_looked_for() {
             return Ok(());
         }
+        let (alias, schema, name) = (alias.cloned(), name.0.cloned(), name.1.to_owned());
         if schema.is_none()
             && let Some(common) = self.common_table(&name)
         {

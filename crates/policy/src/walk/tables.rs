@@ -163,7 +163,7 @@ impl Walk<'_, '_> {
         let alias = self.table_clauses(cursor);
         self.targets = targets;
         let alias = alias?;
-        self.reader.source(alias.clone(), schema.clone(), table.clone())?;
+        self.reader.source(alias.as_ref(), (schema.as_ref(), &table))?;
         match &mut self.targets {
             Some(targets) => {
                 targets.push(Target { alias, schema, table });
