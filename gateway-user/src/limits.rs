@@ -105,6 +105,8 @@ pub(crate) const CATALOGUE_LOOK_AGAIN_SHARE: u32 = 20;
 pub(crate) const CATALOGUE_NAMES_MAX: usize = 200_000;
 /// Text of its views and routines, in bytes.
 pub(crate) const CATALOGUE_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Columns of its tables, where policies speak of columns; of more, none are kept, and names may be of any table.
+pub(crate) const CATALOGUE_COLUMNS_MAX: usize = 500_000;
 /// Routines of it whose text is asked for one by one.
 pub(crate) const CATALOGUE_ROUTINES_MAX: usize = 10_000;
 /// One row of a server's answer to the gateway's own questions, in bytes.

@@ -132,6 +132,33 @@ fn running_sessions_are_judged_by_new_policies_from_their_next_statement() {
 }
 
 #[test]
+fn running_sessions_are_judged_by_columns_once_a_policy_speaks_of_them() {
+    let scene = Scene::mariadb(READS).unwrap();
+    let mut wire = session(&scene);
+    let item = prepare(&mut wire, ORDERS);
+    let customer = prepare(&mut wire, "SELECT customer FROM orders WHERE id = 1");
+    check_executed(&mut wire, item);
+    check_executed(&mut wire, customer);
+
+    let no_customer = r#"@id("no-customer")
+        forbid (principal, action == Action::"select", resource == Column::"shop-db/shop.orders.customer");"#;
+    replace(&scene, &[READS, no_customer].concat());
+    until_generation(&scene, 2);
+    check_executed(&mut wire, item);
+    let refused = execute(&mut wire, customer, 0);
+    assert!(refused.error_code() == Some(1142) && refused.text().contains("no-customer"), "{}", refused.text());
+    check_allowed(&mut wire);
+    for sql in ["SELECT item FROM orders WHERE customer = 1", "SELECT * FROM orders"] {
+        let error = wire.query(sql).unwrap_err().to_string();
+        assert!(error.contains("shop-db/shop.orders.customer"), "{error}");
+    }
+
+    replace(&scene, READS);
+    until_generation(&scene, 3);
+    check_executed(&mut wire, customer);
+}
+
+#[test]
 fn a_broken_file_leaves_the_policies_in_force_and_says_so_everywhere() {
     let scene = Scene::mariadb(&[READS, NO_ORDERS].concat()).unwrap();
     let mut wire = session(&scene);

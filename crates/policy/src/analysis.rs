@@ -86,7 +86,9 @@ fn dollar_question(text: &str) -> Option<StatementFacts> {
 }
 
 fn read_bulk(text: &str, context: &Context<'_>) -> Option<StatementFacts> {
-    if text.len() < BULK_BYTES_MIN {
+    // It keeps no names of columns: what is too long for the parser's way is written in every one.
+    let names_columns = context.catalogue.knows_columns() && text.len() <= PARSED_BYTES_MAX;
+    if text.len() < BULK_BYTES_MIN || names_columns {
         return None;
     }
     let mut facts = bulk::read(text, Reading::of(context), Names::of(context))?;
@@ -225,6 +227,7 @@ fn statement<'t, 'a>(
 ) -> Result<&'t [Token<'a>], Unread> {
     let names = Names { default_schema: facts.schema_after.as_deref(), utf8: context.utf8 };
     let mut reader = Reader::new(names, *context, Through::after(*settled));
+    reader.through.columns_changed = facts.changes_definitions();
     reader.lists_variables = is_list_of_variables(tokens);
     let rest = reader.first(tokens);
     let Reader { facts: statement, schema_used, local_file, killed, reading_set, makes_view, .. } = reader;

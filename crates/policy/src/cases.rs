@@ -1,9 +1,12 @@
 //! Cases: texts with the verdict that each must get from a set of policies.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use crate::analysis::analyse;
+use crate::catalogue::{Catalogue, Relation};
 use crate::context::{Context, Flavour};
 use crate::judge::Subject;
 use crate::policies::Policies;
@@ -24,6 +27,8 @@ struct Settings {
     version: Option<String>,
     sql_mode: Option<String>,
     prepared: Option<bool>,
+    /// Columns of tables, by `schema.table`.
+    tables: Option<BTreeMap<String, Vec<String>>>,
     now: Option<toml::value::Datetime>,
     sql: Option<Spanned<String>>,
     expect: Option<Decision>,
@@ -58,6 +63,8 @@ pub struct Case {
     modes: Modes,
     prepared: bool,
     now_unix_ms: i64,
+    /// The tables that were given.
+    catalogue: Catalogue,
     expected: Outcome,
 }
 
@@ -136,6 +143,7 @@ impl Case {
             modes,
             prepared: case.prepared.or(file.prepared).unwrap_or(false),
             now_unix_ms: now,
+            catalogue: catalogue(case.tables.as_ref().or(file.tables.as_ref()))?,
             expected: Outcome {
                 decision,
                 ids: case.ids.clone(),
@@ -170,6 +178,7 @@ impl Case {
             ignore_space: self.modes.ignore_space,
             high_not_precedence: self.modes.high_not_precedence,
             now_unix_ms: self.now_unix_ms,
+            catalogue: &self.catalogue,
             ..Context::new(&self.server, self.flavour)
         }
     }
@@ -187,6 +196,43 @@ impl Case {
         }
         let (sql, expected) = (self.sql.clone(), self.expected.clone());
         Err(Box::new(Failure { line: self.line, sql, expected, found }))
+    }
+}
+
+/// What the server of a case would say of its tables. A name without a table before it may be of any table that is not given.
+fn catalogue(tables: Option<&BTreeMap<String, Vec<String>>>) -> Result<Catalogue, (String, &'static str)> {
+    let mut catalogue = Catalogue::new(0).with_columns();
+    for (name, columns) in tables.into_iter().flatten() {
+        let Some((schema, table)) = name.split_once('.') else {
+            return Err((
+                format!("`{name}` is no table"),
+                "write `\"schema.table\" = [\"column\", …]` below `[tables]`",
+            ));
+        };
+        catalogue.add_relation(schema, table, Relation::Table);
+        columns.iter().for_each(|column| catalogue.add_column(schema, table, column));
+    }
+    Ok(catalogue)
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Tables {
+    tables: BTreeMap<String, Vec<String>>,
+}
+
+impl Catalogue {
+    /// One with the tables and columns of a file (TOML; `docs/policy.md` has the form).
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its place.
+    pub fn of_tables(name: &str, text: &str) -> Result<Self, PolicyProblem> {
+        let Tables { tables } = toml::from_str(text).map_err(|error| {
+            let at = error.span().map(|span| span.start);
+            PolicyProblem::at(name, text, at, error.message().to_owned(), None)
+        })?;
+        let catalogue = catalogue(Some(&tables));
+        catalogue.map_err(|(message, help)| PolicyProblem::at(name, text, None, message, Some(help.to_owned())))
     }
 }
 

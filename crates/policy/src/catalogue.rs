@@ -3,7 +3,7 @@
 //! It holds the names of all tables as well: a name that a definition mentions and the snapshot does not know is hidden from
 //! the account, and what is behind it cannot be judged.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Views and routines of one server as one account sees them. Schemas of the system are not in it: see [`is_system_schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -11,6 +11,8 @@ pub struct Catalogue {
     lower_case_table_names: u8,
     schemas: BTreeMap<String, Schema>,
     unreadable: Option<String>,
+    /// By schema and table, in lower case. None where nobody asks for columns: analysis does not look for them then.
+    columns: Option<BTreeMap<(String, String), BTreeSet<String>>>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -129,7 +131,12 @@ pub(crate) enum Known<'c, T> {
 
 impl Catalogue {
     /// Where there is no server to ask: names are what they say.
-    pub const EMPTY: &'static Self = &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None };
+    pub const EMPTY: &'static Self =
+        &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None, columns: None };
+
+    /// The same, where columns are looked for: a name without a table before it may then be of any table beside it.
+    pub const EMPTY_WITH_COLUMNS: &'static Self =
+        &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None, columns: Some(BTreeMap::new()) };
 
     /// One without a name, of a server with that `lower_case_table_names`.
     pub fn new(lower_case_table_names: u8) -> Self {
@@ -159,6 +166,35 @@ impl Catalogue {
             (Some(Relation::View(_)), Relation::Table) => {}
             (Some(_) | None, Relation::Table | Relation::View(_)) => drop(relations.insert(name, relation)),
         }
+    }
+
+    /// One in which columns are looked for.
+    #[must_use]
+    pub fn with_columns(self) -> Self {
+        Self { columns: Some(self.columns.unwrap_or_default()), ..self }
+    }
+
+    /// Whether analysis looks for columns.
+    pub fn knows_columns(&self) -> bool {
+        self.columns.is_some()
+    }
+
+    /// Adds a column of a table or view. Nothing where columns are not looked for.
+    pub fn add_column(&mut self, schema: &str, table: &str, column: &str) {
+        let key = self.key(schema, table);
+        if let Some(columns) = &mut self.columns {
+            columns.entry(key).or_default().insert(column.to_ascii_lowercase());
+        }
+    }
+
+    /// Forgets which columns tables have, where there are too many to keep: names may then be of any table.
+    pub fn forget_columns(&mut self) {
+        self.columns = self.columns.take().map(|_| BTreeMap::new());
+    }
+
+    /// The columns that the account sees of a table, in lower case; none where they are not known.
+    pub(crate) fn columns(&self, schema: &str, table: &str) -> Option<&BTreeSet<String>> {
+        self.columns.as_ref()?.get(&self.key(schema, table))
     }
 
     /// Adds a routine.

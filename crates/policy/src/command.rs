@@ -259,11 +259,11 @@ impl Reader<'_> {
         }
         let name = cursor.qualified_name()?;
         self.facts.class = Action::Load;
-        self.table(Action::Load, name.clone())?;
+        self.table_in_columns(Action::Load, name.clone())?;
         if replaces {
-            self.table(Action::Replace, name)?;
+            self.table(Action::Replace, name.clone())?;
         }
-        self.walked(cursor, |walk, cursor| walk.load_options(cursor))
+        self.walked(cursor, |walk, cursor| walk.load_options(cursor, &name))
     }
 }
 

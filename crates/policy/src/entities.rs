@@ -6,7 +6,7 @@ use std::str::FromStr;
 use cedar_policy::{Entities, Entity, EntityId, EntityTypeName, EntityUid};
 
 use crate::action::Action;
-use crate::facts::{Request, Resource};
+use crate::facts::{Request, Resource, escape};
 use crate::judge::Subject;
 use crate::names::NamedResources;
 
@@ -19,6 +19,7 @@ pub(crate) struct EntityTypes {
     schema: EntityTypeName,
     table: EntityTypeName,
     routine: EntityTypeName,
+    column: EntityTypeName,
     action: EntityTypeName,
 }
 
@@ -32,6 +33,7 @@ impl EntityTypes {
             schema: name("Schema")?,
             table: name("Table")?,
             routine: name("Routine")?,
+            column: name("Column")?,
             action: name("Action")?,
         })
     }
@@ -54,6 +56,7 @@ impl EntityTypes {
             Resource::Schema(_) => &self.schema,
             Resource::Table { .. } => &self.table,
             Resource::Routine { .. } => &self.routine,
+            Resource::Column { .. } => &self.column,
         };
         uid(kind, &resource.id(server))
     }
@@ -113,18 +116,36 @@ impl<'p> Gathered<'p> {
                 self.add(schema.clone(), [server].into());
                 self.add(self.types.resource(resource, self.server), [schema].into());
             }
+            Resource::Column { schema, table, .. } => {
+                let table = Resource::Table { schema: schema.clone(), table: table.clone() };
+                self.resource(&table);
+                let table = self.types.resource(&table, self.server);
+                self.add(self.types.resource(resource, self.server), [table].into());
+            }
         }
     }
 
     /// The resource in every other case that a policy may name it in; gives what to ask about, nothing when there is one
     /// way to write it only. To be used on entities of its own: parents differ from those of `resource`.
     pub(crate) fn other_cases(&mut self, resource: &Resource, named: &NamedResources) -> Vec<EntityUid> {
+        if let Resource::Column { schema, table, column } = resource {
+            // Its own name is in lower case always.
+            let tables = self.other_cases(&Resource::Table { schema: schema.clone(), table: table.clone() }, named);
+            let columns = tables
+                .iter()
+                .map(|table| uid(&self.types.column, &format!("{}.{}", table.id().unescaped(), escape(column))));
+            let columns: Vec<EntityUid> = columns.collect();
+            for column in &columns {
+                self.add(column.clone(), tables.iter().cloned().collect());
+            }
+            return columns;
+        }
         if !named.has_others(&resource.id(self.server)) {
             return Vec::new();
         }
         let server = self.types.resource(&Resource::Server, self.server);
         let schema = match resource {
-            Resource::Server => return Vec::new(),
+            Resource::Server | Resource::Column { .. } => return Vec::new(),
             Resource::Schema(schema) | Resource::Table { schema, .. } | Resource::Routine { schema, .. } => {
                 Resource::Schema(schema.clone())
             }
@@ -134,7 +155,9 @@ impl<'p> Gathered<'p> {
             self.add(schema.clone(), [server.clone()].into());
         }
         let kind = match resource {
-            Resource::Server | Resource::Schema(_) => return if schema_differs { schemas } else { Vec::new() },
+            Resource::Server | Resource::Schema(_) | Resource::Column { .. } => {
+                return if schema_differs { schemas } else { Vec::new() };
+            }
             Resource::Table { .. } => &self.types.table,
             Resource::Routine { .. } => &self.types.routine,
         };

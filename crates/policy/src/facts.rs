@@ -7,6 +7,11 @@ use serde::Serialize;
 
 use crate::action::{Action, StatementClass};
 
+mod columns;
+
+pub(crate) use columns::{Column, is_of_columns};
+pub use columns::{Columns, ColumnsOf};
+
 /// The facts of one text, which may hold several statements. Never empty: a text without a statement has one that is
 /// `unparsed`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -72,6 +77,10 @@ pub struct StatementFacts {
     pub class: StatementClass,
     /// What must be permitted, each once, in the order found.
     pub requests: Vec<Request>,
+    /// The columns of tables that it reads or writes, where they were looked for. A table that is asked for and is not among
+    /// these is read or written in every column.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub columns: Vec<ColumnsOf>,
     /// Whether the outermost statement has a `WHERE`.
     pub has_where: bool,
     /// Whether that `WHERE` names no column, placeholder, function or subquery (`WHERE 1=1`). False when unknown.
@@ -113,6 +122,7 @@ impl StatementFacts {
         Self {
             class,
             requests: Vec::new(),
+            columns: Vec::new(),
             has_where: false,
             where_is_constant: false,
             has_limit: false,
@@ -155,12 +165,23 @@ impl StatementFacts {
     /// Not read after all: what was found is kept.
     pub(crate) fn unread_for(&mut self, reason: impl Into<String>) {
         self.class = Action::Unparsed;
+        // Some of them may not have been met.
+        self.columns.clear();
         self.request(Action::Unparsed, Resource::Server);
         self.unparsed = Some(reason.into());
     }
 
-    /// Asks for one thing more.
+    /// Asks for one thing more: of a table, in every column.
     pub(crate) fn request(&mut self, action: Action, resource: Resource) {
+        if let Resource::Table { schema, table } = &resource
+            && let Some(of) = columns::find(&mut self.columns, action, schema, table)
+        {
+            of.columns = Columns::Every("it is not looked at which");
+        }
+        self.ask(action, resource);
+    }
+
+    fn ask(&mut self, action: Action, resource: Resource) {
         let request = Request { action, resource };
         if self.requests.contains(&request) {
             return;
@@ -214,6 +235,12 @@ pub enum Resource {
         schema: String,
         name: String,
     },
+    /// A column, its name in lower case. Statements ask for tables; answers name columns where policies do.
+    Column {
+        schema: String,
+        table: String,
+        column: String,
+    },
 }
 
 impl Resource {
@@ -224,6 +251,9 @@ impl Resource {
             Self::Schema(schema) => format!("{}/{}", escape(server), escape(schema)),
             Self::Table { schema, table: name } | Self::Routine { schema, name } => {
                 format!("{}/{}.{}", escape(server), escape(schema), escape(name))
+            }
+            Self::Column { schema, table, column } => {
+                format!("{}/{}.{}.{}", escape(server), escape(schema), escape(table), escape(column))
             }
         }
     }
@@ -245,6 +275,9 @@ impl fmt::Display for Request {
             Resource::Schema(schema) => write!(f, "`{}` on `{}`", self.action, escape(schema)),
             Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
                 write!(f, "`{}` on `{}.{}`", self.action, escape(schema), escape(name))
+            }
+            Resource::Column { schema, table, column } => {
+                write!(f, "`{}` on `{}.{}.{}`", self.action, escape(schema), escape(table), escape(column))
             }
         }
     }

@@ -8,6 +8,7 @@ use cedar_policy::{
 };
 
 use crate::action::Action;
+use crate::columns::Sets;
 use crate::context::Context;
 use crate::entities::{Gathered, describe};
 use crate::facts::{Facts, Request, Resource, StatementFacts};
@@ -15,6 +16,8 @@ use crate::moment;
 use crate::names::NamedResources;
 use crate::policies::Policies;
 use crate::verdict::{Answer, Approval, Decision, Verdict};
+
+mod columns;
 
 /// Who asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +52,10 @@ impl Policies {
             asked
         });
         each.collect()
+    }
+
+    fn sets(&self) -> Sets<'_> {
+        Sets { all: &self.set, unconditioned: &self.unconditioned, timed: &self.timed }
     }
 
     /// Decides about `COM_INIT_DB`, and the schema that a login selects: `use` on the schema.
@@ -117,7 +124,10 @@ impl Policies {
             return vec![denied(request, "the statement asks for nothing".to_owned())];
         }
         match self.asking(subject, server, asked) {
-            Ok(asking) => requests.iter().map(|request| asking.answer(request)).collect(),
+            Ok(asking) => {
+                let answers = requests.iter().map(|request| asking.answer(request));
+                answers.chain(asking.reads_besides()).collect()
+            }
             Err(error) => requests.iter().map(|request| denied(request.clone(), error.clone())).collect(),
         }
     }
@@ -225,6 +235,14 @@ impl Asking<'_> {
     /// Asks about the resource as named, where a permit is needed; then about its other cases, where a forbid denies. Where the
     /// server itself takes another case for the same name, a permit for that counts as well.
     pub(crate) fn answer(&self, request: &Request) -> Answer {
+        let answer = self.answer_as_whole(request);
+        match &self.policies.columns {
+            Some(policies) => self.in_columns(request, answer, policies),
+            None => answer,
+        }
+    }
+
+    fn answer_as_whole(&self, request: &Request) -> Answer {
         match self.said(request) {
             Ok(said) => self.read(request, said),
             Err(reason) => denied(request.clone(), reason),
@@ -233,18 +251,21 @@ impl Asking<'_> {
 
     fn said(&self, request: &Request) -> Result<Said, String> {
         let resource = self.policies.types.resource(&request.resource, self.server);
-        let mut said = self.ask(request, resource, &self.entities)?;
+        let sets = self.policies.sets();
+        let mut said = self.ask(request, resource, &self.entities, sets)?;
         if !said.failed.is_empty() || said.standing.iter().any(|id| self.approval(id).is_none()) {
             // Nothing outweighs it.
             return Ok(said);
         }
         // No permit for another case is no reason to deny.
-        for other in self.in_other_cases(request, |gathered, resource, named| gathered.other_cases(resource, named))? {
+        for other in
+            self.in_other_cases(request, sets, |gathered, resource, named| gathered.other_cases(resource, named))?
+        {
             said.take(other, self.folds);
         }
         if said.permits.is_empty() && !self.folds {
             for same in
-                self.in_other_cases(request, |gathered, resource, named| gathered.other_names(resource, named))?
+                self.in_other_cases(request, sets, |gathered, resource, named| gathered.other_names(resource, named))?
             {
                 said.take(same, true);
             }
@@ -256,6 +277,7 @@ impl Asking<'_> {
     fn in_other_cases(
         &self,
         request: &Request,
+        sets: Sets<'_>,
         forms: impl Fn(&mut Gathered<'_>, &Resource, &NamedResources) -> Vec<EntityUid>,
     ) -> Result<Vec<Said>, String> {
         let mut gathered = Gathered::new(&self.policies.types, self.subject, self.server);
@@ -265,13 +287,22 @@ impl Asking<'_> {
         }
         gathered.action(request.action, &self.policies.actions);
         let entities = gathered.finish()?;
-        forms.into_iter().map(|resource| self.ask(request, resource, &entities)).collect()
+        forms.into_iter().map(|resource| self.ask(request, resource, &entities, sets)).collect()
     }
 
     /// The ids of the permits of another set, which has no forbids, that hold for a request.
     pub(crate) fn holding(&self, request: &Request, permits: &PolicySet) -> Result<BTreeSet<String>, String> {
         let resource = self.policies.types.resource(&request.resource, self.server);
-        let response = authorize(&self.cedar(request, resource)?, permits, &self.entities);
+        let asked = self.cedar(request, resource)?;
+        let response = match &request.resource {
+            Resource::Column { .. } => {
+                let entities = self.policies.entities(self.subject, self.server, std::slice::from_ref(request))?;
+                authorize(&asked, permits, &entities)
+            }
+            Resource::Server | Resource::Schema(_) | Resource::Table { .. } | Resource::Routine { .. } => {
+                authorize(&asked, permits, &self.entities)
+            }
+        };
         Ok(reasons(&response).collect())
     }
 
@@ -285,14 +316,14 @@ impl Asking<'_> {
         asked.map_err(|error| format!("the request cannot be put to the policies: {error}"))
     }
 
-    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities) -> Result<Said, String> {
+    fn ask(&self, request: &Request, resource: EntityUid, entities: &Entities, sets: Sets<'_>) -> Result<Said, String> {
         let asked = self.cedar(request, resource)?;
-        let timed = &self.policies.timed;
+        let timed = sets.timed;
         let mut said = Said {
             depends_on_time: !timed.is_empty() && reasons(&authorize(&asked, timed, entities)).next().is_some(),
             ..Said::default()
         };
-        let response = authorize(&asked, &self.policies.set, entities);
+        let response = authorize(&asked, sets.all, entities);
         said.failed = failed(&response);
         if response.decision() == CedarDecision::Allow {
             said.permits = reasons(&response).collect();
@@ -310,7 +341,7 @@ impl Asking<'_> {
         if any && said.standing.iter().all(|id| self.approval(id).is_some()) {
             // Every forbid that applies has a condition: what is left of the set without those says who permits. A forbid
             // that has none applied above as well, and stands.
-            let without = authorize(&asked, &self.policies.unconditioned, entities);
+            let without = authorize(&asked, sets.unconditioned, entities);
             said.failed.extend(failed(&without));
             match without.decision() {
                 CedarDecision::Allow => said.permits = reasons(&without).collect(),

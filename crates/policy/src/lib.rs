@@ -24,6 +24,7 @@ mod builtins;
 mod bulk;
 mod cases;
 mod catalogue;
+mod columns;
 mod command;
 mod context;
 mod cursor;
@@ -73,7 +74,7 @@ pub use catalogue::{
     is_system_schema,
 };
 pub use context::{Context, Flavour};
-pub use facts::{Facts, Request, Resource, StatementFacts};
+pub use facts::{Columns, ColumnsOf, Facts, Request, Resource, StatementFacts};
 pub use guardrails::{ImportScope, Imported, NoGuardrails, Note, import_guardrails};
 pub use judge::Subject;
 pub use nearest::{Failing, Lacking, Nearest, Part};

@@ -60,6 +60,13 @@ pub const SMALL_DEPTH_MAX: usize = 8;
 /// Most requests that one statement may give rise to.
 pub const REQUESTS_MAX: usize = 1_000;
 
+/// Most names of columns, counted in each block of a query, that are resolved in one statement. Beyond it every column of its
+/// tables counts as read.
+pub const COLUMN_NAMES_MAX: usize = 4_096;
+
+/// Most tables, counted each time that one is named, among which columns are looked for. See [`COLUMN_NAMES_MAX`].
+pub const COLUMN_SOURCES_MAX: usize = 256;
+
 /// Longest name of a schema or table, in bytes (manual, "Identifier Length Limits": 64 characters).
 pub const NAME_BYTES_MAX: usize = 256;
 

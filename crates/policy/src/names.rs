@@ -50,8 +50,13 @@ impl NamedResources {
 }
 
 fn resource_id(uid: &EntityUid) -> Option<String> {
-    let kind = uid.type_name().to_string();
-    matches!(kind.as_str(), "Schema" | "Table" | "Routine").then(|| uid.id().unescaped().to_owned())
+    let id: &str = uid.id().unescaped();
+    match uid.type_name().to_string().as_str() {
+        "Schema" | "Table" | "Routine" => Some(id.to_owned()),
+        // The case of a column's own name never counts.
+        "Column" => id.rsplit_once('.').map(|(table, _)| table.to_owned()),
+        _ => None,
+    }
 }
 
 /// The id with its schema and table in lower case; the server's name is the configuration's and stays.

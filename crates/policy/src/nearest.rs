@@ -83,13 +83,19 @@ impl Policies {
         let mut lacking: Vec<Lacking> = Vec::new();
         for asked in self.asked(facts, context) {
             let Ok(asking) = self.asking(subject, context.server, &asked) else { continue };
+            let mut answers = Vec::new();
             for request in &asked.statement.requests {
-                let answer = asking.answer(request);
+                answers.push(asking.answer(request));
+            }
+            answers.extend(asking.reads_besides());
+            for answer in answers {
+                // A column, where policies permit some of a table.
+                let request = answer.request;
                 let without_permit = !answer.allowed && answer.policies.is_empty();
-                if without_permit && !lacking.iter().any(|known| known.request == *request) {
-                    let nearest = nearest(&candidates, &asking, request);
-                    let add = smallest(subject, context.server, request);
-                    lacking.push(Lacking { request: request.clone(), nearest, add });
+                if without_permit && !lacking.iter().any(|known| known.request == request) {
+                    let nearest = nearest(&candidates, &asking, &request);
+                    let add = smallest(subject, context.server, &request);
+                    lacking.push(Lacking { request, nearest, add });
                 }
             }
         }

@@ -18,7 +18,7 @@ pub(crate) struct Permit {
     pub(crate) principal: String,
     pub(crate) actions: BTreeSet<Action>,
     pub(crate) server: String,
-    /// All of one kind, and tables and routines all of one schema; never empty.
+    /// All of one kind, tables and routines all of one schema, columns all of one table; never empty.
     pub(crate) resources: Vec<Resource>,
     /// Only statements with a WHERE that says something.
     pub(crate) filtered: bool,
@@ -60,6 +60,9 @@ impl Permit {
         }
         let above = match self.resources.first() {
             Some(Resource::Table { schema, .. } | Resource::Routine { schema, .. }) => Resource::Schema(schema.clone()),
+            Some(Resource::Column { schema, table, .. }) => {
+                Resource::Table { schema: schema.clone(), table: table.clone() }
+            }
             Some(Resource::Schema(_) | Resource::Server) | None => Resource::Server,
         };
         let list = format!("resource in [\n    {}\n  ]", named.join(",\n    "));
@@ -76,6 +79,7 @@ pub(crate) fn entity(resource: &Resource, server: &str) -> String {
         Resource::Schema(_) => "Schema",
         Resource::Table { .. } => "Table",
         Resource::Routine { .. } => "Routine",
+        Resource::Column { .. } => "Column",
     };
     named(kind, &resource.id(server))
 }

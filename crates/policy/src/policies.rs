@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use cedar_policy::{Entities, Policy, PolicyId, PolicySet, Schema, ValidationMode, Validator};
 
+use crate::columns::ColumnPolicies;
 use crate::entities::EntityTypes;
 use crate::lifting::Condition;
 use crate::moment;
@@ -37,6 +38,8 @@ pub struct Policies {
     pub(crate) types: EntityTypes,
     /// What policies name by hand, to find it whatever the case of a statement's names.
     pub(crate) named: NamedResources,
+    /// Those that speak of columns, if any do.
+    pub(crate) columns: Option<ColumnPolicies>,
     ids: Vec<String>,
 }
 
@@ -71,14 +74,22 @@ impl Policies {
         let (timed, unconditioned) =
             split.map_err(|error| vec![PolicyProblem::at("the policies", "", None, error, None)])?;
         let named = NamedResources::new(&loading.set);
+        let columns = ColumnPolicies::new(&loading.set, &loading.conditions)
+            .map_err(|error| vec![PolicyProblem::at("the policies", "", None, error, None)])?;
         let Loading { set, conditions, places, problems: _ } = loading;
         let ids = places.into_keys().collect();
-        Ok(Self { set, conditions, unconditioned, timed, actions, types, named, ids })
+        Ok(Self { set, conditions, unconditioned, timed, actions, types, named, columns, ids })
     }
 
     /// Whether any policy looks at the time: if none does, [`Context::now_unix_ms`](crate::Context::now_unix_ms) may be any.
     pub fn look_at_time(&self) -> bool {
         !self.timed.is_empty()
+    }
+
+    /// Whether any policy speaks of columns: if none does, nobody needs to know the columns of tables
+    /// ([`Catalogue::with_columns`](crate::Catalogue::with_columns)).
+    pub fn look_at_columns(&self) -> bool {
+        self.columns.is_some()
     }
 
     /// The `@id`s of all policies, sorted.
@@ -175,17 +186,22 @@ impl Loading {
 
     /// The set without the forbids that something lifts.
     fn unconditioned(&self) -> Result<PolicySet, String> {
-        let mut set = PolicySet::new();
-        for policy in self.set.policies().filter(|policy| !self.conditions.contains_key(policy.id().as_ref() as &str)) {
-            set.add(policy.clone()).map_err(|error| error.to_string())?;
-        }
-        Ok(set)
+        without(&self.set, &self.conditions)
     }
 
     fn complain(&mut self, source: &Source<'_>, at: Option<usize>, message: &str, help: &str) {
         let (message, help) = (message.to_owned(), Some(help.to_owned()));
         self.problems.push(PolicyProblem::at(source.name, source.text, at, message, help));
     }
+}
+
+/// A set without the forbids that something lifts.
+pub(crate) fn without(set: &PolicySet, conditions: &BTreeMap<String, Condition>) -> Result<PolicySet, String> {
+    let mut left = PolicySet::new();
+    for policy in set.policies().filter(|policy| !conditions.contains_key(policy.id().as_ref() as &str)) {
+        left.add(policy.clone()).map_err(|error| error.to_string())?;
+    }
+    Ok(left)
 }
 
 fn order(id: &PolicyId) -> (usize, String) {

@@ -12,6 +12,7 @@ use crate::reading::ReadingSet;
 use crate::routine::holds_statements;
 use crate::through::Through;
 use crate::token::{Kind, Token, Unread};
+use crate::walk::{Blocks, CommonTable};
 
 /// A statement being read.
 #[derive(Debug)]
@@ -28,8 +29,10 @@ pub(crate) struct Reader<'n> {
     /// `CREATE VIEW`
     pub(crate) makes_view: bool,
     pub(crate) facts: StatementFacts,
-    /// Names of the common table expressions in scope, innermost last.
-    pub(crate) scope: Vec<String>,
+    /// The common table expressions in scope, innermost last.
+    pub(crate) scope: Vec<CommonTable>,
+    /// Which tables' columns names mean.
+    pub(crate) columns: Blocks,
     /// `SELECT`s and `TABLE`s walked: held against the words in the text, so that none can be lost on the way.
     pub(crate) selects_walked: usize,
     pub(crate) tables_walked: usize,
@@ -64,6 +67,7 @@ impl<'n> Reader<'n> {
             makes_view: false,
             facts: StatementFacts::new(Action::Unparsed),
             scope: Vec::new(),
+            columns: Blocks::new(context.catalogue.knows_columns()),
             selects_walked: 0,
             tables_walked: 0,
             in_routine: false,
@@ -189,15 +193,29 @@ impl<'n> Reader<'n> {
         Ok(())
     }
 
-    /// Asks for `action` on a table of the statement.
+    /// Asks for `action` on a table of the statement, in every column.
     pub(crate) fn table(&mut self, action: Action, name: (Option<String>, String)) -> Result<(), Unread> {
         let resource = self.names.table(name.0, name.1)?;
         self.facts.request(action, resource.clone());
+        self.behind_table(action, &resource)
+    }
+
+    /// Asks for `action` on a table of the statement, in the columns that are told besides.
+    pub(crate) fn table_in_columns(&mut self, action: Action, name: (Option<String>, String)) -> Result<(), Unread> {
+        let resource = self.names.table(name.0, name.1)?;
+        match self.columns.are_looked_for() {
+            true => self.facts.request_columns(action, resource.clone()),
+            false => self.facts.request(action, resource.clone()),
+        }
+        self.behind_table(action, &resource)
+    }
+
+    fn behind_table(&mut self, action: Action, resource: &Resource) -> Result<(), Unread> {
         self.check_requests()?;
         if is_about_the_name(action) {
             return Ok(());
         }
-        let sources = self.look_through(action, &resource)?;
+        let sources = self.look_through(action, resource)?;
         if action == Action::Select && self.expressions == 0 {
             // Each once: views that name one twice would double them at every level.
             let new: Vec<_> = sources.into_iter().filter(|source| !self.sources.contains(source)).collect();

@@ -93,7 +93,7 @@ impl Reader<'_> {
         for resource in resources {
             let resource = match resource {
                 Resource::Server | Resource::Table { .. } => resource,
-                Resource::Schema(_) | Resource::Routine { .. } => Resource::Server,
+                Resource::Schema(_) | Resource::Routine { .. } | Resource::Column { .. } => Resource::Server,
             };
             self.facts.request(Action::Explain, resource);
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::action::Action;
-use crate::facts::{Facts, Request, Resource, StatementFacts};
+use crate::facts::{Columns, Facts, Request, Resource, StatementFacts};
 use crate::limits::{LEFT_OUT_MAX, LEFT_OUT_SHOWN_MAX};
 use crate::permit::{self, Permit, comment};
 
@@ -13,6 +13,8 @@ use crate::permit::{self, Permit, comment};
 #[derive(Debug)]
 pub struct Suggestion {
     spiffe_id: String,
+    /// Whether columns are permitted, where it is known which were touched, instead of their tables.
+    by_column: bool,
     /// Texts that the policy covers, and those among them that were denied when they were seen.
     seen: Count,
     wanted: BTreeMap<Wanted, Count>,
@@ -29,6 +31,8 @@ struct Wanted {
     schema: String,
     /// Of a table or routine.
     name: String,
+    /// Of a column; else empty.
+    column: String,
     action: Action,
 }
 
@@ -39,6 +43,7 @@ enum Kind {
     Schema,
     Table,
     Routine,
+    Column,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -94,11 +99,19 @@ impl Suggestion {
     pub fn new(spiffe_id: &str) -> Self {
         Self {
             spiffe_id: spiffe_id.to_owned(),
+            by_column: false,
             seen: Count::default(),
             wanted: BTreeMap::new(),
             left_out: BTreeMap::new(),
             left_out_more: 0,
         }
+    }
+
+    /// By columns, where it is known which of a table were read and written. Facts must come from a context whose catalogue
+    /// [knows columns](crate::Catalogue::knows_columns).
+    #[must_use]
+    pub fn by_column(self, by_column: bool) -> Self {
+        Self { by_column, ..self }
     }
 
     /// Takes in a text that was seen so many times, `denied` of them without being forwarded. One that was not read with
@@ -117,8 +130,13 @@ impl Suggestion {
         for statement in &facts.statements {
             for request in &statement.requests {
                 let unfiltered = if is_filtered(statement, request) { 0 } else { times };
-                self.want(server, request, Count { times, denied, unfiltered });
+                let count = Count { times, denied, unfiltered };
+                match self.columns(statement, request) {
+                    Some(columns) => columns.iter().for_each(|column| self.want(server, column, count)),
+                    None => self.want(server, request, count),
+                }
             }
+            self.reads_besides(server, statement, Count { times, denied, unfiltered: times });
         }
         self.seen.add(Count { times, denied, unfiltered: 0 });
     }
@@ -140,15 +158,44 @@ impl Suggestion {
         self.left_out.entry(key).or_default().times += times;
     }
 
+    /// The request by its columns, where there are any and it is known which.
+    fn columns(&self, statement: &StatementFacts, request: &Request) -> Option<Vec<Request>> {
+        let Resource::Table { schema, table } = &request.resource else { return None };
+        let columns = statement.columns_of(request.action, schema, table).filter(|_| self.by_column)?;
+        let names = match columns {
+            Columns::Named(names) if !names.is_empty() => names,
+            Columns::Named(_) | Columns::Every(_) => return None,
+        };
+        let column =
+            |name: &String| Resource::Column { schema: schema.clone(), table: table.clone(), column: name.clone() };
+        Some(names.iter().map(|name| Request { action: request.action, resource: column(name) }).collect())
+    }
+
+    /// What changes read: who permits some columns of a table limits these, too.
+    fn reads_besides(&mut self, server: &str, statement: &StatementFacts, count: Count) {
+        for of in statement.columns.iter().filter(|of| of.action == Action::Select) {
+            let resource = Resource::Table { schema: of.schema.clone(), table: of.table.clone() };
+            let request = Request { action: of.action, resource };
+            if !statement.requests.contains(&request)
+                && let Some(columns) = self.columns(statement, &request)
+            {
+                columns.iter().for_each(|column| self.want(server, column, count));
+            }
+        }
+    }
+
     fn want(&mut self, server: &str, request: &Request, count: Count) {
-        let (kind, schema, name) = match &request.resource {
-            Resource::Server => (Kind::Server, "", ""),
-            Resource::Schema(schema) => (Kind::Schema, schema.as_str(), ""),
-            Resource::Table { schema, table } => (Kind::Table, schema.as_str(), table.as_str()),
-            Resource::Routine { schema, name } => (Kind::Routine, schema.as_str(), name.as_str()),
+        let (kind, schema, name, column) = match &request.resource {
+            Resource::Server => (Kind::Server, "", "", ""),
+            Resource::Schema(schema) => (Kind::Schema, schema.as_str(), "", ""),
+            Resource::Table { schema, table } => (Kind::Table, schema.as_str(), table.as_str(), ""),
+            Resource::Routine { schema, name } => (Kind::Routine, schema.as_str(), name.as_str(), ""),
+            Resource::Column { schema, table, column } => {
+                (Kind::Column, schema.as_str(), table.as_str(), column.as_str())
+            }
         };
         let (server, schema, name) = (server.to_owned(), schema.to_owned(), name.to_owned());
-        let wanted = Wanted { server, kind, schema, name, action: request.action };
+        let wanted = Wanted { server, kind, schema, name, column: column.to_owned(), action: request.action };
         self.wanted.entry(wanted).or_default().add(count);
     }
 
@@ -183,21 +230,26 @@ impl Suggestion {
     fn gathered(&self) -> BTreeMap<Group, Found> {
         let mut by_resource: BTreeMap<Place, Groups> = BTreeMap::new();
         for (wanted, count) in &self.wanted {
-            let Wanted { server, kind, schema, name, action } = wanted.clone();
+            let Wanted { server, kind, schema, name, column, action } = wanted.clone();
             let group = if action.group().is_empty() { action.as_str() } else { action.group() };
-            let of_resource = by_resource.entry((server, kind, schema, name)).or_default();
+            let of_resource = by_resource.entry((server, kind, schema, name, column)).or_default();
             let found = of_resource.entry((group.to_owned(), count.unfiltered == 0)).or_default();
             found.0.insert(action);
             found.1.add(*count);
         }
         let mut gathered: BTreeMap<Group, Found> = BTreeMap::new();
-        for ((server, kind, schema, name), groups) in by_resource {
+        for ((server, kind, schema, name, column), groups) in by_resource {
             for ((group, filtered), (actions, count)) in groups {
                 let (resource, above) = match kind {
                     Kind::Server => (Resource::Server, String::new()),
                     Kind::Schema => (Resource::Schema(schema.clone()), String::new()),
                     Kind::Table => (Resource::Table { schema: schema.clone(), table: name.clone() }, schema.clone()),
                     Kind::Routine => (Resource::Routine { schema: schema.clone(), name: name.clone() }, schema.clone()),
+                    Kind::Column => {
+                        let (schema, table) = (schema.clone(), name.clone());
+                        let above = format!("{schema}\0{table}");
+                        (Resource::Column { schema, table, column: column.clone() }, above)
+                    }
                 };
                 let server = server.clone();
                 let found =
@@ -221,6 +273,9 @@ impl Suggestion {
             [only] => only.id(&server),
             [Resource::Table { schema, .. } | Resource::Routine { schema, .. }, ..] => {
                 Resource::Schema(schema.clone()).id(&server)
+            }
+            [Resource::Column { schema, table, .. }, ..] => {
+                Resource::Table { schema: schema.clone(), table: table.clone() }.id(&server)
             }
             _ => server.clone(),
         };
@@ -272,8 +327,8 @@ impl Suggestion {
 /// Characters of a text in a comment.
 const LEFT_OUT_CHARS: usize = 200;
 
-/// Server, kind, schema and name of a resource.
-type Place = (String, Kind, String, String);
+/// Server, kind, schema, name and column of a resource.
+type Place = (String, Kind, String, String, String);
 /// What was done with a resource: by group of actions, apart what was always filtered.
 type Groups = BTreeMap<(String, bool), (BTreeSet<Action>, Count)>;
 

@@ -36,7 +36,9 @@ pub(crate) struct Through {
     definitions: usize,
     bytes: usize,
     /// Something on the path has its definer's privileges: it reaches what the account may not see.
-    as_definer: bool,
+    pub(crate) as_definer: bool,
+    /// Columns may be others than the catalogue says, after what was done before.
+    pub(crate) columns_changed: bool,
     /// Whether names mean what the catalogue says, after the text's earlier statements.
     pub(crate) settled: Settled,
 }
@@ -285,15 +287,14 @@ impl Reader<'_> {
         read: impl FnOnce(&mut Reader<'s>),
     ) -> Result<Vec<Resource>, Unread> {
         let names = Names::of(&context);
+        self.through.columns_changed |= self.facts.changes_definitions;
         let mut inner = Reader::new(names, context, std::mem::take(&mut self.through));
         read(&mut inner);
         let Reader { facts, through, sources, schema_used, .. } = inner;
         self.through = through;
-        let asked = facts.requests.into_iter();
+        let asked = facts.requests.iter();
         // Harmless by definition, and what a view without a table would ask for.
-        for request in asked.filter(|asked| !matches!(asked.action, Action::Unparsed | Action::Inspect)) {
-            self.facts.request(request.action, request.resource);
-        }
+        self.facts.take(&facts, asked.filter(|asked| !matches!(asked.action, Action::Unparsed | Action::Inspect)));
         self.facts.functions.extend(facts.functions);
         self.facts.locks_rows |= facts.locks_rows;
         self.facts.prepares.extend(facts.prepares);

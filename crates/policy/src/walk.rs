@@ -7,6 +7,7 @@
 mod alter;
 mod arguments;
 mod change;
+mod columns;
 mod constant;
 mod expression;
 mod options;
@@ -20,12 +21,13 @@ mod types;
 use crate::action::Action;
 use crate::catalogue::RoutineKind;
 use crate::cursor::{Cursor, name_of};
-use crate::facts::Resource;
+use crate::facts::{Column, Resource};
 use crate::limits::NESTING_MAX;
 use crate::reader::Reader;
 use crate::token::{Kind, Token, Unread};
 use crate::words::is_reserved;
 
+pub(crate) use columns::{Blocks, CommonTable, Output, column_of};
 pub(crate) use constant::is_constant;
 pub(crate) use options::is_engine;
 pub(crate) use target::Target;
@@ -112,12 +114,60 @@ impl<'r, 'n> Walk<'r, 'n> {
 
     /// Takes `column`, `table.column` or `schema.table.column`.
     pub(crate) fn column_name(&self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        self.last_part(cursor).map(drop)
+    }
+
+    /// The same; gives the last part, which is the column.
+    pub(crate) fn last_part<'t, 'a>(&self, cursor: &mut Cursor<'t, 'a>) -> Result<&'t Token<'a>, Unread> {
         let first = cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
-        first.ok_or_else(|| cursor.unexpected("a column's name"))?;
+        let mut last = first.ok_or_else(|| cursor.unexpected("a column's name"))?;
         while cursor.symbol(".") {
-            cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?;
+            last = cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?;
         }
+        Ok(last)
+    }
+
+    /// The same; gives all parts.
+    pub(crate) fn column_parts<'t, 'a>(&self, cursor: &mut Cursor<'t, 'a>) -> Result<Vec<&'t Token<'a>>, Unread> {
+        let first = cursor.next_if(|token| matches!(token.kind, Kind::Word | Kind::Quoted));
+        let mut parts = vec![first.ok_or_else(|| cursor.unexpected("a column's name"))?];
+        while cursor.symbol(".") {
+            parts.push(cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?);
+        }
+        Ok(parts)
+    }
+
+    /// Takes the name of a column that is read.
+    pub(crate) fn read_column(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        let parts = self.column_parts(cursor)?;
+        self.reader.columns.name(&parts, false);
         Ok(())
+    }
+
+    /// Takes `(column, …)`; gives the columns' names, empty for `()`.
+    pub(crate) fn column_list<'t, 'a>(&self, cursor: &mut Cursor<'t, 'a>) -> Result<Vec<&'t Token<'a>>, Unread> {
+        cursor.need("(")?;
+        let mut names = Vec::new();
+        if cursor.symbol(")") {
+            return Ok(names);
+        }
+        loop {
+            names.push(self.last_part(cursor)?);
+            if !cursor.symbol(",") {
+                cursor.need(")")?;
+                return Ok(names);
+            }
+        }
+    }
+
+    /// Takes `(column, …)` that give a query's columns names.
+    pub(crate) fn output_names(&self, cursor: &mut Cursor<'_, '_>) -> Result<Output, Unread> {
+        let names = self.column_list(cursor)?;
+        let named = names.into_iter().map(|token| match column_of(token) {
+            Column::Named(name) => Some(name),
+            Column::Every(_) => None,
+        });
+        Ok(named.collect())
     }
 }
 

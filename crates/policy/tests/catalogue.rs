@@ -95,6 +95,7 @@ fn line(facts: &Facts) -> String {
                 Resource::Schema(schema) => format!("{} {schema}", request.action),
                 Resource::Table { schema, table } => format!("{} {schema}.{table}", request.action),
                 Resource::Routine { schema, name } => format!("{} {schema}.{name}()", request.action),
+                Resource::Column { schema, table, column } => format!("{} {schema}.{table}.{column}", request.action),
             })
             .collect();
         requests.sort();

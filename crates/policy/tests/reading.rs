@@ -26,6 +26,7 @@ fn line(facts: &Facts) -> String {
             Resource::Schema(schema) => format!("{} {schema}", request.action),
             Resource::Table { table, .. } => format!("{} {table}", request.action),
             Resource::Routine { name, .. } => format!("{} {name}", request.action),
+            Resource::Column { column, .. } => format!("{} {column}", request.action),
         });
         let mut requests: Vec<_> = requests.collect();
         requests.sort();

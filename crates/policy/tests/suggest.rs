@@ -3,7 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "a test that panics has failed")]
 
 use portreeve_policy::{
-    Action, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion, analyse,
+    Action, Catalogue, Context, Facts, Flavour, Part, Policies, Resource, Source, Subject, Suggested, Suggestion,
+    analyse,
 };
 
 fn context(server: &'static str) -> Context<'static> {
@@ -161,4 +162,49 @@ fn a_denial_names_the_permit_that_comes_nearest_and_what_fails() {
     assert!(
         Policies::load(&[]).unwrap().lacking(&subject(), &facts("SELECT 1"), &context("orders"))[0].nearest.is_none()
     );
+}
+
+#[test]
+fn columns_are_suggested_where_they_are_asked_for_and_known() {
+    let context = Context { catalogue: Catalogue::EMPTY_WITH_COLUMNS, ..context("orders") };
+    let seen = [
+        "SELECT id, name FROM users WHERE city = 'x'",
+        "SELECT * FROM events",
+        "UPDATE users SET name = 'y' WHERE id = 1",
+        "INSERT INTO notes (id, text) VALUES (1, 'z')",
+    ];
+    let mut suggestion = Suggestion::new(&subject().spiffe_id).by_column(true);
+    for sql in seen {
+        suggestion.text("orders", sql, &analyse(sql.as_bytes(), &context), 1, 1);
+    }
+    let cedar = suggestion.finish().cedar;
+    let policies = load(&cedar);
+    let judge = |sql: &str| policies.judge(&subject(), &analyse(sql.as_bytes(), &context), &context).is_allowed();
+    for sql in seen {
+        assert!(judge(sql), "{sql}\n{cedar}");
+    }
+    for sql in [
+        "SELECT card FROM users",
+        "SELECT id FROM users WHERE card = 1",
+        "SELECT * FROM users",
+        "UPDATE users SET card = 'y' WHERE id = 1",
+        "UPDATE users SET name = card WHERE id = 1",
+        "INSERT INTO notes VALUES (1, 'z', 2)",
+    ] {
+        assert!(!judge(sql), "{sql}\n{cedar}");
+    }
+}
+
+#[test]
+fn a_column_that_is_lacking_is_named() {
+    let context = Context { catalogue: Catalogue::EMPTY_WITH_COLUMNS, ..context("orders") };
+    let policies = load(
+        r#"@id("some") permit (principal, action == Action::"select", resource == Column::"orders/shop.users.id");"#,
+    );
+    let facts = analyse(b"SELECT id, card FROM users", &context);
+    let lacking = policies.lacking(&subject(), &facts, &context);
+    assert_eq!(lacking.len(), 1);
+    assert_eq!(lacking[0].request.to_string(), "`select` on `shop.users.card`");
+    assert!(lacking[0].add.as_ref().unwrap().contains(r#"resource == Column::"orders/shop.users.card""#));
+    assert_eq!(lacking[0].nearest.as_ref().unwrap().policy, "some");
 }

@@ -12,7 +12,7 @@ use super::{arrival::Route, aside::Aside, relay::Session, verdicts::ScopeKey};
 use crate::{
     catalogue::{Changes, Changing, Shelf, Snapshot},
     gateway::Gateway,
-    limits::{CATALOGUE_BYTES_MAX, CATALOGUE_NAMES_MAX, CATALOGUE_ROUTINES_MAX},
+    limits::{CATALOGUE_BYTES_MAX, CATALOGUE_COLUMNS_MAX, CATALOGUE_NAMES_MAX, CATALOGUE_ROUTINES_MAX},
 };
 use routine::Listed;
 
@@ -35,6 +35,9 @@ const VIEWS: &str = concat!(
     "SECURITY_TYPE FROM information_schema.VIEWS",
     of_users!("TABLE_SCHEMA")
 );
+/// Asked where policies speak of columns. The account sees those that it has any privilege on.
+const COLUMNS: &str =
+    concat!("SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS", of_users!("TABLE_SCHEMA"));
 const ROUTINES: &str = concat!(
     "SELECT ROUTINE_SCHEMA, ROUTINE_NAME, ROUTINE_TYPE, SECURITY_TYPE, SQL_MODE, CHARACTER_SET_CLIENT, ROUTINE_BODY, ",
     "IF(LENGTH(ROUTINE_DEFINITION) > 1048576, '(too long)', ROUTINE_DEFINITION) FROM information_schema.ROUTINES",
@@ -58,15 +61,19 @@ pub(super) struct Definitions {
     shelf: Arc<Shelf>,
     /// False where policy permits everything: nothing is read then.
     pub(super) matter: bool,
+    /// Policies speak of columns: those of tables are read as well.
+    pub(super) with_columns: bool,
 }
 
 impl Definitions {
     pub(super) fn new(gateway: &Gateway, route: &Route<'_>, key: &ScopeKey) -> Self {
         let name = &route.server.name;
+        let policies = gateway.policies.current();
         Self {
             changes: gateway.catalogues.changes(name),
             shelf: gateway.catalogues.shelf(name, route.destination, &route.credential.user),
-            matter: !gateway.policies.current().policies.permits_everything(&key.subject(), &key.server),
+            matter: !policies.policies.permits_everything(&key.subject(), &key.server),
+            with_columns: policies.policies.look_at_columns(),
         }
     }
 
@@ -88,7 +95,15 @@ impl Definitions {
         }
         // Where nothing was ever read, the case of names is not known either.
         let asks = facts.asks_catalogue() || known.is_none();
-        (asks && !self.shelf.is_fresh(known)) || (facts.has_unknown_names() && self.shelf.may_look_again())
+        (asks && (!self.shelf.is_fresh(known) || self.lacks_columns(known)))
+            || (facts.has_unknown_names() && self.shelf.may_look_again())
+    }
+}
+
+impl Definitions {
+    /// Whether a snapshot was read when no policy spoke of columns. One that could not be read is as good as any.
+    fn lacks_columns(&self, known: &Snapshot) -> bool {
+        self.with_columns && !known.catalogue.knows_columns() && known.catalogue.why_unreadable().is_none()
     }
 }
 
@@ -98,16 +113,18 @@ impl Session<'_> {
         let Self { route, arrival, commands, .. } = self;
         let shelf = &commands.definitions.shelf;
         // What is fresh was not enough: names in the command may be newer.
-        let since = shelf.is_fresh(&commands.key().catalogue).then(Instant::now);
-        let snapshot = shelf.look(since, read(gateway, route, &arrival.id)).await;
+        let known = &commands.key().catalogue;
+        let since = (shelf.is_fresh(known) || commands.definitions.lacks_columns(known)).then(Instant::now);
+        let with_columns = commands.definitions.with_columns;
+        let snapshot = shelf.look(since, read(gateway, route, &arrival.id, with_columns)).await;
         commands.see_for_command(snapshot);
     }
 }
 
 /// Reads the catalogue as the session's account sees it.
-async fn read(gateway: &Gateway, route: &Route<'_>, session: &str) -> Result<Catalogue, String> {
+async fn read(gateway: &Gateway, route: &Route<'_>, session: &str, with_columns: bool) -> Result<Catalogue, String> {
     let mut aside = Aside::open(gateway, route, session, Some(UTF8MB4)).await?;
-    let catalogue = Reading::default().read(&mut aside).await;
+    let catalogue = Reading::default().read(&mut aside, with_columns).await;
     aside.close().await;
     catalogue
 }
@@ -120,12 +137,16 @@ struct Reading {
 }
 
 impl Reading {
-    async fn read(mut self, aside: &mut Aside) -> Result<Catalogue, String> {
+    async fn read(mut self, aside: &mut Aside, with_columns: bool) -> Result<Catalogue, String> {
         aside.rows(SETTINGS, |_| Ok(())).await?;
         let case = aside.value(CASE).await?;
         let case = case.and_then(|case| String::from_utf8(case).ok()?.parse().ok());
         let mut catalogue = Catalogue::new(case.ok_or("`lower_case_table_names` is not told")?);
         aside.rows(TABLES, |row| self.table(&mut catalogue, row)).await?;
+        if with_columns {
+            catalogue = catalogue.with_columns();
+            columns(aside, &mut catalogue).await?;
+        }
         aside.rows(VIEWS, |row| self.view(&mut catalogue, row)).await?;
         let mut routines = Vec::new();
         aside
@@ -237,6 +258,25 @@ impl Reading {
             })
             .await
     }
+}
+
+/// The columns of all tables, or of none where there are too many.
+async fn columns(aside: &mut Aside, catalogue: &mut Catalogue) -> Result<(), String> {
+    let mut read = 0;
+    let rows = aside.rows(COLUMNS, |row| {
+        read += 1;
+        if read <= CATALOGUE_COLUMNS_MAX {
+            let [schema, table, column] = texts(row)?;
+            catalogue.add_column(schema, table, column);
+        }
+        Ok(())
+    });
+    rows.await?;
+    if read > CATALOGUE_COLUMNS_MAX {
+        tracing::warn!("a server has more than {CATALOGUE_COLUMNS_MAX} columns: names in joins may be of any table");
+        catalogue.forget_columns();
+    }
+    Ok(())
 }
 
 /// The statement that makes a routine or trigger, from `SHOW CREATE`; none where the account may not see it, or where it is gone.

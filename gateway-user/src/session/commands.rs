@@ -256,6 +256,7 @@ impl Commands {
         }
         let everything = self.scope.permits_everything(&self.policies);
         self.definitions.matter = !everything;
+        self.definitions.with_columns = self.policies.policies.look_at_columns();
         let must_ask = self.scope.key.unasked && !everything;
         self.reading_settled = (!must_ask).then_some(self.policies.generation);
         must_ask

@@ -7,6 +7,7 @@ use portreeve_tests::{
     servers::Flavour,
 };
 use serde_json::Value;
+use std::path::Path;
 
 /// Statements of one call: a text may hold 64.
 const AT_ONCE: usize = 40;
@@ -54,8 +55,29 @@ pub(crate) fn read(reader: &Gateway, flavour: Flavour, schema: &str, statements:
     Ok(readings)
 }
 
+/// The facts of one statement, of tables with the columns that a file says.
+pub(crate) fn alone(reader: &Gateway, flavour: Flavour, schema: &str, text: &str, tables: &Path) -> Result<Value> {
+    let mut statements = explained(reader, flavour, schema, text, Some(tables))?;
+    if statements.len() != 1 {
+        bail!("{} statements in `{text}`", statements.len());
+    }
+    Ok(statements.remove(0))
+}
+
 fn explain(reader: &Gateway, flavour: Flavour, schema: &str, text: &str) -> Result<Vec<Reading>> {
-    let output = reader.cli(&[
+    explained(reader, flavour, schema, text, None)?.iter().map(statement).collect()
+}
+
+fn explained(
+    reader: &Gateway,
+    flavour: Flavour,
+    schema: &str,
+    text: &str,
+    tables: Option<&Path>,
+) -> Result<Vec<Value>> {
+    let tables = tables.map(|tables| tables.display().to_string());
+    let tables = tables.as_ref().map(|tables| ["--tables", tables.as_str()]);
+    let arguments = [
         "policy",
         "explain",
         "--workload",
@@ -68,15 +90,15 @@ fn explain(reader: &Gateway, flavour: Flavour, schema: &str, text: &str) -> Resu
         flavour.name(),
         "--json",
         text,
-    ])?;
+    ];
+    let output =
+        reader.cli(&[arguments.as_slice(), tables.as_ref().map_or(&[], |tables| tables.as_slice())].concat())?;
     let said: Value = serde_json::from_slice(&output.stdout)
         .with_context(|| format!("no JSON for `{text}`: {}", String::from_utf8_lossy(&output.stderr)))?;
-    let statements =
-        said.pointer("/facts/statements").and_then(Value::as_array).context("no statements in the facts")?;
-    statements.iter().map(statement).collect()
+    said.pointer("/facts/statements").and_then(Value::as_array).cloned().context("no statements in the facts")
 }
 
-fn statement(facts: &Value) -> Result<Reading> {
+pub(crate) fn statement(facts: &Value) -> Result<Reading> {
     if let Some(why) = facts["unparsed"].as_str() {
         return Ok(Err(why.to_owned()));
     }

@@ -12,6 +12,7 @@
     )
 )]
 
+mod columns;
 mod facts;
 mod trial;
 
@@ -25,4 +26,14 @@ fn nothing_that_mariadb_reads_is_overlooked() {
 #[test]
 fn nothing_that_mysql_reads_is_overlooked() {
     trial::check(Flavour::MySql);
+}
+
+#[test]
+fn no_column_that_mariadb_reads_is_overlooked() {
+    columns::check(Flavour::MariaDb);
+}
+
+#[test]
+fn no_column_that_mysql_reads_is_overlooked() {
+    columns::check(Flavour::MySql);
 }

@@ -2,6 +2,8 @@
 
 use crate::facts::{self, Reading};
 use anyhow::{Context as _, Result, bail};
+use std::path::PathBuf;
+
 use portreeve_tests::{
     host,
     privileges::{DENIED, PROBE, Request, grants},
@@ -25,8 +27,9 @@ struct Tally {
     refused: Vec<String>,
 }
 
-struct Trial {
-    server: Server,
+#[derive(Debug)]
+pub(crate) struct Trial {
+    pub(crate) server: Server,
     root: Connection,
     flavour: Flavour,
 }
@@ -53,7 +56,7 @@ pub(crate) fn check(flavour: Flavour) {
     assert_eq!(tally.refused.len(), 0, "the corpus is of this server's own statements:\n{}", tally.refused.join("\n"));
 }
 
-fn corpus(flavour: Flavour) -> Vec<&'static str> {
+pub(crate) fn corpus(flavour: Flavour) -> Vec<&'static str> {
     let lines = CORPUS.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("-- "));
     let of = |line: &'static str| match (line.strip_prefix("[mariadb] "), line.strip_prefix("[mysql] ")) {
         (Some(own), _) => (flavour == Flavour::MariaDb).then_some(own),
@@ -64,7 +67,7 @@ fn corpus(flavour: Flavour) -> Vec<&'static str> {
 }
 
 impl Trial {
-    fn new(flavour: Flavour) -> Result<Self> {
+    pub(crate) fn new(flavour: Flavour) -> Result<Self> {
         let arguments = [
             "--log-bin-trust-function-creators=ON",
             // Nobody reads these data after a crash.
@@ -126,13 +129,7 @@ impl Trial {
         requests: impl Iterator<Item = &'r Request>,
         statement: &str,
     ) -> Result<Result<(), Refusal>> {
-        self.root.must(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {PROBE}"))?;
-        // Lets the account begin in the schema.
-        self.root.must(&format!("GRANT SELECT ON reading.anchor TO {PROBE}"))?;
-        if self.flavour == Flavour::MySql {
-            // Of no use by itself: what the schema's maker has made may only be dropped by whoever has it, too.
-            self.root.must(&format!("GRANT SYSTEM_USER ON *.* TO {PROBE}"))?;
-        }
+        self.revoke_all()?;
         for request in requests {
             for grant in grants(request, self.flavour, statement)? {
                 self.grant(&grant)?;
@@ -141,7 +138,24 @@ impl Trial {
         self.attempt("probe", statement)
     }
 
-    fn grant(&mut self, grant: &str) -> Result<()> {
+    /// Where the server keeps its files.
+    pub(crate) fn dir(&self) -> PathBuf {
+        self.server.data().parent().map(PathBuf::from).unwrap_or_default()
+    }
+
+    /// Leaves the probe nothing but that it may log in.
+    pub(crate) fn revoke_all(&mut self) -> Result<()> {
+        self.root.must(&format!("REVOKE ALL PRIVILEGES, GRANT OPTION FROM {PROBE}"))?;
+        // Lets the account begin in the schema.
+        self.root.must(&format!("GRANT SELECT ON reading.anchor TO {PROBE}"))?;
+        if self.flavour == Flavour::MySql {
+            // Of no use by itself: what the schema's maker has made may only be dropped by whoever has it, too.
+            self.root.must(&format!("GRANT SYSTEM_USER ON *.* TO {PROBE}"))?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn grant(&mut self, grant: &str) -> Result<()> {
         match self.root.run(grant)? {
             Ok(()) => Ok(()),
             // Of a table that is not there, servers give no rights but with this one.
@@ -151,7 +165,7 @@ impl Trial {
     }
 
     /// Runs the statement in a session of its own, and takes back what it did.
-    fn attempt(&mut self, user: &str, statement: &str) -> Result<Result<(), Refusal>> {
+    pub(crate) fn attempt(&mut self, user: &str, statement: &str) -> Result<Result<(), Refusal>> {
         let mut session = Connection::open(self.server.address(), user, "reading")?;
         let defines = defines(statement);
         // Within one, some settings are refused.
@@ -168,7 +182,7 @@ impl Trial {
 }
 
 /// Whether a transaction's end does not undo it.
-fn defines(statement: &str) -> bool {
+pub(crate) fn defines(statement: &str) -> bool {
     let first = statement.trim_start_matches(['(', ' ']).split(' ').next().unwrap_or_default().to_uppercase();
     let first = first.as_str();
     ["CREATE", "ALTER", "DROP", "RENAME", "TRUNCATE", "OPTIMIZE", "REPAIR", "ANALYZE", "LOCK", "FLUSH", "LOAD"]

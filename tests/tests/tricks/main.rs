@@ -16,6 +16,7 @@ mod accounts;
 mod case;
 mod charsets;
 mod check;
+mod columns;
 mod commands;
 
 mod copies;
@@ -50,4 +51,4 @@ macro_rules! families {
     };
 }
 
-families! { accounts charsets copies dynamic errors files indirect lexing metadata modes queries }
+families! { accounts charsets columns copies dynamic errors files indirect lexing metadata modes queries }

@@ -24,6 +24,17 @@ const REPORTING: &str = r#"
 permit (principal in Group::"reporting", action in Action::"session", resource in Server::"shop-db");
 @id("reporting-read-shop")
 permit (principal in Group::"reporting", action in Action::"read", resource in Schema::"shop-db/shop");
+@id("reporting-no-card")
+forbid (principal in Group::"reporting", action == Action::"select", resource == Column::"shop-db/shop.customers.card");
+@id("reporting-desk")
+permit (principal in Group::"reporting", action == Action::"select", resource in Table::"shop-db/desk.customers")
+  when { resource in [Column::"shop-db/desk.customers.id", Column::"shop-db/desk.customers.name"] };
+@id("reporting-use-desk")
+permit (principal in Group::"reporting", action == Action::"use", resource == Schema::"shop-db/desk");
+@id("reporting-notes")
+permit (principal in Group::"reporting", action in Action::"write", resource == Table::"shop-db/shop.notes");
+@id("reporting-names")
+permit (principal in Group::"reporting", action == Action::"update", resource == Table::"shop-db/shop.customers");
 "#;
 
 /// MULTI_STATEMENTS
@@ -130,7 +141,7 @@ fn start(flavour: Flavour) -> Result<Server> {
 fn schemas() -> String {
     format!(
         "DROP ROLE IF EXISTS intruders; DROP USER IF EXISTS mallory; DROP DATABASE IF EXISTS stolen; DROP DATABASE IF EXISTS shop;
-         DROP DATABASE IF EXISTS vault; CREATE DATABASE vault; CREATE DATABASE shop;
+         DROP DATABASE IF EXISTS vault; DROP DATABASE IF EXISTS desk; CREATE DATABASE desk; CREATE DATABASE vault; CREATE DATABASE shop;
          CREATE TABLE vault.users (id INT PRIMARY KEY, name VARCHAR(40), password VARCHAR(40), pin INT,
            hint VARCHAR(40) DEFAULT '{SECRET}', KEY (name)) COMMENT '{SECRET}';
          INSERT INTO vault.users VALUES (1, 'bob', '{SECRET}', {PIN}, ''), (2, 'eve', 'another', 2, '');
@@ -141,6 +152,13 @@ fn schemas() -> String {
          CREATE TABLE shop.users (id INT PRIMARY KEY, name VARCHAR(40), password VARCHAR(40));
          INSERT INTO shop.users VALUES (1, 'ann', 'public');
          CREATE TABLE shop.plain (id INT, word VARCHAR(40)) ENGINE = MyISAM;
+         CREATE TABLE shop.customers (id INT PRIMARY KEY, name VARCHAR(40), card VARCHAR(40));
+         INSERT INTO shop.customers VALUES (1, 'ann', '{SECRET}'), (2, 'bob', 'another');
+         CREATE TABLE desk.customers (id INT PRIMARY KEY, name VARCHAR(40), card VARCHAR(40));
+         INSERT INTO desk.customers SELECT * FROM shop.customers;
+         CREATE TABLE shop.notes (id INT PRIMARY KEY, text VARCHAR(40));
+         INSERT INTO shop.notes VALUES (1, 'a'), (2, 'b');
+         CREATE VIEW shop.by_card AS SELECT id, card AS word FROM shop.customers;
          CREATE VIEW shop.everyone AS SELECT id, name, password AS nick FROM vault.users;
          CREATE VIEW shop.nearly_everyone AS SELECT nick FROM shop.everyone WHERE id < 9;
          CREATE VIEW shop.items AS SELECT id, item FROM shop.orders"

@@ -103,7 +103,10 @@ fn changes_system(facts: &Facts) -> bool {
     facts.statements.iter().flat_map(|statement| &statement.requests).any(|request| {
         let schema = match &request.resource {
             Resource::Server => return false,
-            Resource::Schema(schema) | Resource::Table { schema, .. } | Resource::Routine { schema, .. } => schema,
+            Resource::Schema(schema)
+            | Resource::Table { schema, .. }
+            | Resource::Column { schema, .. }
+            | Resource::Routine { schema, .. } => schema,
         };
         let reads =
             matches!(request.action, Action::Select | Action::Show | Action::Use | Action::Explain | Action::Execute);

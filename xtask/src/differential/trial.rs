@@ -255,7 +255,9 @@ fn requests(facts: &Facts) -> Vec<Request> {
             let on = match &request.resource {
                 Resource::Server => On::Server,
                 Resource::Schema(schema) => On::Schema(schema.clone()),
-                Resource::Table { schema, table } => On::Table(schema.clone(), table.clone()),
+                Resource::Table { schema, table } | Resource::Column { schema, table, .. } => {
+                    On::Table(schema.clone(), table.clone())
+                }
                 Resource::Routine { schema, name } => On::Routine(schema.clone(), name.clone()),
             };
             if statement.locks_rows && request.action.as_str() == "select" {

@@ -9,6 +9,7 @@ use sqlparser::ast::{
 
 use crate::reader::Reader;
 use crate::token::Unread;
+use crate::walk::CommonTable;
 
 /// Syntax of other databases, which no server here takes: refused rather than walked.
 pub(crate) fn foreign(what: &str) -> Unread {
@@ -66,11 +67,11 @@ impl Reader<'_> {
             absent(from.is_none() && materialized.is_none(), "FROM or MATERIALIZED in WITH")?;
             let name = alias.name.value.clone();
             if *recursive {
-                self.scope.push(name);
+                self.scope.push(CommonTable { name, columns: None });
                 self.query(query)?;
             } else {
                 self.query(query)?;
-                self.scope.push(name);
+                self.scope.push(CommonTable { name, columns: None });
             }
         }
         Ok(())

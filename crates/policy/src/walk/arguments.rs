@@ -1,6 +1,7 @@
 //! Calls of functions, with the forms that some of them have between their parentheses, and windows.
 
 use super::Walk;
+use super::expression::UNITS;
 use crate::action::Action;
 use crate::builtins::{function_action, needs_parenthesis};
 use crate::catalogue::RoutineKind;
@@ -73,6 +74,7 @@ impl Walk<'_, '_> {
             self.reader.called(&function)?;
         }
         cursor.need("(")?;
+        take_unit(name, cursor);
         match name.is_word("CONVERT") {
             true => self.convert(cursor)?,
             false => self.nested(|walk| walk.arguments(cursor))?,
@@ -246,6 +248,24 @@ impl Walk<'_, '_> {
         }
         let bound = cursor.one_of(&["PRECEDING", "FOLLOWING"]);
         bound.map(drop).ok_or_else(|| cursor.unexpected("`PRECEDING` or `FOLLOWING`"))
+    }
+}
+
+/// Takes the first argument of the functions where it is a word of the grammar, not a column.
+fn take_unit(function: &Token<'_>, cursor: &mut Cursor<'_, '_>) {
+    let is = |names: &[&str]| names.iter().any(|name| function.is_word(name));
+    let is_unit = cursor.peek().is_some_and(|token| {
+        let tsi = token.text.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("SQL_TSI_"));
+        token.kind == Kind::Word && tsi || UNITS.iter().any(|unit| token.is_word(unit))
+    });
+    let is_format = cursor.is_one_of_at(0, &["DATE", "TIME", "DATETIME", "TIMESTAMP"]);
+    if is(&["EXTRACT"]) && is_unit && cursor.is_word_at(1, "FROM") {
+        cursor.next();
+    } else if cursor.is_symbol_at(1, ",")
+        && (is(&["TIMESTAMPADD", "TIMESTAMPDIFF"]) && is_unit || is(&["GET_FORMAT"]) && is_format)
+    {
+        cursor.next();
+        cursor.next();
     }
 }
 

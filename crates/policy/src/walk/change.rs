@@ -1,12 +1,24 @@
 //! Statements that change rows: INSERT, REPLACE, UPDATE, DELETE.
 
-use super::{Target, Walk};
+use super::{Target, Walk, column_of};
 use crate::action::Action;
 use crate::cursor::{Cursor, name_of};
+use crate::facts::{Column, Resource};
 use crate::token::{Kind, Token, Unread};
 
 /// `name` or `schema.name`, as a statement writes it.
 type TableName = (Option<String>, String);
+
+/// A column that is given a value.
+#[derive(Debug)]
+pub(crate) struct Assigned {
+    /// What it is qualified with.
+    table: Option<TableName>,
+    column: Column,
+}
+
+const ALL_WRITTEN: &str = "there is no list of columns";
+const PORTION: &str = "of a portion of a period";
 
 impl Walk<'_, '_> {
     /// A query, INSERT, REPLACE, UPDATE or DELETE, with a WITH before it or without.
@@ -31,16 +43,19 @@ impl Walk<'_, '_> {
     }
 
     fn data_behind_with(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
-        match cursor.one_of(&["INSERT", "REPLACE", "UPDATE", "DELETE"]) {
-            Some("INSERT") => self.insert(Action::Insert, cursor),
-            Some("REPLACE") => self.insert(Action::Replace, cursor),
-            Some("UPDATE") => self.update(cursor),
-            Some(_) => self.delete(cursor),
-            None => {
-                self.reader.facts.class = Action::Select;
-                self.query(cursor, true)
-            }
-        }
+        let Some(verb) = cursor.one_of(&["INSERT", "REPLACE", "UPDATE", "DELETE"]) else {
+            self.reader.facts.class = Action::Select;
+            return self.query(cursor, true);
+        };
+        self.reader.columns.open();
+        match verb {
+            "INSERT" => self.insert(Action::Insert, cursor),
+            "REPLACE" => self.insert(Action::Replace, cursor),
+            "UPDATE" => self.update(cursor),
+            _ => self.delete(cursor),
+        }?;
+        self.reader.close_block();
+        Ok(())
     }
 
     fn insert(&mut self, action: Action, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
@@ -48,27 +63,42 @@ impl Walk<'_, '_> {
         cursor.word("INTO");
         let name = self.table_name(cursor)?;
         self.reader.facts.class = action;
-        self.reader.table(action, name.clone())?;
+        self.reader.table_in_columns(action, name.clone())?;
+        self.reader.source(None, (name.0.as_ref(), &name.1))?;
         if cursor.word("PARTITION") {
             self.labels(cursor)?;
         }
+        let mut named: Vec<Column> = Vec::new();
         if cursor.is_symbol_at(0, "(") && !self.query_in_parentheses(cursor) {
-            self.labels(cursor)?;
+            named = self.column_list(cursor)?.into_iter().map(|token| self.column_written(token)).collect();
         }
-        let rows = self.inserted(cursor)?;
+        let (rows, assigned) = self.inserted(cursor)?;
+        named.extend(assigned.into_iter().map(|assigned| assigned.column));
+        if named.is_empty() {
+            named.push(Column::Every(ALL_WRITTEN));
+        }
+        self.written(action, &name, &named)?;
         // MySQL's names for the new row.
         if cursor.word("AS") {
-            self.label(cursor)?;
+            let alias = self.table_alias(cursor)?;
             if cursor.is_symbol_at(0, "(") {
-                self.labels(cursor)?;
+                let columns = self.output_names(cursor)?;
+                self.derived(alias, columns);
+            } else {
+                // What is not inserted has a default of the table's.
+                self.reader.source(alias.as_ref(), (name.0.as_ref(), &name.1))?;
             }
         }
         if cursor.words(&["ON", "DUPLICATE", "KEY", "UPDATE"]) {
-            self.reader.table(Action::Update, name.clone())?;
-            self.assignments(cursor)?;
+            // It may name what the query reads.
+            self.reader.columns.join_closed();
+            self.reader.table_in_columns(Action::Update, name.clone())?;
+            let assigned = self.assignments(cursor)?;
+            let columns: Vec<Column> = assigned.into_iter().map(|assigned| assigned.column).collect();
+            self.written(Action::Update, &name, &columns)?;
         }
         if cursor.word("RETURNING") {
-            self.reader.table(Action::Select, name)?;
+            self.reader.table_in_columns(Action::Select, name)?;
             self.select_items(cursor)?;
         }
         self.reader.facts.class = action;
@@ -77,19 +107,31 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
+    /// What is written of a table.
+    fn written(&mut self, action: Action, name: &TableName, columns: &[Column]) -> Result<(), Unread> {
+        if !self.reader.columns.are_looked_for() {
+            return Ok(());
+        }
+        if let Resource::Table { schema, table } = self.reader.names.table(name.0.clone(), name.1.clone())? {
+            columns.iter().for_each(|column| self.reader.facts.column(action, &schema, &table, column));
+        }
+        Ok(())
+    }
+
     /// What is inserted: rows, assignments, a query. Gives how many rows, where the text says.
-    fn inserted(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Option<u64>, Unread> {
+    fn inserted(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(Option<u64>, Vec<Assigned>), Unread> {
         if cursor.word("SET") {
-            return self.assignments(cursor).map(|_| Some(1));
+            return Ok((Some(1), self.assignments(cursor)?));
         }
         // `VALUES (1), (2) UNION SELECT …` is a query, but reads the same.
         if cursor.one_of(&["VALUES", "VALUE"]).is_some() {
             let rows = self.rows(cursor)?;
             let before = *cursor;
-            self.query_rest(cursor, false)?;
-            return Ok(before.up_to(cursor).is_empty().then_some(rows));
+            self.rest_of_query(cursor)?;
+            return Ok((before.up_to(cursor).is_empty().then_some(rows), Vec::new()));
         }
-        self.query(cursor, false).map(|()| None)
+        self.query(cursor, false)?;
+        Ok((None, Vec::new()))
     }
 
     /// Whether what stands in the parentheses here is a query, not a list of columns.
@@ -99,11 +141,11 @@ impl Walk<'_, '_> {
         self.starts_query(&ahead) || ahead.is_word("VALUES")
     }
 
-    /// `column = value, …`; gives what the columns are qualified with.
-    pub(crate) fn assignments(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Vec<Option<TableName>>, Unread> {
-        let mut qualifiers = Vec::new();
+    /// `column = value, …`
+    pub(crate) fn assignments(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Vec<Assigned>, Unread> {
+        let mut assigned = Vec::new();
         loop {
-            qualifiers.push(column_qualifier(cursor)?);
+            assigned.push(self.assigned(cursor)?);
             if !cursor.symbol("=") && !cursor.symbol(":=") {
                 return Err(cursor.unexpected("`=`"));
             }
@@ -111,13 +153,35 @@ impl Walk<'_, '_> {
                 self.expression(cursor)?;
             }
             if !cursor.symbol(",") {
-                return Ok(qualifiers);
+                return Ok(assigned);
             }
         }
     }
 
+    /// Takes `column`, `table.column` or `schema.table.column` that is given a value.
+    fn assigned(&self, cursor: &mut Cursor<'_, '_>) -> Result<Assigned, Unread> {
+        let parts = self.column_parts(cursor)?;
+        let (table, column) = match parts.as_slice() {
+            [column] => (None, column),
+            [table, column] => (Some((None, name_of(table)?)), column),
+            [schema, table, column] => (Some((Some(name_of(schema)?), name_of(table)?)), column),
+            _ => return Err(Unread::new("a column's name with more than three parts")),
+        };
+        Ok(Assigned { table, column: self.column_written(column) })
+    }
+
+    /// Where columns are not looked for, any will do.
+    fn column_written(&self, token: &Token<'_>) -> Column {
+        match self.reader.columns.are_looked_for() {
+            true => column_of(token),
+            false => Column::Every(ALL_WRITTEN),
+        }
+    }
+
     /// What follows the table's name in a LOAD.
-    pub(crate) fn load_options(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    pub(crate) fn load_options(&mut self, cursor: &mut Cursor<'_, '_>, name: &TableName) -> Result<(), Unread> {
+        self.reader.columns.open();
+        self.reader.source(None, (name.0.as_ref(), &name.1))?;
         if cursor.word("PARTITION") {
             self.labels(cursor)?;
         }
@@ -130,20 +194,30 @@ impl Walk<'_, '_> {
             cursor.need_kind(&[Kind::Number], "a number")?;
             cursor.one_of(&["LINES", "ROWS"]).ok_or_else(|| cursor.unexpected("`LINES`"))?;
         }
-        if cursor.symbol("(") && !cursor.symbol(")") {
-            loop {
-                if cursor.next_if(|token| token.kind == Kind::UserVariable).is_none() {
-                    self.column_name(cursor)?;
-                }
-                if !cursor.symbol(",") {
-                    break;
-                }
-            }
-            cursor.need(")")?;
+        let mut columns = self.loaded(cursor)?;
+        if cursor.word("SET") {
+            columns.extend(self.assignments(cursor)?.into_iter().map(|assigned| assigned.column));
         }
-        match cursor.word("SET") {
-            true => self.assignments(cursor).map(drop),
-            false => Ok(()),
+        self.written(Action::Load, name, &columns)?;
+        self.reader.close_block();
+        Ok(())
+    }
+
+    /// `(column, @variable, …)`; every column where there is no list.
+    fn loaded(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Vec<Column>, Unread> {
+        let mut columns = Vec::new();
+        if !cursor.symbol("(") || cursor.symbol(")") {
+            return Ok(vec![Column::Every(ALL_WRITTEN)]);
+        }
+        loop {
+            if cursor.next_if(|token| token.kind == Kind::UserVariable).is_none() {
+                let token = self.last_part(cursor)?;
+                columns.push(self.column_written(token));
+            }
+            if !cursor.symbol(",") {
+                cursor.need(")")?;
+                return Ok(columns);
+            }
         }
     }
 
@@ -154,17 +228,24 @@ impl Walk<'_, '_> {
         let found = self.portioned_targets(cursor)?;
         let single = is_single(&found, before.up_to(cursor));
         cursor.need_word("SET")?;
-        let qualifiers = self.assignments(cursor)?;
+        let assigned = self.assignments(cursor)?;
         match (found.as_slice(), single) {
-            ([only], true) => self.change(Action::Update, only)?,
+            ([only], true) => {
+                self.change(Action::Update, only)?;
+                assigned.iter().try_for_each(|assigned| self.written_to(only, &assigned.column))?;
+            }
             _ => {
                 self.read_targets(&found)?;
-                self.update_targets(&found, &qualifiers)?;
+                self.update_targets(&found, &assigned)?;
             }
         }
         let limit = self.end_of_change(cursor)?;
         // Where a portion of a period changes, rows are also added for the rest of it.
-        self.reader.facts.rows_changed_max = limit.filter(|_| single && !before.up_to(cursor).iter().any(is_portion));
+        let is_portion = before.up_to(cursor).iter().any(is_portion);
+        self.reader.facts.rows_changed_max = limit.filter(|_| single && !is_portion);
+        if is_portion {
+            found.iter().try_for_each(|target| self.written_to(target, &Column::Every(PORTION)))?;
+        }
         if cursor.word("RETURNING") {
             found.iter().try_for_each(|target| self.change(Action::Select, target))?;
             self.select_items(cursor)?;
@@ -219,28 +300,35 @@ impl Walk<'_, '_> {
     }
 
     /// The tables that a multi-table UPDATE changes: those that the assigned columns are qualified with, or all of them.
-    fn update_targets(&mut self, found: &[Target], qualifiers: &[Option<TableName>]) -> Result<(), Unread> {
-        for qualifier in qualifiers {
-            match qualifier {
-                None => found
-                    .iter()
-                    .filter(|target| target.schema.is_some() || !self.reader.scope.contains(&target.table))
-                    .cloned()
-                    .collect::<Vec<_>>()
-                    .iter()
-                    .try_for_each(|target| self.change(Action::Update, target))?,
-                Some(name) => self.named_targets(Action::Update, found, name)?,
-            }
+    fn update_targets(&mut self, found: &[Target], assigned: &[Assigned]) -> Result<(), Unread> {
+        for Assigned { table, column } in assigned {
+            let Some(name) = table else {
+                for target in found {
+                    if target.schema.is_some() || self.reader.common_table(&target.table).is_none() {
+                        self.change(Action::Update, target)?;
+                        self.written_if_there(target, column)?;
+                    }
+                }
+                continue;
+            };
+            self.named_targets(Action::Update, found, name, Some(column))?;
         }
         Ok(())
     }
 
-    /// The tables among those of the statement that `name` means.
-    fn named_targets(&mut self, action: Action, found: &[Target], name: &TableName) -> Result<(), Unread> {
+    /// The tables among those of the statement that `name` means; of an UPDATE, with the column.
+    fn named_targets(
+        &mut self,
+        action: Action,
+        found: &[Target],
+        name: &TableName,
+        column: Option<&Column>,
+    ) -> Result<(), Unread> {
         let mut any = false;
         for target in found.iter().filter(|target| target.is_named(name.0.as_deref(), &name.1)) {
             any = true;
             self.change(action, target)?;
+            column.map_or(Ok(()), |column| self.written_to(target, column))?;
         }
         match any {
             true => Ok(()),
@@ -249,7 +337,21 @@ impl Walk<'_, '_> {
     }
 
     fn change(&mut self, action: Action, target: &Target) -> Result<(), Unread> {
-        self.reader.table(action, (target.schema.clone(), target.table.clone()))
+        self.reader.table_in_columns(action, (target.schema.clone(), target.table.clone()))
+    }
+
+    fn written_to(&mut self, target: &Target, column: &Column) -> Result<(), Unread> {
+        let name = (target.schema.clone(), target.table.clone());
+        self.written(Action::Update, &name, std::slice::from_ref(column))
+    }
+
+    /// A column without a table's name: of each that may have it.
+    fn written_if_there(&mut self, target: &Target, column: &Column) -> Result<(), Unread> {
+        let lacks = match column {
+            Column::Named(name) => self.reader.lacks_column(target.schema.clone(), target.table.clone(), name)?,
+            Column::Every(_) => false,
+        };
+        if lacks { Ok(()) } else { self.written_to(target, column) }
     }
 
     fn delete(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
@@ -278,7 +380,8 @@ impl Walk<'_, '_> {
             self.portion(cursor)?;
             self.reader.adds_rows(name.clone())?;
         }
-        self.table_clauses(cursor)?;
+        let alias = self.table_clauses(cursor)?;
+        self.reader.source(alias.as_ref(), (name.0.as_ref(), &name.1))?;
         if cursor.words(&["BEFORE", "SYSTEM_TIME"]) {
             if cursor.peek_at(1).is_some_and(|next| !next.is_symbol("(") && !next.is_symbol(".")) {
                 cursor.one_of(&["TIMESTAMP", "TRANSACTION"]);
@@ -289,7 +392,7 @@ impl Walk<'_, '_> {
         let limit = self.end_of_change(cursor)?;
         self.reader.facts.rows_changed_max = limit.filter(|_| !before.up_to(cursor).iter().any(is_portion));
         if cursor.word("RETURNING") {
-            self.reader.table(Action::Select, name)?;
+            self.reader.table_in_columns(Action::Select, name)?;
             self.select_items(cursor)?;
         }
         Ok(())
@@ -313,7 +416,7 @@ impl Walk<'_, '_> {
         let found = self.targets(cursor)?;
         self.read_targets(&found)?;
         for name in names {
-            self.named_targets(Action::Delete, &found, name)?;
+            self.named_targets(Action::Delete, &found, name, None)?;
         }
         self.end_of_change(cursor).map(drop)
     }
@@ -338,18 +441,4 @@ fn is_single(found: &[Target], tokens: &[Token<'_>]) -> bool {
         joined |= depth == 0 && token.is_symbol(",") || joins.iter().any(|word| token.is_word(word));
     }
     found.len() == 1 && !joined
-}
-
-/// Takes `column`, `table.column` or `schema.table.column`; gives what stands before the column.
-fn column_qualifier(cursor: &mut Cursor<'_, '_>) -> Result<Option<TableName>, Unread> {
-    let mut parts = vec![cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?];
-    while cursor.symbol(".") {
-        parts.push(cursor.need_kind(&[Kind::Word, Kind::Quoted], "a column's name")?);
-    }
-    match parts.as_slice() {
-        [_] => Ok(None),
-        [table, _] => Ok(Some((None, name_of(table)?))),
-        [schema, table, _] => Ok(Some((Some(name_of(schema)?), name_of(table)?))),
-        _ => Err(Unread::new("a column's name with more than three parts")),
-    }
 }

@@ -55,7 +55,7 @@ const VALUES: [&str; 26] = [
 const VALUE_FUNCTIONS: usize = 10;
 
 /// What an `INTERVAL` is counted in.
-const UNITS: [&str; 21] = [
+pub(super) const UNITS: [&str; 21] = [
     "MICROSECOND",
     "SECOND",
     "MINUTE",
@@ -225,7 +225,7 @@ impl Walk<'_, '_> {
                 return Ok(true);
             }
             if query && self.continues_query(cursor) {
-                self.query_rest(cursor, false)?;
+                self.rest_of_query(cursor)?;
                 cursor.need(")")?;
                 return Ok(true);
             }
@@ -239,7 +239,7 @@ impl Walk<'_, '_> {
         // `(VALUES (1), (2) UNION SELECT …)`: its rows were read as values.
         let query = self.continues_query(cursor);
         if query {
-            self.query_rest(cursor, false)?;
+            self.rest_of_query(cursor)?;
         }
         cursor.need(")")?;
         Ok(query)
@@ -301,16 +301,17 @@ impl Walk<'_, '_> {
         let mut parts = vec![token];
         while cursor.symbol(".") {
             if cursor.symbol("*") {
+                self.reader.columns.name(&parts, true);
                 return Ok(());
             }
             parts.push(cursor.need_kind(&[Kind::Word, Kind::Quoted], "a name")?);
         }
         if !cursor.is_symbol_at(0, "(") {
-            return if parts.len() > 3 {
-                Err(Unread::new("a column's name with more than three parts"))
-            } else {
-                Ok(())
-            };
+            if parts.len() > 3 {
+                return Err(Unread::new("a column's name with more than three parts"));
+            }
+            self.reader.columns.name(&parts, false);
+            return Ok(());
         }
         match parts.as_slice() {
             [schema, name] => self.call_of_schema(schema, name, cursor),
@@ -346,7 +347,7 @@ impl Walk<'_, '_> {
     fn match_against(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         let parenthesis = cursor.symbol("(");
         loop {
-            self.column_name(cursor)?;
+            self.read_column(cursor)?;
             if !cursor.symbol(",") {
                 break;
             }

@@ -1,6 +1,7 @@
 //! Queries: SELECT, TABLE, VALUES, set operations, WITH, and what follows them.
 
-use super::{Walk, is_constant};
+use super::columns::Source;
+use super::{CommonTable, Output, Walk, is_constant};
 use crate::action::Action;
 use crate::cursor::{Cursor, name_of};
 use crate::facts::Resource;
@@ -40,8 +41,10 @@ impl Walk<'_, '_> {
             if cursor.word("WITH") {
                 walk.with(cursor)?;
             }
+            walk.reader.columns.open();
             walk.query_primary(cursor, outer)?;
             walk.query_rest(cursor, outer)?;
+            walk.reader.close_block();
             walk.reader.scope.truncate(scope);
             Ok(())
         })
@@ -55,17 +58,16 @@ impl Walk<'_, '_> {
             let token = cursor.peek().filter(|_| self.is_name(cursor)).ok_or_else(|| cursor.unexpected("a name"))?;
             cursor.next();
             let name = name_of(token)?;
-            if cursor.is_symbol_at(0, "(") {
-                self.labels(cursor)?;
-            }
+            let named = if cursor.is_symbol_at(0, "(") { self.output_names(cursor)? } else { None };
             cursor.need_word("AS")?;
+            let at = self.reader.scope.len();
             if recursive {
-                self.reader.scope.push(name.clone());
+                self.reader.scope.push(CommonTable { name: name.clone(), columns: named.clone() });
             }
             self.defined_query(cursor)?;
-            if !recursive {
-                self.reader.scope.push(name);
-            }
+            let columns = named.or_else(|| self.reader.columns.output());
+            self.reader.scope.truncate(at);
+            self.reader.scope.push(CommonTable { name, columns });
             if cursor.word("CYCLE") {
                 self.column_name(cursor)?;
                 while cursor.symbol(",") {
@@ -93,6 +95,8 @@ impl Walk<'_, '_> {
         if cursor.word("TABLE") {
             self.reader.tables_walked += 1;
             let (schema, table) = self.table_name(cursor)?;
+            self.reader.source(None, (schema.as_ref(), &table))?;
+            self.reader.columns.star();
             return self.reader.read_table(schema, table);
         }
         if cursor.word("VALUES") {
@@ -100,7 +104,16 @@ impl Walk<'_, '_> {
         }
         cursor.need("(")?;
         self.query(cursor, outer)?;
+        self.reader.columns.take_closed();
         cursor.need(")")
+    }
+
+    /// What follows a query in parentheses, or rows that were read as values.
+    pub(super) fn rest_of_query(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+        self.reader.columns.reopen();
+        self.query_rest(cursor, false)?;
+        self.reader.close_block();
+        Ok(())
     }
 
     /// `(1, 2), ROW(3, 4)`
@@ -138,6 +151,7 @@ impl Walk<'_, '_> {
                     self.reader.facts.where_is_constant = false;
                     self.reader.facts.has_limit = false;
                 }
+                self.reader.columns.next(&mut self.reader.facts);
                 self.query_primary(cursor, false)?;
             } else if !self.last_clause(cursor, outer)? {
                 return Ok(());
@@ -321,9 +335,14 @@ impl Walk<'_, '_> {
 
     pub(super) fn select_items(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
         loop {
-            if !cursor.symbol("*") {
+            let before = *cursor;
+            if cursor.symbol("*") {
+                self.reader.columns.star();
+            } else {
                 self.expression(cursor)?;
-                self.alias(cursor, true)?;
+                let written = before.up_to(cursor);
+                let alias = self.alias(cursor, true)?;
+                self.reader.columns.selected(written, alias);
             }
             if !cursor.symbol(",") {
                 return Ok(());
@@ -361,9 +380,70 @@ impl Reader<'_> {
     /// Asks to select from a table, unless the name is a common table expression's. Names of those are compared with
     /// case, so that where servers fold it, a table too many is asked for rather than one too few.
     pub(crate) fn read_table(&mut self, schema: Option<String>, table: String) -> Result<(), Unread> {
-        if schema.is_none() && self.scope.contains(&table) {
+        if schema.is_none() && self.common_table(&table).is_some() {
             return Ok(());
         }
-        self.table(Action::Select, (schema, table))
+        self.table_in_columns(Action::Select, (schema, table))
+    }
+
+    /// The common table expression in scope of that name.
+    pub(crate) fn common_table(&self, name: &str) -> Option<&CommonTable> {
+        self.scope.iter().rev().find(|table| table.name == name)
+    }
+
+    /// Notes a table of a FROM, or of a change, for the names of columns.
+    pub(crate) fn source(&mut self, alias: Option<&String>, name: (Option<&String>, &str)) -> Result<(), Unread> {
+        if !self.columns.are_looked_for() {
+            return Ok(());
+        }
+        let (alias, schema, name) = (alias.cloned(), name.0.cloned(), name.1.to_owned());
+        if schema.is_none()
+            && let Some(common) = self.common_table(&name)
+        {
+            let columns = common.columns.clone();
+            self.columns.source(Source { alias, schema, name, table: None, columns });
+            return Ok(());
+        }
+        let Resource::Table { schema: of, table } = self.names.table(schema.clone(), name.clone())? else {
+            return Err(Unread::new("a table that is none"));
+        };
+        let columns = self.known_columns(&of, &table);
+        self.columns.source(Source { alias, schema, name, table: Some((of, table)), columns });
+        Ok(())
+    }
+
+    /// Whether a table is known not to have a column.
+    pub(crate) fn lacks_column(&self, schema: Option<String>, table: String, column: &str) -> Result<bool, Unread> {
+        let Resource::Table { schema, table } = self.names.table(schema, table)? else { return Ok(false) };
+        let known = self.known_columns(&schema, &table);
+        Ok(known.is_some_and(|columns| !columns.contains(column)))
+    }
+
+    /// A temporary table in place of another has other columns than those by which names are resolved from then on.
+    pub(crate) fn check_shadow(&self, made: &Resource) -> Result<(), Unread> {
+        match made {
+            Resource::Table { schema, table } if self.context.catalogue.columns(schema, table).is_some() => {
+                Err(Unread::new(
+                    "a temporary table of the name of one that is there, where policies speak of columns (give it another name)",
+                ))
+            }
+            Resource::Table { .. }
+            | Resource::Server
+            | Resource::Schema(_)
+            | Resource::Routine { .. }
+            | Resource::Column { .. } => Ok(()),
+        }
+    }
+
+    /// The columns of a table, as far as they are certain: a definer may have some that the account does not see, and what
+    /// was changed just before is not in the catalogue.
+    fn known_columns(&self, schema: &str, table: &str) -> Output {
+        let is_certain = !self.through.as_definer && !self.through.columns_changed && !self.facts.changes_definitions;
+        is_certain.then(|| self.context.catalogue.columns(schema, table).cloned()).flatten()
+    }
+
+    /// Ends the innermost block.
+    pub(crate) fn close_block(&mut self) {
+        self.columns.close(&mut self.facts);
     }
 }

@@ -23,6 +23,9 @@ impl Walk<'_, '_> {
         }
         // A session's own table changes nothing for others.
         self.reader.facts.changes_definitions &= !temporary;
+        if temporary {
+            self.reader.check_shadow(&made)?;
+        }
         self.reader.makes_table(&made);
         if self.like(cursor)? {
             return Ok(());

@@ -1,7 +1,11 @@
 //! What stands in a FROM: tables, derived tables, joins.
 
-use super::{Target, Walk};
+use std::collections::BTreeSet;
+
+use super::columns::Source;
+use super::{Output, Target, Walk, column_of};
 use crate::cursor::{Cursor, name_text};
+use crate::facts::Column;
 use crate::token::{Kind, Unread};
 
 impl Walk<'_, '_> {
@@ -46,8 +50,14 @@ impl Walk<'_, '_> {
                 self.targets = targets;
                 read?;
             } else if cursor.word("USING") {
-                self.labels(cursor)?;
-            } else if join_words(cursor) {
+                // Of both sides: the tables of the block that have it.
+                for name in self.column_list(cursor)? {
+                    self.reader.columns.name(&[name], false);
+                }
+            } else if let Some(natural) = join_words(cursor) {
+                if natural {
+                    self.reader.columns.natural();
+                }
                 self.factor(cursor)?;
             } else {
                 return Ok(());
@@ -60,14 +70,16 @@ impl Walk<'_, '_> {
             cursor.next();
         }
         if cursor.symbol("(") {
-            self.nested(|walk| walk.parenthesised_tables(cursor))?;
-            return self.derived_alias(cursor);
+            let query = self.nested(|walk| walk.parenthesised_tables(cursor))?;
+            return self.derived_alias(cursor, query);
         }
         if cursor.is_word("JSON_TABLE") && cursor.is_symbol_at(1, "(") {
             cursor.next();
             self.reader.facts.functions.insert("json_table".to_owned());
-            self.json_table(cursor)?;
-            return self.alias(cursor, false).map(drop);
+            let columns = self.json_table(cursor)?;
+            let alias = self.table_alias(cursor)?;
+            self.derived(alias, columns);
+            return Ok(());
         }
         self.plain_table(cursor)
     }
@@ -88,11 +100,11 @@ impl Walk<'_, '_> {
                 return Ok(true);
             }
             if query && self.continues_query(cursor) && !cursor.are_words(&["FOR", "SYSTEM_TIME"]) {
-                self.query_rest(cursor, false)?;
+                self.rest_of_query(cursor)?;
                 cursor.need(")")?;
                 return Ok(true);
             }
-            self.derived_alias(cursor)?;
+            self.derived_alias(cursor, query)?;
             self.joins(cursor)?;
         } else {
             self.joined(cursor)?;
@@ -105,12 +117,23 @@ impl Walk<'_, '_> {
     }
 
     /// `[AS] name [(column, …)]`
-    fn derived_alias(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    fn derived_alias(&mut self, cursor: &mut Cursor<'_, '_>, query: bool) -> Result<(), Unread> {
+        let mut columns = self.reader.columns.output();
         self.system_time(cursor)?;
-        if self.table_alias(cursor)?.is_some() && cursor.is_symbol_at(0, "(") {
-            self.labels(cursor)?;
+        let alias = self.table_alias(cursor)?;
+        if alias.is_some() && cursor.is_symbol_at(0, "(") {
+            columns = self.output_names(cursor)?;
+        }
+        if query {
+            self.derived(alias, columns);
         }
         Ok(())
+    }
+
+    /// Notes a table that has no columns of another's name.
+    pub(super) fn derived(&mut self, alias: Option<String>, columns: Output) {
+        let name = String::new();
+        self.reader.columns.source(Source { alias, schema: None, name, table: None, columns });
     }
 
     /// The alias of a table, if it has one.
@@ -139,15 +162,14 @@ impl Walk<'_, '_> {
         let targets = self.targets.take();
         let alias = self.table_clauses(cursor);
         self.targets = targets;
+        let alias = alias?;
+        self.reader.source(alias.as_ref(), (schema.as_ref(), &table))?;
         match &mut self.targets {
             Some(targets) => {
-                targets.push(Target { alias: alias?, schema, table });
+                targets.push(Target { alias, schema, table });
                 Ok(())
             }
-            None => {
-                alias?;
-                self.reader.read_table(schema, table)
-            }
+            None => self.reader.read_table(schema, table),
         }
     }
 
@@ -201,7 +223,7 @@ impl Walk<'_, '_> {
     }
 
     /// `JSON_TABLE(expression, path COLUMNS (…))`: the columns are names, types and strings.
-    fn json_table(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    fn json_table(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<Output, Unread> {
         cursor.need("(")?;
         // MySQL reads no columns of the statement's targets here that are not asked for already.
         let targets = self.targets.take();
@@ -211,20 +233,22 @@ impl Walk<'_, '_> {
         cursor.need(",")?;
         self.expression(cursor)?;
         cursor.need_word("COLUMNS")?;
-        self.json_columns(cursor)?;
-        cursor.need(")")
+        let mut columns = Some(BTreeSet::new());
+        self.json_columns(cursor, &mut columns)?;
+        cursor.need(")")?;
+        Ok(columns)
     }
 
-    fn json_columns(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    fn json_columns(&mut self, cursor: &mut Cursor<'_, '_>, columns: &mut Output) -> Result<(), Unread> {
         cursor.need("(")?;
         loop {
             if cursor.word("NESTED") {
                 cursor.word("PATH");
                 cursor.any_string()?;
                 cursor.need_word("COLUMNS")?;
-                self.nested(|walk| walk.json_columns(cursor))?;
+                self.nested(|walk| walk.json_columns(cursor, columns))?;
             } else {
-                self.json_column(cursor)?;
+                self.json_column(cursor, columns)?;
             }
             if !cursor.symbol(",") {
                 return cursor.need(")");
@@ -232,8 +256,14 @@ impl Walk<'_, '_> {
         }
     }
 
-    fn json_column(&mut self, cursor: &mut Cursor<'_, '_>) -> Result<(), Unread> {
+    fn json_column(&mut self, cursor: &mut Cursor<'_, '_>, columns: &mut Output) -> Result<(), Unread> {
+        let name = cursor.peek().map(column_of);
         self.label(cursor)?;
+        match (name, columns.as_mut()) {
+            (Some(Column::Named(name)), Some(names)) => drop(names.insert(name)),
+            (Some(Column::Named(_)) | None, _) | (Some(Column::Every(_)), None) => {}
+            (Some(Column::Every(_)), Some(_)) => *columns = None,
+        }
         if cursor.words(&["FOR", "ORDINALITY"]) {
             return Ok(());
         }
@@ -253,10 +283,10 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Takes the words of a join, if there are any.
-fn join_words(cursor: &mut Cursor<'_, '_>) -> bool {
+/// Takes the words of a join, if there are any; says whether it is a natural one.
+fn join_words(cursor: &mut Cursor<'_, '_>) -> Option<bool> {
     let mut ahead = *cursor;
-    ahead.word("NATURAL");
+    let natural = ahead.word("NATURAL");
     let side = ahead.one_of(&["LEFT", "RIGHT", "INNER", "CROSS", "FULL"]);
     if matches!(side, Some("LEFT" | "RIGHT" | "FULL")) {
         ahead.word("OUTER");
@@ -265,5 +295,5 @@ fn join_words(cursor: &mut Cursor<'_, '_>) -> bool {
     if joins {
         *cursor = ahead;
     }
-    joins
+    joins.then_some(natural)
 }

@@ -10,6 +10,7 @@ pub(crate) fn asked(statement: &StatementFacts) -> String {
         Resource::Table { schema, table: name } | Resource::Routine { schema, name } => {
             format!("{} {schema}.{name}", request.action)
         }
+        Resource::Column { schema, table, column } => format!("{} {schema}.{table}.{column}", request.action),
     });
     let mut requests: Vec<_> = requests.collect();
     requests.sort();

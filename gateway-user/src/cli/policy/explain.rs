@@ -9,8 +9,8 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use portreeve_policy::{
-    Answer, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts, Subject, Verdict,
-    analyse, version_number,
+    Answer, Catalogue, Columns, ColumnsOf, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies,
+    StatementFacts, Subject, Verdict, analyse, version_number,
 };
 use serde::Serialize;
 use std::{
@@ -44,6 +44,10 @@ pub(in crate::cli) struct ExplainArgs {
     /// The server's lower_case_table_names
     #[arg(long, value_name = "N", default_value_t = 0, value_parser = clap::value_parser!(u8).range(0..=2))]
     lower_case_table_names: u8,
+    /// A file that says which columns tables have, as in cases: below `[tables]`, `"schema.table" = ["column", …]`; without it, a
+    /// name without a table before it may be of any table
+    #[arg(long, value_name = "FILE")]
+    tables: Option<PathBuf>,
     /// The session's sql_mode, where it changes how text is read: ANSI_QUOTES, NO_BACKSLASH_ESCAPES and the like
     #[arg(long, value_name = "MODES", default_value = "")]
     sql_mode: String,
@@ -84,7 +88,8 @@ pub(super) fn run(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> 
         return Err(Usage(format!("{message}: give one of {}", list(&known))).into());
     }
     let policies = policies::load(&config.policy_paths)?;
-    let context = context(args)?;
+    let catalogue = catalogue(args)?;
+    let context = Context { catalogue: &catalogue, ..context(args)? };
     let sql = text(args)?;
     let facts = analyse(&sql, &context);
     let verdict = policies.judge(&subject, &facts, &context);
@@ -127,6 +132,14 @@ fn text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
         (None, Some("-")) => read(&mut io::stdin().lock(), "standard input"),
         (None, sql) => Ok(sql.unwrap_or_default().as_bytes().to_vec()),
     }
+}
+
+/// What the server would say of its tables.
+fn catalogue(args: &ExplainArgs) -> anyhow::Result<Catalogue> {
+    let Some(path) = &args.tables else { return Ok(Catalogue::EMPTY_WITH_COLUMNS.clone()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let name = path.display().to_string();
+    Catalogue::of_tables(&name, &text).map_err(|problem| Usage(problem.to_string()).into())
 }
 
 fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
@@ -190,6 +203,9 @@ fn print(facts: &Facts, verdict: &Verdict, policies: &Policies, server: &str, ou
         if let Some(reason) = &statement.unparsed {
             writeln!(out, "           not read: {}", shown(reason))?;
         }
+        for of in &statement.columns {
+            writeln!(out, "           {}", columns(of))?;
+        }
     }
     for answer in &verdict.answers {
         writeln!(out, "  {}", asked(answer, server))?;
@@ -207,6 +223,16 @@ fn print(facts: &Facts, verdict: &Verdict, policies: &Policies, server: &str, ou
         writeln!(out, "           there is no policy at all: every statement is denied")?;
     }
     Ok(())
+}
+
+/// `select customers: id, name`
+fn columns(of: &ColumnsOf) -> String {
+    let columns = match &of.columns {
+        Columns::Named(names) if names.is_empty() => "no column".to_owned(),
+        Columns::Named(names) => names.iter().map(String::as_str).collect::<Vec<_>>().join(", "),
+        Columns::Every(why) => format!("every column ({why})"),
+    };
+    shown(&format!("{} {}.{}: {columns}", of.action, of.schema, of.table))
 }
 
 fn asked(answer: &Answer, server: &str) -> String {

@@ -37,6 +37,9 @@ pub(in crate::cli) struct SuggestArgs {
     /// Only what was forwarded to a server
     #[arg(long)]
     forwarded: bool,
+    /// Permit columns, where it is known which were read and written, instead of their tables
+    #[arg(long)]
+    columns: bool,
     /// Print policies, counts and what is not covered as JSON
     #[arg(long)]
     json: bool,
@@ -66,7 +69,7 @@ pub(super) fn run(args: &SuggestArgs, config: &Path, out: &mut impl Write) -> an
         since_unix_ns: args.since.as_deref().map_or(Ok(0), since)?,
         forwarded: args.forwarded,
     };
-    let mut seen = Seen::default();
+    let mut seen = Seen::new(args.columns);
     for file in files(&folder)? {
         // Damage ends a file, not the command: what came before it is sound.
         if let Err(error) = seen.read(&file, &wanted) {

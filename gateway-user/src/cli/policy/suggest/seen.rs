@@ -2,7 +2,9 @@
 
 use super::Wanted;
 use crate::limits::FACTS_KEPT_MAX;
-use portreeve_policy::{Action, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse, version_number};
+use portreeve_policy::{
+    Action, Catalogue, Context, Facts, Flavour, Resource, Suggested, Suggestion, analyse, version_number,
+};
 use portreeve_recording::{Command, Decision, End, Entry, Record, Statement, Stream, Text, Verdict};
 use std::{
     collections::{BTreeMap, HashMap},
@@ -14,6 +16,7 @@ use std::{
 /// Gathers what was seen, by workload.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
+    by_column: bool,
     suggestions: BTreeMap<String, Suggestion>,
     /// The facts of texts: the same ones are asked again and again.
     facts: HashMap<Asked, Rc<Facts>>,
@@ -45,6 +48,10 @@ struct Session {
 }
 
 impl Seen {
+    pub(super) fn new(by_column: bool) -> Self {
+        Self { by_column, ..Self::default() }
+    }
+
     /// Takes in a session file.
     ///
     /// # Errors
@@ -236,7 +243,9 @@ impl Seen {
     }
 
     fn of(&mut self, workload: &str) -> &mut Suggestion {
-        self.suggestions.entry(workload.to_owned()).or_insert_with(|| Suggestion::new(workload))
+        let by_column = self.by_column;
+        let new = || Suggestion::new(workload).by_column(by_column);
+        self.suggestions.entry(workload.to_owned()).or_insert_with(new)
     }
 }
 
@@ -246,6 +255,7 @@ impl Asked {
             default_schema: self.schema.as_deref(),
             prepared: self.prepared,
             version: self.version,
+            catalogue: Catalogue::EMPTY_WITH_COLUMNS,
             ..Context::new(&self.server, self.flavour)
         }
     }
