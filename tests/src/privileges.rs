@@ -69,7 +69,17 @@ fn is_open(schema: &str) -> bool {
     schema == "information_schema" || schema == "performance_schema"
 }
 
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('`', "``"))
+}
+
+/// MariaDB's `DELETE HISTORY`, which has a privilege of its own.
+fn is_history(statement: &str) -> bool {
+    statement.to_uppercase().contains("DELETE HISTORY")
+}
+
 fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<Vec<String>> {
+    let (schema, table) = (quoted(schema), quoted(table));
     let rights = match action {
         // A foreign key asks to `select`; servers want REFERENCES.
         "select" => "SELECT, REFERENCES",
@@ -79,6 +89,7 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
         // docs/policy.md: a change of one table's rows asks for that only, although it reads them.
         "update" => "UPDATE, SELECT",
         LOCKS_ROWS => "UPDATE",
+        "delete" if is_history(statement) => "DELETE, SELECT, DELETE HISTORY",
         "delete" => "DELETE, SELECT",
         "replace" => "INSERT, DELETE",
         "create" => "CREATE, CREATE VIEW, INSERT",
@@ -88,19 +99,20 @@ fn on_table(action: &str, schema: &str, table: &str, statement: &str) -> Result<
         "rename" => "ALTER, DROP, CREATE, INSERT",
         "index" => "INDEX",
         "lock_tables" => {
-            let tables = format!("GRANT SELECT ON `{schema}`.`{table}` TO {PROBE}");
-            return Ok(vec![format!("GRANT LOCK TABLES ON `{schema}`.* TO {PROBE}"), tables]);
+            let tables = format!("GRANT SELECT ON {schema}.{table} TO {PROBE}");
+            return Ok(vec![format!("GRANT LOCK TABLES ON {schema}.* TO {PROBE}"), tables]);
         }
         _ => bail!("`{action}` on a table"),
     };
-    let mut grants = vec![format!("GRANT {rights} ON `{schema}`.`{table}` TO {PROBE}")];
+    let mut grants = vec![format!("GRANT {rights} ON {schema}.{table} TO {PROBE}")];
     if statement.to_uppercase().contains("TEMPORARY") {
-        grants.push(format!("GRANT CREATE TEMPORARY TABLES ON `{schema}`.* TO {PROBE}"));
+        grants.push(format!("GRANT CREATE TEMPORARY TABLES ON {schema}.* TO {PROBE}"));
     }
     Ok(grants)
 }
 
 fn on_schema(action: &str, schema: &str) -> Result<Vec<String>> {
+    let schema = quoted(schema);
     let rights = match action {
         // Any right on a schema lets it be used and looked at.
         "use" | "show" => "CREATE TEMPORARY TABLES, EVENT",
@@ -109,7 +121,7 @@ fn on_schema(action: &str, schema: &str) -> Result<Vec<String>> {
         "alter" => "ALTER",
         _ => bail!("`{action}` on a schema"),
     };
-    Ok(vec![format!("GRANT {rights} ON `{schema}`.* TO {PROBE}")])
+    Ok(vec![format!("GRANT {rights} ON {schema}.* TO {PROBE}")])
 }
 
 fn on_server(action: &str, flavour: Flavour) -> Result<Option<&'static str>> {

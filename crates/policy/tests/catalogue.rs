@@ -196,7 +196,7 @@ fn what_a_routine_does_is_asked_for() {
         ("SELECT nvl(1, 2)", "execute shop.nvl(), select vault.keys"),
         ("SELECT vault.nvl(1, 2)", "execute vault.nvl(), inspect"),
         ("CALL gone()", "call shop.gone()"),
-        ("SELECT gone()", "execute shop.gone(), inspect"),
+        ("SELECT gone()", "execute, execute shop.gone(), inspect"),
         ("CALL sys.diagnostics(1, 2, 3)", "call sys.diagnostics()"),
         ("CALL temporary()", "call shop.temporary(), create shop.t, select shop.t"),
     ]);

@@ -246,9 +246,9 @@ fn what_reaches_beyond_tables_is_asked_about() {
         ("SELECT benchmark(1, 1)", "inspect: benchmark, inspect"),
         ("SELECT get_lock('a', 1)", "inspect: get_lock, inspect"),
         ("SELECT load_file('/etc/passwd')", "inspect: inspect, load_file"),
-        ("SELECT f(1)", "inspect: execute shop.f, inspect"),
+        ("SELECT f(1)", "inspect: execute, execute shop.f, inspect"),
         ("SELECT shop.sleep(1)", "inspect: execute shop.sleep, inspect"),
-        ("SELECT `sys_exec`('id')", "inspect: execute shop.sys_exec, inspect"),
+        ("SELECT `sys_exec`('id')", "inspect: execute, execute shop.sys_exec, inspect"),
         (
             "SELECT * FROM a INTO OUTFILE '/tmp/x' FIELDS TERMINATED BY ',' LINES TERMINATED BY '\\n'",
             "select: outfile, select shop.a",

@@ -91,7 +91,7 @@ fn statements_inside_statements_are_asked_about() {
         ),
         (
             "CREATE TABLE a (b INT DEFAULT (f(1))) SELECT * FROM c",
-            "create: create shop.a, execute shop.f, select shop.c",
+            "create: create shop.a, execute, execute shop.f, select shop.c",
         ),
         (
             "CREATE OR REPLACE VIEW v (x) AS SELECT * FROM a WITH CHECK OPTION",

@@ -117,9 +117,7 @@ fn rights(facts: &Value, statement: &str, flavour: Flavour, tables: &Tables) -> 
     for request in &requests {
         let action = request.action.as_str();
         let on_columns = match &request.on {
-            On::Table(schema, table) => {
-                of(action, schema, table).and_then(named).map(|names| (schema, table, names))
-            }
+            On::Table(schema, table) => of(action, schema, table).and_then(named).map(|names| (schema, table, names)),
             On::Server | On::Schema(_) | On::Routine(..) => None,
         };
         let right = right(action);

@@ -17,9 +17,10 @@ pub(crate) struct Report {
     pub(crate) with_tables: usize,
     /// Neither the account nor the test's own session could: something is missing that the test would have made.
     pub(crate) not_possible_here: usize,
-    /// The server refused the account something that is no table, schema or routine.
+    /// The server refused the account another privilege on what analysis found (`DELETE HISTORY`, all of a system schema), or one that is
+    /// no table's.
     pub(crate) other_privilege: Vec<String>,
-    /// The server refused the account a table, schema or routine that analysis did not find.
+    /// The server refused the account a table, schema or routine that the statement names and analysis did not find.
     pub(crate) too_little: Vec<String>,
     /// The server refused the account what the statement does not name: a column's default uses a sequence, a view a table.
     pub(crate) through: Vec<String>,
@@ -80,7 +81,7 @@ impl Report {
             share(self.not_possible_here, tried)
         );
         println!(
-            "other        {:>8}  {:>6.2} %: a privilege that is no table's",
+            "other        {:>8}  {:>6.2} %: another privilege on what was found, or on the server",
             self.other_privilege.len(),
             share(self.other_privilege.len(), tried)
         );

@@ -27,6 +27,8 @@ const STATEMENT_BYTES_MAX: usize = 64 * 1024;
 const DENIED: [u16; 5] = [1044, 1142, 1143, 1370, 1410];
 /// Refused something else: a privilege of the server's, or (1345) the plan of a view whose tables it may not see.
 const DENIED_OTHER: [u16; 5] = [1045, 1227, 1345, 1419, 1449];
+/// The schema that MariaDB asks a privilege of for a `JSON_TABLE` within a view: nobody can have it.
+const NOBODYS: &str = "`*any*`";
 const NO_SUCH_TABLE: u16 = 1146;
 const SYSTEM: [&str; 4] = ["mysql", "sys", "information_schema", "performance_schema"];
 
@@ -38,7 +40,7 @@ const HARMLESS: &str = "PROCESS, RELOAD, FILE, LOCK TABLES, CREATE TEMPORARY TAB
 pub(crate) fn prepare(server: &Server) -> Result<()> {
     server.sql(&format!(
         "CREATE USER agent@'127.%'; GRANT ALL ON *.* TO agent@'127.%' WITH GRANT OPTION; CREATE USER {PROBE}; \
-         CREATE DATABASE IF NOT EXISTS anchor; CREATE TABLE anchor.anchor (a INT)"
+         CREATE DATABASE anchor; CREATE TABLE anchor.anchor (a INT)"
     ))?;
     Ok(())
 }
@@ -146,10 +148,16 @@ impl Trial {
                     self.take_away(path, text, &requests, &tables, report)?;
                 }
             }
-            Err(refusal) if DENIED.contains(&refusal.0) && is_named(&refusal.1, text) => {
-                report.too_little.push(told(refusal));
+            Err(refusal) if DENIED.contains(&refusal.0) => {
+                let refused = refused(&refusal.1);
+                if is_found(&refused, &requests) || refusal.1.contains(NOBODYS) {
+                    report.other_privilege.push(told(refusal));
+                } else if is_named(&refused, text) {
+                    report.too_little.push(told(refusal));
+                } else {
+                    report.through.push(told(refusal));
+                }
             }
-            Err(refusal) if DENIED.contains(&refusal.0) => report.through.push(told(refusal)),
             Err(refusal) if DENIED_OTHER.contains(&refusal.0) => report.other_privilege.push(told(refusal)),
             Err(_) => report.not_possible_here += 1,
         }
@@ -282,15 +290,31 @@ fn tables(requests: &[Request]) -> Vec<On> {
     tables
 }
 
-/// Whether the statement's text has the name that the server refused: what it does not name is reached through a definition
-/// (a view, a column's default), which is the catalogue's matter.
-fn is_named(said: &str, text: &[u8]) -> bool {
+/// What the server refused, by its message: `… denied to user 'probe'@'127.0.0.1' for table `test`.`t1``, `… to database 'test'`,
+/// `… for column 'a' in table 't1'`. The last name in it; MariaDB's doubles quotes within names, which is left alone.
+fn refused(said: &str) -> String {
+    let object =
+        said.rsplit_once(" for ").or_else(|| said.rsplit_once(" to database ")).map_or(said, |(_, object)| object);
+    let object = object.trim_end_matches(['`', '\'']);
+    object.rsplit(['`', '\'']).next().unwrap_or_default().to_lowercase()
+}
+
+/// Whether analysis found it, for whatever action.
+fn is_found(refused: &str, requests: &[Request]) -> bool {
+    requests.iter().any(|request| match &request.on {
+        On::Server => false,
+        On::Schema(name) => name.to_lowercase() == refused,
+        On::Table(schema, name) | On::Routine(schema, name) => {
+            name.to_lowercase() == refused || schema.to_lowercase() == refused
+        }
+    })
+}
+
+/// Whether the statement has it as a word: what it does not name is reached through a definition (a column's default, a view),
+/// which is the catalogue's matter.
+fn is_named(refused: &str, text: &[u8]) -> bool {
     let text = String::from_utf8_lossy(text).to_lowercase();
-    // `… denied to user 'probe'@'127.0.0.1' for table `test`.`t1``; MySQL writes `'t1'`.
-    let object = said.rsplit_once(" for ").map_or(said, |(_, object)| object);
-    let names = object.split(['`', '\'']).skip(1).step_by(2);
-    let last = names.last().unwrap_or_default().to_lowercase();
-    last.is_empty() || text.contains(&last)
+    text.split(|character: char| !character.is_alphanumeric() && !"_$".contains(character)).any(|word| word == refused)
 }
 
 fn of(flavour: Flavour) -> portreeve_policy::Flavour {

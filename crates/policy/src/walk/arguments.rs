@@ -276,12 +276,16 @@ impl Reader<'_> {
         let action = function_action(&name);
         self.facts.functions.insert(name.clone());
         match action {
-            // A loadable function has no schema, and comes before a stored one of its name.
-            Some(Action::Execute) if self.names.default_schema.is_none() => {
-                self.facts.request(Action::Execute, Resource::Server);
-                Ok(())
+            Some(Action::Execute) => {
+                // A loadable function is in no schema. One that is not a stored function may be that.
+                if !self.has_function(&name) {
+                    self.facts.request(Action::Execute, Resource::Server);
+                }
+                match self.names.default_schema {
+                    Some(_) => self.routine(Action::Execute, RoutineKind::Function, None, &name),
+                    None => Ok(()),
+                }
             }
-            Some(Action::Execute) => self.routine(Action::Execute, RoutineKind::Function, None, &name),
             Some(_) | None => {
                 action.into_iter().for_each(|action| self.facts.request(action, Resource::Server));
                 // What one family of servers builds in may be a stored function at the other.
