@@ -53,6 +53,19 @@ pub(crate) struct Args {
     json: bool,
 }
 
+/// Every so many files are a part of `cargo xtask test`, at either server.
+const QUICK_SAMPLE: u32 = 60;
+
+/// [`run`] of some thousand statements at both servers.
+pub(crate) fn quick() -> Result<()> {
+    for server in ["mariadb", "mysql"] {
+        println!("{server}:");
+        let server = server.to_owned();
+        run(&Args { server, tests: None, only: None, sample: QUICK_SAMPLE, jobs: 1, verbose: false, json: false })?;
+    }
+    Ok(())
+}
+
 /// Errors when analysis read a statement with too little.
 pub(crate) fn run(args: &Args) -> Result<()> {
     setup::ensure()?;

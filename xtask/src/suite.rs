@@ -2,7 +2,7 @@
 
 mod fuzz;
 
-use crate::{chore, setup, tidy};
+use crate::{chore, differential, setup, tidy};
 use anyhow::{Result, bail};
 use portreeve_tests::{cgroup, host, netns};
 use std::{
@@ -66,6 +66,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         // A stale daemon would be tested otherwise.
         if phases.last().is_some_and(|phase| phase.failed.is_none()) {
             phases.push(phase("end-to-end", |counts| tests(&["--package", "portreeve-tests"], counts)));
+            phases.push(phase("differential", |_| differential::quick()));
         }
         phases.push(phase("left behind", |_| left_behind()));
     }

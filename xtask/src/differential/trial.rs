@@ -150,7 +150,7 @@ impl Trial {
             }
             Err(refusal) if DENIED.contains(&refusal.0) => {
                 let refused = refused(&refusal.1);
-                if is_found(&refused, &requests) || refusal.1.contains(NOBODYS) {
+                if is_found(&refusal.1, &refused, &requests) || refusal.1.contains(NOBODYS) {
                     report.other_privilege.push(told(refusal));
                 } else if is_named(&refused, text) {
                     report.too_little.push(told(refusal));
@@ -299,10 +299,11 @@ fn refused(said: &str) -> String {
     object.rsplit(['`', '\'']).next().unwrap_or_default().to_lowercase()
 }
 
-/// Whether analysis found it, for whatever action.
-fn is_found(refused: &str, requests: &[Request]) -> bool {
+/// Whether analysis found it, for whatever action. A name with quotes in it is looked for in the message as it is.
+fn is_found(said: &str, refused: &str, requests: &[Request]) -> bool {
     requests.iter().any(|request| match &request.on {
         On::Server => false,
+        On::Schema(name) if name.contains(['`', '\'']) => said.contains(&format!("'{name}'")),
         On::Schema(name) => name.to_lowercase() == refused,
         On::Table(schema, name) | On::Routine(schema, name) => {
             name.to_lowercase() == refused || schema.to_lowercase() == refused
