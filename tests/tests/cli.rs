@@ -300,7 +300,7 @@ fn explain_says_what_comes_nearest_and_what_to_add() {
         assert_eq!(output.status.code(), Some(1), "{more:?}: {output:?}");
         out(&output)
     };
-    let near = said(&["SELECT name FROM users LIMIT 1"]);
+    let near = said(&["SELECT total FROM orders LIMIT 1"]);
     assert!(near.contains("mcp-read, but for\n             its condition: when { resource in ["), "{near}");
     let far = said(&["CREATE USER me"]);
     assert!(far.contains("action == Action::\"users\""), "{far}");

@@ -27,6 +27,7 @@ pub(crate) struct Report {
     /// Tables taken away, and those that the server did not miss.
     pub(crate) taken_away: usize,
     pub(crate) too_much: Vec<String>,
+    /// Those of the unparsed that the server took.
     pub(crate) unparsed: Vec<String>,
     /// Files that ended early.
     pub(crate) broken: Vec<String>,
@@ -87,6 +88,11 @@ impl Report {
         );
         println!("through      {:>8}: refused what the text does not name", self.through.len());
         println!("too much     {:>8} of {} tables taken away", self.too_much.len(), self.taken_away);
+        println!(
+            "not read     {:>8}  {:>6.2} %: unparsed, and the server took it",
+            self.unparsed.len(),
+            share(self.unparsed.len(), tried)
+        );
         println!("too little   {:>8}", self.too_little.len());
         list("ended early", &self.broken);
         list("too little", &self.too_little);
@@ -94,7 +100,7 @@ impl Report {
             list("other privilege", &self.other_privilege);
             list("through", &self.through);
             list("too much", &self.too_much);
-            list("unparsed", &self.unparsed);
+            list("not read", &self.unparsed);
         }
     }
 }
