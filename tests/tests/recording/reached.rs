@@ -16,12 +16,16 @@ const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_c
 /// What a connection begins with on which the gateway asks for views and routines, beside the sessions.
 const OWN_CONNECTION: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1, NAMES utf8mb4";
 /// And what it asks there, with nothing of a client's in it.
-const OWN_QUESTIONS: [&str; 5] = [
+const OWN_QUESTIONS: [&str; 9] = [
     "SELECT @@lower_case_table_names",
     "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES",
     "SELECT TABLE_SCHEMA, TABLE_NAME, IF(LENGTH(VIEW_DEFINITION)",
     "SELECT ROUTINE_SCHEMA, ROUTINE_NAME,",
     "SHOW CREATE PROCEDURE ",
+    "SELECT TABLE_SCHEMA, TABLE_NAME, COLUMN_NAME FROM information_schema.COLUMNS",
+    "SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE,",
+    "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA,",
+    "SHOW CREATE TRIGGER ",
 ];
 
 /// Command and text of everything in a server's general log that came from the accounts that Portreeve holds, without what it
