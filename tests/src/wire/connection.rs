@@ -1,8 +1,12 @@
 //! Statements of an account without a password, and what the server answers.
 
 use super::{Hello, Plain, cells};
+use crate::limits::CLIENT_RUN_MAX;
 use anyhow::{Result, bail};
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::Ipv4Addr,
+    time::{Duration, Instant},
+};
 
 const QUERY: u8 = 0x03;
 const STMT_PREPARE: u8 = 0x16;
@@ -13,6 +17,8 @@ const MORE_RESULTS: u16 = 8;
 #[derive(Debug)]
 pub struct Connection {
     plain: Plain,
+    /// How long a result may take.
+    patience: Duration,
 }
 
 /// Code and text of an error that the server answered with.
@@ -21,11 +27,13 @@ pub type Refusal = (u16, String);
 impl Connection {
     /// Logs in with a schema. A refused login is an error.
     pub fn open(host: Ipv4Addr, user: &str, schema: &str) -> Result<Self> {
-        Ok(Self { plain: Plain::login(host, &Hello { user, schema, ..Hello::default() })? })
+        let plain = Plain::login(host, &Hello { user, schema, ..Hello::default() })?;
+        Ok(Self { plain, patience: CLIENT_RUN_MAX })
     }
 
-    /// How long an answer may take, in place of [`CLIENT_RUN_MAX`](crate::limits::CLIENT_RUN_MAX).
+    /// How long an answer may take, in place of [`CLIENT_RUN_MAX`]: without a word, and in all.
     pub fn set_patience(&mut self, patience: Duration) -> Result<()> {
+        self.patience = patience;
         self.plain.set_patience(patience)
     }
 
@@ -114,7 +122,11 @@ impl Connection {
     }
 
     fn until_eof(&mut self) -> Result<Result<u16, Refusal>> {
+        let start = Instant::now();
         loop {
+            if start.elapsed() > self.patience {
+                bail!("the result does not end within {:?}", self.patience);
+            }
             let packet = self.plain.packet()?;
             match packet.payload.as_slice() {
                 [0xFE, _, _, low, high] => return Ok(Ok(u16::from_le_bytes([*low, *high]))),
