@@ -173,6 +173,8 @@ impl Trial {
             session.must("START TRANSACTION")?;
         }
         let outcome = session.run(statement)?;
+        // Its locks are gone when this is answered; after a mere disconnect, when the server notices.
+        session.run("ROLLBACK")?.ok();
         drop(session);
         if defines {
             self.root.must(SCHEMA)?;
