@@ -14,6 +14,7 @@ use crate::{
     connections::Connections,
     connects::Connects,
     counters::Counters,
+    host,
     interception::Namespaces,
     policies::Live,
     recorder::Recorder,
@@ -88,7 +89,7 @@ impl Gateway {
 fn cgroup_path(mount: &Path, pid: u32, cgroup_id: u64) -> Option<String> {
     use std::os::unix::fs::MetadataExt as _;
     let text = std::fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::"))?.trim_start_matches('/');
+    let path = host::cgroup2_path(&text)?;
     let id = std::fs::metadata(mount.join(path)).ok()?.ino();
     (id == cgroup_id).then(|| path.to_owned())
 }

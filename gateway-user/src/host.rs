@@ -24,6 +24,11 @@ pub(crate) fn cgroup2_mount() -> anyhow::Result<PathBuf> {
     Ok(mount)
 }
 
+/// The path below the cgroup v2 mount that a `/proc/<pid>/cgroup` names; `None` where the process is in none.
+pub(crate) fn cgroup2_path(cgroups: &str) -> Option<&str> {
+    cgroups.lines().find_map(|line| line.strip_prefix("0::")).map(|path| path.trim_start_matches('/'))
+}
+
 /// Where a BPF file system is mounted; `None` when nowhere.
 ///
 /// # Errors

@@ -26,7 +26,7 @@ use aya::programs::links::FdLink;
 use nix::time::{ClockId, clock_getres};
 use portreeve_abi::{ConnectEvent, PortRule, Refusal, Settings, Tally, limits};
 
-use crate::{config::Egress, limits::HELD_SYN_AGAIN};
+use crate::{config::Egress, host, limits::HELD_SYN_AGAIN};
 
 pub(crate) use evidence::{comm, destination, flow};
 pub(crate) use inherited::{HANDED_OVER, Inherited, SYSTEMD};
@@ -372,8 +372,7 @@ fn check_is_root_cgroup(mount: &Path) -> Result<()> {
 /// The cgroup this process is in, as a path under the mount.
 fn own_cgroup(mount: &Path) -> Result<PathBuf> {
     let text = fs::read_to_string("/proc/self/cgroup").context("/proc/self/cgroup cannot be read")?;
-    let path = text.lines().find_map(|line| line.strip_prefix("0::")).context("this process is in no cgroup v2")?;
-    Ok(mount.join(path.trim_start_matches('/')))
+    Ok(mount.join(host::cgroup2_path(&text).context("this process is in no cgroup v2")?))
 }
 
 fn open_dir(path: &Path) -> Result<File> {

@@ -13,6 +13,14 @@ pub const DENIED: [u16; 9] = [1044, 1045, 1142, 1143, 1227, 1345, 1370, 1410, 14
 /// Stands in a request for the fact of that name: MySQL wants a right to change what is locked.
 pub const LOCKS_ROWS: &str = "locks_rows";
 
+/// Of a table that is not there, servers give no privileges but with `CREATE`.
+pub const NO_SUCH_TABLE: u16 = 1146;
+
+/// The `GRANT` for a table that is not there: see [`NO_SUCH_TABLE`].
+pub fn of_missing_table(grant: &str) -> String {
+    grant.replacen("GRANT ", "GRANT CREATE, ", 1)
+}
+
 /// What a statement asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {

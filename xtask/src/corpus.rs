@@ -94,11 +94,23 @@ fn unread(facts: &Facts) -> Option<&str> {
 /// The first word in upper case, behind comments and parentheses.
 fn verb(statement: &[u8]) -> String {
     let text = String::from_utf8_lossy(statement);
-    let mut rest = text.trim_start_matches(|character: char| character.is_whitespace() || character == '(');
-    while let Some(comment) = rest.strip_prefix("/*").filter(|comment| !comment.starts_with(['!', 'M'])) {
-        rest = comment.split_once("*/").map_or("", |(_, after)| after).trim_start();
+    behind_comments(&text)
+        .chars()
+        .take_while(|character| character.is_alphanumeric())
+        .collect::<String>()
+        .to_uppercase()
+}
+
+/// A statement from its first word on: without the parentheses and comments before it, but for executable ones.
+pub(crate) fn behind_comments(statement: &str) -> &str {
+    let mut rest = statement;
+    loop {
+        rest = rest.trim_start_matches(|character: char| character.is_whitespace() || character == '(');
+        match rest.strip_prefix("/*").filter(|comment| !comment.starts_with(['!', 'M'])) {
+            Some(comment) => rest = comment.split_once("*/").map_or("", |(_, after)| after),
+            None => return rest,
+        }
     }
-    rest.chars().take_while(|character| character.is_alphanumeric()).collect::<String>().to_uppercase()
 }
 
 /// Whether the second reader finds other requests; both are printed then.
@@ -124,7 +136,7 @@ fn requests(requests: &[Request]) -> String {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn share(read: usize, total: usize) -> f64 {
+pub(crate) fn share(read: usize, total: usize) -> f64 {
     100.0 * read as f64 / total.max(1) as f64
 }
 

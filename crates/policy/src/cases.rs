@@ -172,15 +172,11 @@ impl Case {
             default_schema: self.schema.as_deref(),
             prepared: self.prepared,
             version: self.version,
-            no_backslash_escapes: self.modes.no_backslash_escapes,
-            ansi_quotes: self.modes.ansi_quotes,
-            pipes_as_concat: self.modes.pipes_as_concat,
-            ignore_space: self.modes.ignore_space,
-            high_not_precedence: self.modes.high_not_precedence,
             now_unix_ms: self.now_unix_ms,
             catalogue: &self.catalogue,
             ..Context::new(&self.server, self.flavour)
         }
+        .with_modes(self.modes)
     }
 
     /// Judges the text. Pure.

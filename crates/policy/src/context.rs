@@ -3,6 +3,7 @@
 use crate::catalogue::Catalogue;
 use crate::cursor::check_name;
 use crate::facts::Resource;
+use crate::reading::Modes;
 use crate::token::Unread;
 
 /// Which family the server belongs to.
@@ -80,6 +81,13 @@ impl<'a> Context<'a> {
             lower_case_table_names: 0,
             catalogue: Catalogue::EMPTY,
         }
+    }
+
+    /// The same session in other modes: what [`Modes`] were read from its `sql_mode`.
+    #[must_use]
+    pub const fn with_modes(self, modes: Modes) -> Self {
+        let Modes { no_backslash_escapes, ansi_quotes, pipes_as_concat, ignore_space, high_not_precedence } = modes;
+        Self { no_backslash_escapes, ansi_quotes, pipes_as_concat, ignore_space, high_not_precedence, ..self }
     }
 }
 

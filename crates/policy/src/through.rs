@@ -318,18 +318,7 @@ pub(crate) fn definition_context<'s>(
 ) -> Result<Context<'s>, Unread> {
     let modes =
         Modes::parse(sql_mode).map_err(|mode| Unread::new(format!("it was made with the sql_mode `{mode}`")))?;
-    Ok(Context {
-        default_schema,
-        prepared: false,
-        no_backslash_escapes: modes.no_backslash_escapes,
-        ansi_quotes: modes.ansi_quotes,
-        pipes_as_concat: modes.pipes_as_concat,
-        ignore_space: modes.ignore_space,
-        high_not_precedence: modes.high_not_precedence,
-        utf8: true,
-        unreadable: None,
-        ..*outer
-    })
+    Ok(Context { default_schema, prepared: false, utf8: true, unreadable: None, ..*outer }.with_modes(modes))
 }
 
 pub(crate) fn named(schema: &str, name: &str) -> String {

@@ -10,6 +10,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+use crate::host;
+
 /// The cgroups of some subtrees, and the network namespaces of their threads but our own.
 #[derive(Debug, Default)]
 pub(super) struct Tree {
@@ -67,8 +69,7 @@ fn namespace_of(thread: &str, cgroup: &Path) -> io::Result<(u64, File)> {
     let folder_path = format!("/proc/self/fd/{}", folder.as_raw_fd());
     let namespace = File::open(format!("{folder_path}/ns/net"))?;
     let cgroups = fs::read_to_string(format!("{folder_path}/cgroup"))?;
-    let is_in = |path: &str| cgroup.ends_with(path.trim_start_matches('/'));
-    if !cgroups.lines().filter_map(|line| line.strip_prefix("0::")).any(is_in) {
+    if !host::cgroup2_path(&cgroups).is_some_and(|path| cgroup.ends_with(path)) {
         return Err(io::Error::from(io::ErrorKind::NotFound));
     }
     Ok((namespace.metadata()?.ino(), namespace))

@@ -14,6 +14,7 @@ use nix::unistd::{SysconfVar, sysconf};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
+    host,
     limits::{EXECUTABLE_BYTES_MAX, EXECUTABLES_KEPT_MAX},
     selector::Executable,
 };
@@ -64,8 +65,8 @@ impl Hashes {
             bail!("pid {} is another process by now", caller.pid);
         }
         let text = fs::read_to_string(format!("{proc}/cgroup")).context("the process is gone")?;
-        let path = text.lines().find_map(|line| line.strip_prefix("0::")).context("the process has no cgroup v2")?;
-        if fs::metadata(cgroup_mount.join(path.trim_start_matches('/')))?.ino() != caller.cgroup_id {
+        let path = host::cgroup2_path(&text).context("the process has no cgroup v2")?;
+        if fs::metadata(cgroup_mount.join(path))?.ino() != caller.cgroup_id {
             bail!("pid {} is in another cgroup by now", caller.pid);
         }
         let link = format!("{proc}/exe");

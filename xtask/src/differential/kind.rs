@@ -1,5 +1,6 @@
 //! How a statement is tried without harm, by what analysis says of it and by its first word.
 
+use crate::corpus;
 use portreeve_policy::{Action, Facts, Resource};
 use serde::Serialize;
 
@@ -117,15 +118,8 @@ fn changes_system(facts: &Facts) -> bool {
 /// The first words in upper case, behind comments and parentheses.
 fn words(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
-    let mut rest = text.as_ref();
-    loop {
-        rest = rest.trim_start_matches(|character: char| character.is_whitespace() || character == '(');
-        match rest.strip_prefix("/*").filter(|comment| !comment.starts_with(['!', 'M'])) {
-            Some(comment) => rest = comment.split_once("*/").map_or("", |(_, after)| after),
-            None => break,
-        }
-    }
-    let words = rest.split(|character: char| !character.is_alphanumeric() && character != '_');
+    let words =
+        corpus::behind_comments(&text).split(|character: char| !character.is_alphanumeric() && character != '_');
     words.filter(|word| !word.is_empty()).take(WORDS_MAX).map(str::to_uppercase).collect()
 }
 

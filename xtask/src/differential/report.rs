@@ -1,6 +1,7 @@
 //! What came of the statements.
 
 use super::kind::Kind;
+use crate::corpus::share;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -109,9 +110,4 @@ fn list(what: &str, lines: &[String]) {
     for line in lines {
         println!("{what}: {line}");
     }
-}
-
-#[expect(clippy::cast_precision_loss, reason = "a share for people")]
-fn share(part: usize, all: usize) -> f64 {
-    100.0 * part as f64 / all.max(1) as f64
 }

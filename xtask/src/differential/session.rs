@@ -1,7 +1,7 @@
 //! What a session's texts are read by: asked of the server, as the gateway does.
 
 use anyhow::{Context as _, Result};
-use portreeve_policy::{Catalogue, Context, Flavour, Modes, is_utf8_charset};
+use portreeve_policy::{Context, Flavour, Modes, is_known_charset, is_utf8_charset};
 use portreeve_tests::wire::Connection;
 
 /// The state of a session.
@@ -25,7 +25,7 @@ impl State {
             Err(mode) => (Modes::default(), Some(format!("sql_mode {mode}"))),
         };
         let utf8 = is_utf8_charset(&character_set);
-        let known = utf8 || ["latin1", "ascii", "binary"].contains(&character_set.as_str());
+        let known = is_known_charset(&character_set);
         let unreadable = unreadable.or_else(|| (!known).then(|| format!("character set {character_set}")));
         Ok(Self { version, schema, modes, utf8, unreadable })
     }
@@ -39,15 +39,10 @@ impl State {
         Context {
             default_schema: self.schema.as_deref(),
             version: self.version,
-            no_backslash_escapes: self.modes.no_backslash_escapes,
-            ansi_quotes: self.modes.ansi_quotes,
-            pipes_as_concat: self.modes.pipes_as_concat,
-            ignore_space: self.modes.ignore_space,
-            high_not_precedence: self.modes.high_not_precedence,
             utf8: self.utf8,
             unreadable: self.unreadable.as_deref(),
-            catalogue: Catalogue::EMPTY,
             ..Context::new("corpus", flavour)
         }
+        .with_modes(self.modes)
     }
 }

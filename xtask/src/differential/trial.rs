@@ -10,7 +10,7 @@ use crate::corpus;
 use anyhow::{Context as _, Result};
 use portreeve_policy::{Facts, Resource, analyse, version_number};
 use portreeve_tests::{
-    privileges::{LOCKS_ROWS, On, PROBE, Request, grants},
+    privileges::{LOCKS_ROWS, NO_SUCH_TABLE, On, PROBE, Request, grants, of_missing_table},
     servers::{Flavour, Server},
     wire::{Connection, Refusal},
 };
@@ -29,7 +29,6 @@ const DENIED: [u16; 5] = [1044, 1142, 1143, 1370, 1410];
 const DENIED_OTHER: [u16; 5] = [1045, 1227, 1345, 1419, 1449];
 /// The schema that MariaDB asks a privilege of for a `JSON_TABLE` within a view: nobody can have it.
 const NOBODYS: &str = "`*any*`";
-const NO_SUCH_TABLE: u16 = 1146;
 const SYSTEM: [&str; 4] = ["mysql", "sys", "information_schema", "performance_schema"];
 
 /// What lets nobody read or write a table.
@@ -250,8 +249,7 @@ impl Trial {
 
     fn grant(&mut self, grant: &str) -> Result<()> {
         if let Err((NO_SUCH_TABLE, _)) = self.admin.run(grant)? {
-            // Of a table that is not there, servers give no rights but with this one.
-            self.admin.must(&grant.replacen("GRANT ", "GRANT CREATE, ", 1))?;
+            self.admin.must(&of_missing_table(grant))?;
         }
         Ok(())
     }

@@ -166,15 +166,11 @@ fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {
         default_schema: args.schema.as_deref(),
         prepared: args.prepared,
         version,
-        no_backslash_escapes: modes.no_backslash_escapes,
-        ansi_quotes: modes.ansi_quotes,
-        pipes_as_concat: modes.pipes_as_concat,
-        ignore_space: modes.ignore_space,
-        high_not_precedence: modes.high_not_precedence,
         lower_case_table_names: args.lower_case_table_names,
         now_unix_ms,
         ..Context::new(&args.server, flavour)
-    })
+    }
+    .with_modes(modes))
 }
 
 /// The workload as policy sees it: a configured one with its groups, or any SPIFFE ID with the groups given.
