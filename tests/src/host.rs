@@ -116,6 +116,23 @@ pub fn remove_run_dir(dir: &Path) -> Result<()> {
     Ok(())
 }
 
+/// What is in `target/run`, or that folder when it is empty: with no test running, what tests left.
+pub fn run_files() -> Result<Vec<PathBuf>> {
+    let runs = provisioned().join("run");
+    let entries = match fs::read_dir(&runs) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error).context("cannot read target/run"),
+    };
+    let mut files = entries
+        .map(|entry| Ok(entry.context("cannot read target/run")?.path()))
+        .collect::<Result<Vec<_>>>()?;
+    if files.is_empty() {
+        files.push(runs);
+    }
+    Ok(files)
+}
+
 /// Removes the run folders that a dead harness left (it was killed outright).
 pub fn sweep_run_dirs() -> Result<()> {
     let Ok(entries) = fs::read_dir(provisioned().join("run")) else { return Ok(()) };

@@ -109,9 +109,8 @@ fn tests(which: &[&str], counts: &mut Counts) -> Result<()> {
 /// Processes and cgroups of the tests must be gone; what is not, is named and removed.
 fn left_behind() -> Result<()> {
     let cgroups = cgroup::sweep()?;
-    let runs = host::provisioned().join("run");
-    let files = runs.exists().then(|| runs.display().to_string());
-    let left: Vec<_> = cgroups.iter().map(|path| path.display().to_string()).chain(files).collect();
+    let files = host::run_files()?;
+    let left: Vec<_> = cgroups.iter().chain(&files).map(|path| path.display().to_string()).collect();
     if left.is_empty() {
         println!("nothing");
         return Ok(());
