@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     catalogue::Catalogues,
-    config::{Config, Credential, secret},
+    config::{Account, Config, Server, secret},
     connections::Connections,
     connects::Connects,
     counters::Counters,
@@ -32,14 +32,14 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the secret of every credential.
+    /// Reads the secret of every account.
     ///
     /// # Errors
     /// The first file that cannot be read; `portreeve check` names them all.
     pub(crate) fn read(config: &Config) -> Result<Self> {
         let mut secrets = HashMap::new();
-        for credential in config.servers.iter().flat_map(|server| &server.credentials) {
-            let path = &credential.password_file;
+        for account in config.servers.iter().flat_map(Server::accounts) {
+            let path = &account.password_file;
             let secret =
                 secret::read(path).with_context(|| format!("secret file {} cannot be read", path.display()))?;
             secrets.insert(path.clone(), secret);
@@ -48,8 +48,8 @@ impl Secrets {
     }
 
     /// The password of an account.
-    pub(crate) fn password(&self, credential: &Credential) -> Option<&[u8]> {
-        self.0.get(&credential.password_file).map(|secret| secret.as_slice())
+    pub(crate) fn password(&self, account: &Account) -> Option<&[u8]> {
+        self.0.get(&account.password_file).map(|secret| secret.as_slice())
     }
 }
 
