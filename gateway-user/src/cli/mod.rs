@@ -15,6 +15,7 @@ mod tag;
 mod tail;
 mod upgrade;
 mod verify;
+mod who;
 mod workloads;
 
 use crate::{
@@ -98,6 +99,13 @@ enum Command {
   portreeve workloads
   portreeve workloads --json | jq -r '.[].spiffe_id'")]
     Workloads(workloads::WorkloadsArgs),
+    /// Say which workload a process is, and why
+    #[command(after_help = "Exit code 1: it is none.
+
+Examples:
+  portreeve who 4242
+  portreeve who $(pidof -s agent) --json | jq -r .workload.spiffe_id")]
+    Who(who::WhoArgs),
     /// Show the CA that clients must trust to verify the gateway, and make it when it is missing
     #[command(after_help = "Examples:
   portreeve ca                         path, fingerprint, validity, and the certificate
@@ -163,6 +171,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tag(args) => tag::tag(args, config, out),
         Command::Untag(args) => tag::untag(args, config, out),
         Command::Workloads(args) => workloads::run(args, config, out),
+        Command::Who(args) => who::run(args, config, out),
         Command::Ca(args) => ca::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
