@@ -3,6 +3,7 @@
 //!
 //! Where a daemon was before, its listeners and lock may be inherited: then nothing is refused between the two.
 
+mod cgroups;
 mod connects;
 mod control;
 mod drain;
@@ -246,12 +247,13 @@ async fn keep_house(gateway: &Arc<Gateway>, events: Events) {
     let _connects = connects::Watch::start(Arc::clone(gateway), events).inspect_err(|error| {
         tracing::error!("refused connects will not be told, nor agents in network namespaces served: {error}")
     });
+    let _cgroups = cgroups::Watch::start(Arc::clone(gateway))
+        .inspect_err(|error| tracing::error!("cgroups that come and go are not followed: {error}"));
     let kernel_log = gateway.workloads.interception().kernel_log();
     let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
     let mut was_pinned = true;
     loop {
         tokio::time::sleep(HOUSE_EVERY).await;
-        gateway.workloads.follow_cgroups();
         let is_pinned = gateway.workloads.interception().is_pinned();
         if was_pinned && !is_pinned {
             tracing::error!(

@@ -34,6 +34,8 @@ pub(crate) const REFUSE_UNMATCHED_MAX: usize = 64;
 pub(crate) const EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Hashes of executables that are remembered.
 pub(crate) const EXECUTABLES_KEPT_MAX: usize = 1024;
+/// Between two looks at the cgroup tree, when cgroups appear all the time.
+pub(crate) const CGROUPS_LOOK_MIN: Duration = Duration::from_millis(5);
 /// Uids of one workload.
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
