@@ -18,7 +18,7 @@ use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use portreeve_recording::limits::HEADER_LEN;
-use portreeve_recording::{Encoder, Entry, Header};
+use portreeve_recording::{Encoder, Entry, Header, Kind};
 use uuid::Uuid;
 
 pub(crate) mod directory;
@@ -81,7 +81,7 @@ pub(crate) struct SessionFile {
 impl SessionFile {
     /// A new file at `path` (mode 0600) that must not exist yet.
     fn create(path: PathBuf, session_id: Uuid, now_unix_ns: u64) -> io::Result<Self> {
-        let header = Header { session_id: session_id.into_bytes(), created_unix_ns: now_unix_ns };
+        let header = Header::new(Kind::Session, session_id.into_bytes(), now_unix_ns);
         let (encoder, header) = Encoder::new(&header);
         let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
         let mut file = file.map_err(|e| explain(e, "create", &path))?;

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use portreeve_recording::Text;
 use uuid::Uuid;
 
+pub(crate) mod host;
 pub(crate) mod json;
 pub(crate) mod text;
 
@@ -70,6 +71,15 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Bytes as hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _ = write!(text, "{byte:02x}");
+    }
+    text
 }
 
 /// Characters that a terminal acts on: C0 and C1 controls, line separators, and what changes the direction of text.
