@@ -69,7 +69,13 @@ impl Encoder {
         self.frames
     }
 
-    /// State of the hash chain after them.
+    /// Of the last entry, in nanoseconds since 1970 UTC; of the file, before the first.
+    #[must_use]
+    pub fn last_unix_ns(&self) -> u64 {
+        self.last_unix_ns
+    }
+
+    /// State of the hash chain after the frames.
     #[must_use]
     pub fn chain(&self) -> [u8; 32] {
         self.chain

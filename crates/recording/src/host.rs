@@ -28,7 +28,7 @@ pub enum Host<'a> {
     Lost(Box<Lost>),
     /// The file of a session was made.
     SessionBegan(Box<SessionBegan<'a>>),
-    /// The file of a session was sealed.
+    /// The file of a session is written no longer.
     SessionEnded(Box<SessionEnded<'a>>),
     /// A recording is removed, as retention says.
     Removed(Box<Removed<'a>>),
@@ -175,13 +175,13 @@ pub struct SessionBegan<'a> {
     pub session_id: Cow<'a, str>,
 }
 
-/// A session's file is whole.
+/// A session's file is written no longer: it was sealed, or the daemon that follows a killed one found it so.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct SessionEnded<'a> {
     /// Id of the session.
     #[rkyv(with = AsOwned)]
     pub session_id: Cow<'a, str>,
-    /// Frames of the file, its seal among them.
+    /// Frames of the file.
     pub frames: u64,
     /// Its chain after them.
     pub chain: [u8; 32],

@@ -62,6 +62,12 @@ pub struct Frame<'r> {
 }
 
 impl Frame<'_> {
+    /// State of the hash chain before it.
+    #[must_use]
+    pub fn chain_before(&self) -> [u8; 32] {
+        self.chain_before
+    }
+
     /// What the frame says to sign, if it is a checkpoint or a seal.
     #[must_use]
     pub fn claim(&self) -> Option<Claim> {

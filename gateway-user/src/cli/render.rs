@@ -73,15 +73,6 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
     out
 }
 
-/// Bytes as hexadecimal digits.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    for byte in bytes {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
-}
-
 /// Characters that a terminal acts on: C0 and C1 controls, line separators, and what changes the direction of text.
 pub(crate) fn is_unsafe(char: char) -> bool {
     char.is_control()

@@ -3,7 +3,8 @@
 use portreeve_recording::{Connects, Host, PoliciesLoaded, Started, Tagged};
 use serde::Serialize;
 
-use super::{escape, hex, time};
+use super::{escape, time};
+use crate::hex::hex;
 
 /// A record of a host recording as JSON; `docs/recordings.md` has the keys.
 #[derive(Debug, Serialize)]

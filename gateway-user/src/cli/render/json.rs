@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use portreeve_recording::{Decision, Entry, ErrorText, Evidence, Record, Rows, Signature};
 use serde::Serialize;
 
-use super::{hex, host, is_unsafe, text, time};
+use super::{host, is_unsafe, text, time};
+use crate::hex::hex;
 
 /// What every object begins with.
 #[derive(Debug, Serialize)]
