@@ -5,6 +5,7 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -93,6 +94,12 @@ impl SessionFile {
         self.host.record(at_unix_ns, Host::SessionEnded(Box::new(ended)))?;
         cut
     }
+}
+
+/// Nanoseconds since 1970 UTC; a clock before that reads 0.
+pub(crate) fn now_unix_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// Makes a directory of recordings and those above it, for the owner alone.

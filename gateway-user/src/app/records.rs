@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread::{self, JoinHandle},
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result};
@@ -17,18 +17,12 @@ use crate::{
     gateway::Gateway,
     host,
     policies::Live,
-    recorder::{HostRecording, KeyPair, Recorder},
+    recorder::{HostRecording, KeyPair, Recorder, now_unix_ns},
     workloads::Workload,
 };
 
 /// How often tags and policies are compared with what was recorded, and what is due is done.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
-
-/// Nanoseconds since 1970 UTC; a clock before that reads 0.
-pub(super) fn now_unix_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
-}
 
 /// The recorder, with its key and the host recording begun.
 pub(super) fn begin(config: &Config, policies: &Live) -> Result<Recorder> {

@@ -174,6 +174,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Key(args) => key::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
+        Command::Tail(args) if args.host => tail::host::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Verify(args) => verify::run(args, config, out),
         Command::Policy(command) => policy::run(command, config, out),
