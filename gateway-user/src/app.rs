@@ -8,6 +8,7 @@ mod connects;
 mod control;
 mod drain;
 mod guard;
+mod records;
 
 use std::{
     num::NonZeroUsize,
@@ -38,7 +39,6 @@ use crate::{
     memory,
     notify::Notifier,
     policies::{Live, Watch},
-    recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker::{self, Stage},
     workloads::{Store, Workloads},
@@ -113,9 +113,10 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
     }
     interception.own_uids(&uids(&config))?;
+    let recorder = records::begin(&config, &policies)?;
     let workloads = Workloads::start(interception, &cgroup_mount, &config, store)?;
     let gateway = Arc::new(Gateway {
-        recorder: Recorder::new(&config.state_dir),
+        recorder,
         policies,
         secrets,
         certificates,
@@ -135,6 +136,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
     for (index, listeners) in acceptors.into_iter().enumerate() {
         workers.push(worker::start(format!("sessions-{index}"), Arc::clone(&gateway), listeners, stage.subscribe())?);
     }
+    let keeper = records::Keeper::start(&gateway)?;
     let control = control::Control {
         gateway: Arc::clone(&gateway),
         listen: listeners.addresses(),
@@ -152,6 +154,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         notifier,
         stage,
         workers,
+        keeper,
     };
     daemon.serve(events, &mut beginning.predecessor)
 }

@@ -35,6 +35,8 @@ use std::{
 pub(crate) struct Config {
     /// The file it was read from, absolute.
     pub(crate) path: PathBuf,
+    /// SHA-256 of its text, in hexadecimal.
+    pub(crate) sha256: String,
     pub(crate) trust_domain: TrustDomain,
     pub(crate) state_dir: PathBuf,
     pub(crate) run_dir: PathBuf,

@@ -6,18 +6,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use portreeve_recording::Connects;
 use zeroize::Zeroizing;
 
 use crate::{
     catalogue::Catalogues,
     config::{Account, Config, Server, secret},
     connections::Connections,
-    connects::Connects,
+    connects::Connects as Newest,
     counters::Counters,
     host,
     interception::Namespaces,
     policies::Live,
-    recorder::Recorder,
+    recorder::{Recorder, now_unix_ns},
     tls::{Certificates, ServersTls},
     workloads::Workloads,
 };
@@ -66,7 +67,7 @@ pub(crate) struct Gateway {
     pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
     /// What the kernel programs refused and redirected.
-    pub(crate) connects: Connects,
+    pub(crate) connects: Newest,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
@@ -79,6 +80,28 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Counts and records a connection that has no kernel record: nobody knows whose it is.
+    pub(crate) fn unrecorded(&self) {
+        self.counters.unrecorded();
+        let now_unix_ns = now_unix_ns();
+        let connect = Connects {
+            refused: Some("no-record".into()),
+            workload: None,
+            destination: None,
+            uid: None,
+            pid: None,
+            comm: None,
+            cgroup_id: 0,
+            netns_cookie: None,
+            count: 1,
+            first_unix_ns: now_unix_ns,
+            last_unix_ns: now_unix_ns,
+        };
+        if let Err(error) = self.recorder.host().connect(now_unix_ns, connect) {
+            tracing::error!("the host recording lacks a connection: {error}");
+        }
+    }
+
     /// The path of a cgroup id below the mount, where it can still be found.
     pub(crate) fn cgroup_path(&self, pid: u32, cgroup_id: u64) -> Option<String> {
         cgroup_path(&self.cgroup_mount, pid, cgroup_id)

@@ -40,6 +40,11 @@ pub(crate) const CGROUPS_LOOK_MIN: Duration = Duration::from_millis(5);
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
 pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
+/// Bytes after which a host recording goes on in another file.
+pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
+/// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
+pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;
 /// Names of one server: each is in every certificate that its clients are shown.
 pub(crate) const HOSTS_MAX: usize = 32;
 /// Certificates kept for clients: one for each name by which they call a destination.

@@ -5,6 +5,7 @@ mod check;
 mod detach;
 mod doctor;
 mod guard;
+mod key;
 mod policy;
 mod reload;
 pub(crate) mod render;
@@ -112,6 +113,12 @@ Examples:
   portreeve ca --json | jq -r .pem > /etc/agents/portreeve-ca.pem
   portreeve ca renew")]
     Ca(ca::CaArgs),
+    /// Show the public key of this host's recordings, and make the key when it is missing
+    #[command(after_help = "Examples:
+  portreeve key                        the key, and where it lies
+  portreeve key --json | jq -r .public_key > /mnt/elsewhere/host-7.pub
+  portreeve verify --public-key /mnt/elsewhere/host-7.pub --all")]
+    Key(key::KeyArgs),
     /// List recorded sessions
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
@@ -173,8 +180,10 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Workloads(args) => workloads::run(args, config, out),
         Command::Who(args) => who::run(args, config, out),
         Command::Ca(args) => ca::run(args, config, out),
+        Command::Key(args) => key::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
+        Command::Tail(args) if args.host => tail::host::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Verify(args) => verify::run(args, config, out),
         Command::Policy(command) => policy::run(command, config, out),

@@ -19,6 +19,28 @@ pub(crate) struct SessionPath {
     pub(crate) path: PathBuf,
 }
 
+/// What a recording's file is called.
+pub(crate) fn file_name(id: Uuid) -> String {
+    format!("{id}.{EXTENSION}")
+}
+
+/// The directory of a day's host recordings.
+pub(super) fn of_host_day(state_dir: &Path, day: &str) -> PathBuf {
+    state_dir.join("host").join(day)
+}
+
+/// Every host recording, oldest first.
+///
+/// # Errors
+/// When a directory is there and cannot be read.
+pub(crate) fn host_recordings(state_dir: &Path) -> io::Result<Vec<SessionPath>> {
+    let mut found = Vec::new();
+    for day in names(&state_dir.join("host"))? {
+        found.extend(recordings(&of_host_day(state_dir, &day), &day)?);
+    }
+    Ok(found)
+}
+
 /// The directory of a day's sessions.
 pub(crate) fn of_day(state_dir: &Path, day: &str) -> PathBuf {
     state_dir.join("sessions").join(day)
@@ -37,8 +59,11 @@ pub(crate) fn days(state_dir: &Path) -> io::Result<Vec<String>> {
 /// # Errors
 /// When the directory is there and cannot be read.
 pub(crate) fn sessions(state_dir: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
-    let directory = of_day(state_dir, day);
-    let found = names(&directory)?.into_iter().filter_map(|name| {
+    recordings(&of_day(state_dir, day), day)
+}
+
+fn recordings(directory: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
+    let found = names(directory)?.into_iter().filter_map(|name| {
         let id = Uuid::try_parse(name.strip_suffix(EXTENSION)?.strip_suffix('.')?).ok()?;
         Some(SessionPath { day: day.to_owned(), id, path: directory.join(name) })
     });

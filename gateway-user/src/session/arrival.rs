@@ -7,11 +7,12 @@ use portreeve_abi::Origin;
 use portreeve_recording::{self as record, Evidence, Opened};
 use uuid::Uuid;
 
-use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
+use super::{Ended, Link, Verdicts, journal::Journal, login, refusal::Refusal};
 use crate::{
     config::{Account, Meaning, Server},
     gateway::Gateway,
     interception::{self, Namespace},
+    recorder::now_unix_ns,
     workloads::{Caller, Chosen, Presence, Workload},
 };
 

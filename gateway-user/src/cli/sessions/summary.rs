@@ -99,7 +99,12 @@ impl Summary {
             | Record::Transport(_)
             | Record::Abandoned(_)
             | Record::Forwarded(_)
-            | Record::Chosen(_) => {}
+            | Record::Chosen(_)
+            | Record::Checkpoint(_)
+            | Record::Sealed(_)
+            | Record::Facts(_)
+            | Record::Rows(_)
+            | Record::Host(_) => {}
             Record::Closed(closed) => self.reason = Some(closed.reason.into_owned()),
         }
     }

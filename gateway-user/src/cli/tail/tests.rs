@@ -110,7 +110,8 @@ fn closed() -> Record<'static> {
 }
 
 fn args(change: impl FnOnce(&mut TailArgs)) -> TailArgs {
-    let mut args = TailArgs { session: None, follow: false, workload: None, lines: 0, connects: false, json: false };
+    let mut args =
+        TailArgs { session: None, follow: false, workload: None, lines: 0, connects: false, host: false, json: false };
     change(&mut args);
     args
 }

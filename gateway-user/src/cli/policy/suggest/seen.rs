@@ -127,7 +127,12 @@ impl Seen {
             | Record::Transport(_)
             | Record::Abandoned(_)
             | Record::Forwarded(_)
-            | Record::Chosen(_) => Some(()),
+            | Record::Chosen(_)
+            | Record::Checkpoint(_)
+            | Record::Sealed(_)
+            | Record::Facts(_)
+            | Record::Rows(_)
+            | Record::Host(_) => Some(()),
         }
     }
 
