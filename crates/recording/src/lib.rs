@@ -32,8 +32,8 @@ pub use encoder::{EncodeError, Encoder};
 pub use header::{Header, ReadError};
 pub use reader::{End, Frame, Position, Reader, TornWhy};
 pub use record::{
-    Abandoned, ArchivedEntry, Chosen, Closed, Command, Decision, Entry, ErrorText, Evidence, Forwarded, Login, Opened,
-    Record, Response, Statement, Transport, Verdict,
+    Abandoned, ArchivedDecision, ArchivedEntry, ArchivedRecord, Chosen, Closed, Command, Decision, Entry, ErrorText,
+    Evidence, Forwarded, Login, Opened, Record, Response, Statement, Transport, Verdict,
 };
 pub use stream::{Stream, StreamError};
 pub use text::{Text, clip};

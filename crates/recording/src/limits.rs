@@ -21,6 +21,12 @@ pub const NAME_KEPT_MAX: usize = 4096;
 /// Bytes that a [`crate::Stream`] asks of its file at a time.
 pub const STREAM_CHUNK_LEN: usize = 64 * 1024;
 
+/// Bytes at the end of a file among which [`crate::Stream::skip_near_end`] looks for frames. What a writer allocates ahead is less.
+pub const NEAR_END_LEN: usize = 16 * 1024 * 1024;
+
+/// Bytes that it checks at most while it looks: a made-up file could have it check the same ones again and again.
+pub const NEAR_END_CHECKED_MAX: usize = 16 * NEAR_END_LEN;
+
 const _: () = {
     assert!(HEADER_LEN.is_multiple_of(FRAME_ALIGN));
     assert!(FRAME_HEADER_LEN.is_multiple_of(FRAME_ALIGN));
@@ -28,5 +34,6 @@ const _: () = {
     // One statement at its limit fits a frame with room for the names beside it.
     assert!(TEXT_KEPT_MAX * 2 <= PAYLOAD_LEN_MAX);
     assert!(PAYLOAD_LEN_MAX <= i32::MAX as usize, "rkyv's relative pointers are 32 bits wide");
+    assert!(NEAR_END_LEN.is_multiple_of(FRAME_ALIGN) && NEAR_END_LEN > 2 * PAYLOAD_LEN_MAX);
     assert!(STREAM_CHUNK_LEN >= HEADER_LEN + FRAME_HEADER_LEN);
 };

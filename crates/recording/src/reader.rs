@@ -16,7 +16,7 @@ use crate::record::{ArchivedEntry, Entry};
 pub struct Position {
     /// Of the next frame, in bytes from the start of the file.
     pub offset: u64,
-    /// Of the next frame, counted from 0.
+    /// Of the next frame, counted from 0; after [`crate::Stream::skip_near_end`], from where that led to.
     pub index: u64,
     chain: Chain,
     last_was_closed: bool,
@@ -31,6 +31,25 @@ impl Position {
         let header = Header::read(bytes)?;
         let chain = chain_start(&header.to_bytes());
         Ok((header, Self { offset: HEADER_LEN as u64, index: 0, chain, last_was_closed: false }))
+    }
+}
+
+impl Position {
+    /// After the frame at the start of `bytes`, which lie at `offset`, taking its link of the chain for granted: the next frame
+    /// then proves it, as the chain of that one continues it. Also the frame's bytes, or how many were looked at in vain.
+    pub(crate) fn after_unproven(bytes: &[u8], offset: u64) -> Result<(Self, usize), usize> {
+        let plausible = |header: &FrameHeader| {
+            header.length != 0 && header.length as usize <= PAYLOAD_LEN_MAX && header.reserved == [0; 8]
+        };
+        let header = FrameHeader::read(bytes).filter(plausible).ok_or(FRAME_ALIGN)?;
+        let frame_len = frame_len(header.length as usize);
+        let payload = bytes.get(FRAME_HEADER_LEN..).and_then(|rest| rest.get(..header.length as usize));
+        let payload = payload.filter(|_| frame_len <= bytes.len()).ok_or(FRAME_ALIGN)?;
+        if checksum(header.length, payload) != header.checksum {
+            return Err(frame_len);
+        }
+        let offset = offset + frame_len as u64;
+        Ok((Self { offset, index: 0, chain: header.chain, last_was_closed: false }, frame_len))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
@@ -58,6 +59,18 @@ pub(crate) fn is_written(file: &File) -> bool {
         Err(TryLockError::WouldBlock) => true,
         Err(TryLockError::Error(_)) => false,
     }
+}
+
+/// When a session's file was closed, by the time of its last change: closing cuts it to its length, and before it is as long as the
+/// pages that were allocated. None for one that may still be written, or whose daemon was killed.
+pub(crate) fn closed_at(path: &Path) -> Option<SystemTime> {
+    let metadata = fs::metadata(path).ok()?;
+    metadata.modified().ok().filter(|_| !metadata.len().is_multiple_of(super::PAGE_LEN))
+}
+
+/// Whether it begins as a session file does.
+pub(crate) fn is_session_file(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| portreeve_recording::Stream::open(file).is_ok())
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {
