@@ -58,6 +58,12 @@ pub(crate) const CHANGES_KEPT_MAX: usize = 10_000;
 pub(crate) const EXPORT_GROUP_ROWS_MAX: usize = 50_000;
 /// And their bytes.
 pub(crate) const EXPORT_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Sessions that `watch` shows.
+pub(crate) const WATCHED_SESSIONS_MAX: usize = 1000;
+/// Lines of each that it keeps.
+pub(crate) const WATCHED_LINES_MAX: usize = 500;
+/// And characters of each line.
+pub(crate) const WATCHED_LINE_CHARS_MAX: usize = 500;
 /// Recorded texts whose facts commands remember.
 pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
 /// And their bytes.

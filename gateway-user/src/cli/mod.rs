@@ -19,6 +19,7 @@ mod tag;
 mod tail;
 mod upgrade;
 mod verify;
+mod watch;
 mod workloads;
 
 use crate::{
@@ -112,6 +113,8 @@ enum Command {
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
     Tail(tail::TailArgs),
+    /// Watch the sessions that run, in a terminal
+    Watch(watch::WatchArgs),
     /// Find statements in recorded sessions
     Search(search::SearchArgs),
     /// Show a recorded session as its client's own tool would have shown it
@@ -177,6 +180,7 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
+        Command::Watch(args) => watch::run(args, &Config::read(config)?.state_dir, out),
         Command::Search(args) => search::run(args, config, out),
         Command::Replay(args) => replay::run(args, config, out),
         Command::Export(args) => export::run(args, config),

@@ -14,11 +14,11 @@ use uuid::Uuid;
 use super::recorded::{Filter, FilterArgs, is_session};
 use crate::recorder::directory::{self, SessionPath};
 
-mod arrivals;
+pub(super) mod arrivals;
 pub(super) mod connects;
 mod follow;
 mod merge;
-mod selection;
+pub(super) mod selection;
 mod source;
 #[cfg(test)]
 mod tests;

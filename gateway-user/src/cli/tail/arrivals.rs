@@ -10,21 +10,21 @@ use crate::recorder::directory;
 /// Sees that there may be new session files, so that a day's folder is not read again and again. What is appended to one raises no
 /// event: it is written through a mapping.
 #[derive(Debug)]
-pub(super) struct Arrivals {
+pub(in crate::cli) struct Arrivals {
     state_dir: PathBuf,
     /// None where the kernel gives no watch, or there is no folder yet: then each look is a look at the folders.
     inotify: Option<Inotify>,
 }
 
 impl Arrivals {
-    pub(super) fn new(state_dir: &Path) -> Self {
+    pub(in crate::cli) fn new(state_dir: &Path) -> Self {
         let mut arrivals = Self { state_dir: state_dir.to_owned(), inotify: None };
         arrivals.watch();
         arrivals
     }
 
     /// Whether there may be new files since the last call. Never waits.
-    pub(super) fn any(&mut self) -> bool {
+    pub(in crate::cli) fn any(&mut self) -> bool {
         let is_quiet = self.inotify.as_ref().is_some_and(|inotify| inotify.read_events().is_err());
         if !is_quiet {
             // Before the folders are read: what comes after that is an event.
@@ -34,7 +34,7 @@ impl Arrivals {
     }
 
     /// What to wait on.
-    pub(super) fn inotify(&self) -> Option<&Inotify> {
+    pub(in crate::cli) fn inotify(&self) -> Option<&Inotify> {
         self.inotify.as_ref()
     }
 

@@ -10,7 +10,7 @@ use crate::limits::RECORDED_PENDING_MAX;
 /// Passes the records of wanted statements. A statement is held until its verdict says whether it is wanted, which is recorded with
 /// it.
 #[derive(Debug, Default)]
-pub(super) struct Selection {
+pub(in crate::cli) struct Selection {
     texts: PreparedTexts,
     held: Option<Entry<'static>>,
     /// Wanted statements that more may be recorded about.
@@ -19,7 +19,7 @@ pub(super) struct Selection {
 
 impl Selection {
     /// Takes a record, and hands over those that are to be shown now.
-    pub(super) fn take(
+    pub(in crate::cli) fn take(
         &mut self,
         entry: Entry<'static>,
         about: &About,
