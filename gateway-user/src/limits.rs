@@ -64,6 +64,8 @@ pub(crate) const WATCHED_SESSIONS_MAX: usize = 1000;
 pub(crate) const WATCHED_LINES_MAX: usize = 500;
 /// And characters of each line.
 pub(crate) const WATCHED_LINE_CHARS_MAX: usize = 500;
+/// How long a server may say nothing to a statement that `replay --against` runs again.
+pub(crate) const REPEATED_ANSWER_MAX: Duration = Duration::from_secs(60);
 /// Recorded texts whose facts commands remember.
 pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
 /// And their bytes.

@@ -1,6 +1,7 @@
 //! `portreeve replay`: a recorded session as its client's own tool would have shown it.
 
 use std::io::{self, Write};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
@@ -13,6 +14,7 @@ use super::Usage;
 use super::recorded::{About, Analyses, Event, Exchange, FolderArgs, Recording, Row};
 use super::render::json;
 
+mod against;
 mod client;
 #[cfg(test)]
 mod tests;
@@ -23,7 +25,10 @@ mod tests;
   portreeve replay 9c41d8a2                  as fast as it was
   portreeve replay 9c41d8a2 --speed 4        four times as fast
   portreeve replay 9c41d8a2 --idle-max 2     as fast as it was, but no pause over two seconds
-  portreeve replay 9c41d8a2 --speed max | less")]
+  portreeve replay 9c41d8a2 --speed max | less
+  portreeve replay 9c41d8a2 --against orders-new --address 10.0.0.7:3306
+
+With `--against`, exit code 1: an answer differs.")]
 pub(crate) struct ReplayArgs {
     /// The session: its id, or the beginning or end of it as `portreeve sessions` shows it
     #[arg(value_name = "SESSION")]
@@ -34,6 +39,15 @@ pub(crate) struct ReplayArgs {
     /// No pause is longer than so many seconds
     #[arg(long, value_name = "SECONDS")]
     idle_max: Option<f64>,
+    /// Run the statements that only read again, at this server of the configuration, and show whose answer differs
+    #[arg(long, value_name = "SERVER", conflicts_with_all = ["speed", "idle_max"])]
+    against: Option<String>,
+    /// Where that server is; by default where the session went to
+    #[arg(long, value_name = "ADDRESS:PORT", requires = "against")]
+    address: Option<SocketAddr>,
+    /// The account of that server to use; by default the one that the session's workload gets
+    #[arg(long, value_name = "USER", requires = "against")]
+    credential: Option<String>,
     #[command(flatten)]
     folder: FolderArgs,
     /// One JSON object per statement, when it was answered
@@ -67,6 +81,9 @@ pub(crate) fn run(args: &ReplayArgs, config: &Path, out: &mut impl Write) -> any
         Some(Ok(longest)) => Some(longest),
         None => None,
     };
+    if let Some(server) = &args.against {
+        return against::run(args, server, config, out);
+    }
     let mut replay = Replay { json: args.json, pace: Pace::new(args.speed, idle_max), analyses: Analyses::default() };
     for file in args.folder.files(Some(&args.session), config)? {
         let mut recording = Recording::open(&file)?;

@@ -10,6 +10,7 @@
     )
 )]
 
+mod asking;
 mod reached;
 mod watching;
 
