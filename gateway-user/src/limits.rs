@@ -59,8 +59,28 @@ pub(crate) const POLICY_BURST_MAX: Duration = Duration::from_secs(2);
 pub(crate) const EXPLAINED_BYTES_MAX: u64 = portreeve_policy::limits::TEXT_BYTES_MAX as u64 + 2;
 /// A file of rules to import.
 pub(crate) const IMPORTED_BYTES_MAX: u64 = 16 * 1024 * 1024;
-/// Texts whose facts `policy suggest` remembers.
+/// Statements with another verdict that `policy replay` shows one by one; more are counted.
+pub(crate) const CHANGES_KEPT_MAX: usize = 10_000;
+/// Rows that `export` gathers for one group of a Parquet file.
+pub(crate) const EXPORT_GROUP_ROWS_MAX: usize = 50_000;
+/// And their bytes.
+pub(crate) const EXPORT_GROUP_BYTES_MAX: usize = 32 * 1024 * 1024;
+/// Sessions that `watch` shows.
+pub(crate) const WATCHED_SESSIONS_MAX: usize = 1000;
+/// Lines of each that it keeps.
+pub(crate) const WATCHED_LINES_MAX: usize = 500;
+/// And characters of each line.
+pub(crate) const WATCHED_LINE_CHARS_MAX: usize = 500;
+/// How long a server may say nothing to a statement that `replay --against` runs again.
+pub(crate) const REPEATED_ANSWER_MAX: Duration = Duration::from_secs(60);
+/// Recorded texts whose facts commands remember.
 pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
+/// And their bytes.
+pub(crate) const FACTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// The texts of one recorded session's prepared statements that are remembered while it is read, in bytes.
+pub(crate) const RECORDED_PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Statements of one recorded session that wait for their answer while it is read.
+pub(crate) const RECORDED_PENDING_MAX: usize = 64;
 
 /// How long a successor may take to serve: the verifier reads its kernel programs on a machine that is busy.
 pub(crate) const SUCCESSOR_START_MAX: Duration = Duration::from_secs(60);

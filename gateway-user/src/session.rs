@@ -4,6 +4,7 @@
 //! answers. The types follow that order: there is no way to relay before the login, nor to log in without a recording.
 
 mod abandon;
+mod again;
 mod anew;
 mod answer;
 mod arrival;
@@ -28,6 +29,7 @@ use portreeve_mysql::ProtocolError;
 use tokio::net::TcpStream;
 
 use crate::gateway::Gateway;
+pub(crate) use again::Again;
 use journal::JournalError;
 use link::{Link, LinkError};
 pub(crate) use verdicts::Verdicts;

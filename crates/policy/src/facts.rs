@@ -65,6 +65,14 @@ impl Facts {
         self.statements.iter().any(|statement| statement.has_unknown_names)
     }
 
+    /// The class that is recorded of it: its statement's, or `multi` for several.
+    pub fn class(&self) -> &'static str {
+        match self.statements.as_slice() {
+            [one] => one.class.as_str(),
+            _ => "multi",
+        }
+    }
+
     /// Whether any of the text was not read.
     pub fn has_unparsed(&self) -> bool {
         self.statements.iter().any(|statement| statement.unparsed.is_some())

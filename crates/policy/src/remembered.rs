@@ -57,7 +57,7 @@ impl Question<'_> {
     /// The judgement by these facts, whatever the text.
     pub fn judged(&self, facts: Rc<Facts>, marked: bool) -> Rc<Judgement> {
         let verdict = self.policies.judge(self.subject, &facts, &self.context);
-        let class = class_of(&facts);
+        let class = facts.class();
         Rc::new(Judgement { facts, verdict, class, marked, generation: self.generation })
     }
 
@@ -146,11 +146,4 @@ fn is_shared(facts: &Facts) -> bool {
     let Facts { statements, schema_after: _, local_files, kills, canonical, changes_reading: _ } = facts;
     let is_read = |statement: &StatementFacts| statement.unparsed.is_none();
     statements.iter().all(is_read) && local_files.is_empty() && kills.is_none() && canonical.is_none()
-}
-
-fn class_of(facts: &Facts) -> &'static str {
-    match facts.statements.as_slice() {
-        [one] => one.class.as_str(),
-        _ => "multi",
-    }
 }

@@ -39,8 +39,8 @@ pub use host::{
 };
 pub use reader::{End, Frame, Position, Reader, TornWhy};
 pub use record::{
-    Abandoned, ArchivedEntry, Chosen, Closed, Command, Decision, Entry, ErrorText, Evidence, Facts, Forwarded, Login,
-    Opened, Record, Response, Rows, Signature, Statement, Transport, Verdict,
+    Abandoned, ArchivedDecision, ArchivedEntry, ArchivedRecord, Chosen, Closed, Command, Decision, Entry, ErrorText,
+    Evidence, Facts, Forwarded, Login, Opened, Record, Response, Rows, Signature, Statement, Transport, Verdict,
 };
 pub use seal::{Claim, KeyError, PublicKey, Signed, SigningKey};
 pub use stream::{Stream, StreamError};

@@ -33,6 +33,12 @@ pub const CHECKPOINT_NS: u64 = 10_000_000_000;
 /// Bytes of the rows of one `Rows` record; a result has as many records as it needs.
 pub const ROWS_RECORD_LEN_MAX: usize = 256 * 1024;
 
+/// Bytes at the end of a file among which [`crate::Stream::skip_near_end`] looks for frames. What a writer allocates ahead is less.
+pub const NEAR_END_LEN: usize = 16 * 1024 * 1024;
+
+/// Bytes that it checks at most while it looks: a made-up file could have it check the same ones again and again.
+pub const NEAR_END_CHECKED_MAX: usize = 16 * NEAR_END_LEN;
+
 const _: () = {
     assert!(HEADER_LEN.is_multiple_of(FRAME_ALIGN));
     assert!(FRAME_HEADER_LEN.is_multiple_of(FRAME_ALIGN));
@@ -42,5 +48,6 @@ const _: () = {
     // The last row of a record may be one of the longest value that is kept.
     assert!(ROWS_RECORD_LEN_MAX + TEXT_KEPT_MAX * 2 <= PAYLOAD_LEN_MAX);
     assert!(PAYLOAD_LEN_MAX <= i32::MAX as usize, "rkyv's relative pointers are 32 bits wide");
+    assert!(NEAR_END_LEN.is_multiple_of(FRAME_ALIGN) && NEAR_END_LEN > 2 * PAYLOAD_LEN_MAX);
     assert!(STREAM_CHUNK_LEN >= HEADER_LEN + FRAME_HEADER_LEN);
 };

@@ -17,7 +17,7 @@ use crate::seal::{Claim, Signed};
 pub struct Position {
     /// Of the next frame, in bytes from the start of the file.
     pub offset: u64,
-    /// Of the next frame, counted from 0.
+    /// Of the next frame, counted from 0; after [`crate::Stream::skip_near_end`], from where that led to.
     pub index: u64,
     chain: Chain,
     header: Header,
@@ -45,6 +45,25 @@ impl Position {
     #[must_use]
     pub fn chain(&self) -> [u8; 32] {
         self.chain
+    }
+}
+
+impl Position {
+    /// After the frame at the start of `bytes`, which lie at `offset`, taking its link of the chain for granted: the next frame
+    /// then proves it, as the chain of that one continues it. Also the frame's bytes, or how many were looked at in vain.
+    pub(crate) fn after_unproven(header: Header, bytes: &[u8], offset: u64) -> Result<(Self, usize), usize> {
+        let plausible = |header: &FrameHeader| {
+            header.length != 0 && header.length as usize <= PAYLOAD_LEN_MAX && header.reserved == [0; 8]
+        };
+        let frame = FrameHeader::read(bytes).filter(plausible).ok_or(FRAME_ALIGN)?;
+        let frame_len = frame_len(frame.length as usize);
+        let payload = bytes.get(FRAME_HEADER_LEN..).and_then(|rest| rest.get(..frame.length as usize));
+        let payload = payload.filter(|_| frame_len <= bytes.len()).ok_or(FRAME_ALIGN)?;
+        if checksum(frame.length, payload) != frame.checksum {
+            return Err(frame_len);
+        }
+        let offset = offset + frame_len as u64;
+        Ok((Self { offset, index: 0, chain: frame.chain, header, last: Place::Anywhere }, frame_len))
     }
 }
 

@@ -1,5 +1,7 @@
 //! Frames of a file that may be longer than memory, and may still grow.
 
+mod near_end;
+
 use std::io::{self, Read, Seek, SeekFrom};
 
 use rkyv::util::AlignedVec;

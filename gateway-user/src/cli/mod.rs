@@ -4,18 +4,23 @@ mod ca;
 mod check;
 mod detach;
 mod doctor;
+mod export;
 mod guard;
 mod key;
 mod policy;
+mod recorded;
 mod reload;
 pub(crate) mod render;
+mod replay;
 mod run;
+mod search;
 mod sessions;
 mod status;
 mod tag;
 mod tail;
 mod upgrade;
 mod verify;
+mod watch;
 mod who;
 mod workloads;
 
@@ -123,6 +128,14 @@ Examples:
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
     Tail(tail::TailArgs),
+    /// Watch the sessions that run, in a terminal
+    Watch(watch::WatchArgs),
+    /// Find statements in recorded sessions
+    Search(search::SearchArgs),
+    /// Show a recorded session as its client's own tool would have shown it
+    Replay(replay::ReplayArgs),
+    /// Write recorded statements for other programs
+    Export(export::ExportArgs),
     /// Say whether recordings are as they were written
     Verify(verify::VerifyArgs),
     /// Check policies, explain what they say about a statement, suggest and import them
@@ -185,6 +198,10 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
         Command::Tail(args) if args.host => tail::host::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
+        Command::Watch(args) => watch::run(args, &Config::read(config)?.state_dir, out),
+        Command::Search(args) => search::run(args, config, out),
+        Command::Replay(args) => replay::run(args, config, out),
+        Command::Export(args) => export::run(args, config),
         Command::Verify(args) => verify::run(args, config, out),
         Command::Policy(command) => policy::run(command, config, out),
         Command::Upgrade(args) => upgrade::run(args, config, out),

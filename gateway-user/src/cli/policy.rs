@@ -3,12 +3,14 @@
 mod check;
 mod explain;
 mod import;
+mod replay;
 mod suggest;
 
 use super::{NO, Usage, print_json};
 use crate::config::Config;
+use anyhow::Context as _;
 use clap::{Subcommand, ValueEnum};
-use portreeve_policy::Flavour;
+use portreeve_policy::{Catalogue, Flavour};
 use std::{io::Write, path::Path, process::ExitCode};
 
 #[derive(Debug, Subcommand)]
@@ -38,6 +40,15 @@ Exit code 1: a case does not hold; 2: a policy or a file of cases is not valid."
 Run the daemon with `portreeve run --observe` to record without denying. Read the result before you use it: it permits
 what was seen, whether that was right or not.")]
     Suggest(suggest::SuggestArgs),
+    /// Judge what recorded sessions did by other policies, and show each statement whose verdict would change
+    #[command(after_help = "Examples:
+  portreeve policy replay --policies new/                    the daemon's recordings
+  portreeve policy replay --policies new/ --since 7d --workload reporting
+  portreeve policy replay --policies new.cedar --sessions /var/lib/portreeve/sessions/2026-11-24 --json
+
+Exit code 0: nothing that was permitted would be denied; 1: something would be, or with `--strict` could not be judged; 2: the
+policies are not valid.")]
+    Replay(replay::ReplayArgs),
     /// Turn the rules of another tool into policies
     #[command(
         subcommand,
@@ -72,9 +83,18 @@ pub(super) fn run(command: &PolicyCommand, config: &Path, out: &mut impl Write) 
         PolicyCommand::Check(args) => check::run(args, config, out),
         PolicyCommand::Explain(args) => explain::run(args, &Config::read(config)?, out),
         PolicyCommand::Suggest(args) => suggest::run(args, config, out),
+        PolicyCommand::Replay(args) => replay::run(args, config, out),
         PolicyCommand::Import(command) => import::run(command, out),
         PolicyCommand::Reload(args) => super::reload::run(args, config, out),
     }
+}
+
+/// What the servers would say of their tables, from a file such as `explain --tables` takes.
+fn catalogue(tables: Option<&Path>) -> anyhow::Result<Catalogue> {
+    let Some(path) = tables else { return Ok(Catalogue::EMPTY_WITH_COLUMNS.clone()) };
+    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
+    let name = path.display().to_string();
+    Catalogue::of_tables(&name, &text).map_err(|problem| Usage(problem.to_string()).into())
 }
 
 /// Names from a statement may hold what a terminal would obey.

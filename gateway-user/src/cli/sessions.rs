@@ -6,9 +6,10 @@ use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use clap::Args;
+use clap::{Args, ValueEnum};
 
-use super::render::{duration, escape, is_workload, json, time, workload_name};
+use super::recorded::{Filter, FilterArgs};
+use super::render::{duration, escape, json, time, workload_name};
 use crate::recorder::directory;
 
 mod summary;
@@ -18,15 +19,33 @@ mod tests;
 use summary::Summary;
 
 /// Options of `portreeve sessions`.
-#[derive(Debug, Clone, Args)]
+#[derive(Debug, Clone, Default, Args)]
 #[command(after_help = "Examples:
   portreeve sessions                        the newest 50
   portreeve sessions --workload reporting   of one workload
+  portreeve sessions --state open           those that run
+  portreeve sessions --since 24h --denied   in which something was denied, or would have been
   portreeve sessions --limit 0 --json       all, one JSON object per line")]
 pub(crate) struct SessionsArgs {
     /// Only sessions of this workload: its name or SPIFFE ID
     #[arg(short, long, value_name = "WORKLOAD")]
     pub(crate) workload: Option<String>,
+
+    /// Only sessions with this server
+    #[arg(long, value_name = "SERVER")]
+    pub(crate) server: Option<String>,
+
+    /// Only sessions that opened since: a time such as 2026-11-24T03:00:00Z, a day, or so long ago (10m, 24h, 7d)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+
+    /// Only sessions in this state; may be given several times
+    #[arg(long = "state", value_enum, value_name = "STATE")]
+    pub(crate) states: Vec<State>,
+
+    /// Only sessions in which a statement was denied, or would have been
+    #[arg(long)]
+    pub(crate) denied: bool,
 
     /// Show at most N sessions, the newest; 0 shows all
     #[arg(short = 'n', long, value_name = "N", default_value_t = 50)]
@@ -35,6 +54,30 @@ pub(crate) struct SessionsArgs {
     /// One JSON object per session
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What has become of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum State {
+    /// It runs.
+    Open,
+    /// It ended in order.
+    Closed,
+    /// It ended without an accepted login.
+    Refused,
+    /// Its daemon was killed, or the file is damaged.
+    Torn,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Closed => "closed",
+            Self::Refused => "refused",
+            Self::Torn => "torn",
+        }
+    }
 }
 
 /// Writes the table to `out`.
@@ -56,24 +99,27 @@ pub(crate) fn run(args: &SessionsArgs, state_dir: &Path, out: &mut impl Write) -
 
 /// The newest sessions that are asked for; files are opened only until there are enough.
 fn newest(args: &SessionsArgs, state_dir: &Path) -> anyhow::Result<Vec<Summary>> {
+    let SessionsArgs { workload, server, since, .. } = args.clone();
+    let filter = Filter::new(&FilterArgs { workload, server, since, ..FilterArgs::default() })?;
     let mut found = Vec::new();
     for day in directory::days(state_dir)?.iter().rev() {
         for session in directory::sessions(state_dir, day)?.iter().rev() {
             if args.limit != 0 && found.len() == args.limit {
                 return Ok(found);
             }
-            match Summary::read(&session.path) {
-                Ok(summary) => {
-                    let wanted = args.workload.as_deref();
-                    if wanted.is_none_or(|wanted| is_workload(wanted, summary.workload.as_deref())) {
-                        found.push(summary);
-                    }
-                }
+            match Summary::read(&session.path, &filter) {
+                Ok(Some(summary)) if is_wanted(args, &summary) => found.push(summary),
+                Ok(Some(_) | None) => {}
                 Err(error) => eprintln!("portreeve: cannot read `{}`: {error:#}", session.path.display()),
             }
         }
     }
     Ok(found)
+}
+
+fn is_wanted(args: &SessionsArgs, summary: &Summary) -> bool {
+    let is_state = args.states.is_empty() || args.states.contains(&summary.state());
+    is_state && (!args.denied || summary.denied + summary.would_deny > 0)
 }
 
 fn write_json(summaries: &[Summary], now_unix_ns: u64, out: &mut impl Write) -> io::Result<()> {
@@ -112,6 +158,6 @@ fn row(summary: &Summary, now_unix_ns: u64) -> [String; 8] {
             0 => summary.denied.to_string(),
             observed => format!("{} ({observed} observed)", summary.denied),
         },
-        summary.state().to_owned(),
+        summary.state().as_str().to_owned(),
     ]
 }

@@ -3,11 +3,15 @@
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use uuid::Uuid;
 
 /// What session files end in.
 pub(crate) const EXTENSION: &str = "prs";
+
+/// The folder of host recordings in the state directory.
+pub(crate) const HOST: &str = "host";
 
 /// One session file, not opened yet. Ordered by day, then by id: ids are UUIDv7, so that is by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +30,7 @@ pub(crate) fn file_name(id: Uuid) -> String {
 
 /// The directory of a day's host recordings.
 pub(super) fn of_host_day(state_dir: &Path, day: &str) -> PathBuf {
-    state_dir.join("host").join(day)
+    state_dir.join(HOST).join(day)
 }
 
 /// Every host recording, oldest first.
@@ -35,7 +39,7 @@ pub(super) fn of_host_day(state_dir: &Path, day: &str) -> PathBuf {
 /// When a directory is there and cannot be read.
 pub(crate) fn host_recordings(state_dir: &Path) -> io::Result<Vec<SessionPath>> {
     let mut found = Vec::new();
-    for day in names(&state_dir.join("host"))? {
+    for day in names(&state_dir.join(HOST))? {
         found.extend(recordings(&of_host_day(state_dir, &day), &day)?);
     }
     Ok(found)
@@ -83,6 +87,18 @@ pub(crate) fn is_written(file: &File) -> bool {
         Err(TryLockError::WouldBlock) => true,
         Err(TryLockError::Error(_)) => false,
     }
+}
+
+/// When a session's file was closed, by the time of its last change: closing cuts it to its length, and before it is as long as the
+/// pages that were allocated. None for one that may still be written, or whose daemon was killed.
+pub(crate) fn closed_at(path: &Path) -> Option<SystemTime> {
+    let metadata = fs::metadata(path).ok()?;
+    metadata.modified().ok().filter(|_| !metadata.len().is_multiple_of(super::file::PAGE_LEN))
+}
+
+/// Whether it begins as a session file does.
+pub(crate) fn is_session_file(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| portreeve_recording::Stream::open(file).is_ok())
 }
 
 fn names(directory: &Path) -> io::Result<Vec<String>> {

@@ -26,7 +26,7 @@ pub(super) const CHUNK_LEN_MIN: u64 = 64 * 1024;
 /// Bytes of the largest piece.
 const CHUNK_LEN_MAX: u64 = 4 * 1024 * 1024;
 /// Allocation is rounded up to this many bytes.
-const PAGE_LEN: u64 = 4096;
+pub(super) const PAGE_LEN: u64 = 4096;
 /// Bytes that a thread keeps for encoding; a longer record's buffer is given back.
 const SCRATCH_KEPT_LEN: usize = 256 * 1024;
 

@@ -7,6 +7,7 @@ use portreeve_mysql::{
     greeting::{self, ServerHello},
     outcome::{EOF, ERR, ErrorPacket, OK},
     packet::{self, Framed},
+    response::{Expect, Response, State, Summary},
     row,
 };
 use tokio::time::timeout;
@@ -17,7 +18,7 @@ use super::{
     login::{LoginFailure, Wanted, dial, from_server, log_in_to_server},
     relay::COM_QUIT,
 };
-use crate::{gateway::Gateway, limits::OWN_ROW_BYTES_MAX};
+use crate::{gateway::Gateway, limits::OWN_ROW_BYTES_MAX, tls::ServersTls};
 
 const COM_QUERY: u8 = 0x03;
 /// How long a server may take over each packet of an answer.
@@ -26,12 +27,25 @@ const ANSWER_MAX: Duration = Duration::from_secs(10);
 const EOF_LEN_MAX: usize = 9;
 
 /// Such a connection, logged in.
-pub(super) struct Aside(Link);
+pub(super) struct Aside {
+    link: Link,
+    negotiated: Negotiated,
+}
 
 impl Aside {
     /// Logs in. `collation` is the server's own where none is given; `session` is whose it is.
     pub(super) async fn open(
         gateway: &Gateway,
+        route: &Route<'_>,
+        session: &str,
+        collation: Option<u8>,
+    ) -> Result<Self, String> {
+        Self::open_with(&gateway.servers_tls, route, session, collation).await
+    }
+
+    /// The same without a gateway.
+    pub(super) async fn open_with(
+        servers_tls: &ServersTls,
         route: &Route<'_>,
         session: &str,
         collation: Option<u8>,
@@ -50,13 +64,42 @@ impl Aside {
             attributes: vec![(b"portreeve_session", session.as_bytes())],
             client_compressed: None,
         };
-        let logged_in = log_in_to_server(&mut link, gateway, route, &greeting, wanted).await;
-        logged_in.map_err(|failure| match failure {
+        let logged_in = log_in_to_server(&mut link, servers_tls, route, &greeting, wanted).await;
+        let logged_in = logged_in.map_err(|failure| match failure {
             LoginFailure::Broken(ended) => ended.to_string(),
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
             LoginFailure::Said { code, .. } => format!("error {code}"),
         })?;
-        Ok(Self(link))
+        Ok(Self { link, negotiated: logged_in.leg.capabilities })
+    }
+
+    /// Asks, and sums the answer up. A server that asks for a file gets none, and the answer is an error.
+    ///
+    /// # Errors
+    /// The server's silence for so long, and what is no answer; its own error is part of what is summed up.
+    pub(super) async fn summary(&mut self, sql: &[u8], silence_max: Duration) -> Result<Summary, String> {
+        let mut wire = Vec::new();
+        packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], sql].concat());
+        self.link.begin_exchange(1);
+        self.link.send(&wire).await.map_err(|error| error.to_string())?;
+        let mut response = Response::new(Expect::Query, self.negotiated);
+        loop {
+            match timeout(silence_max, self.link.fill()).await {
+                Ok(Ok(0)) => return Err("the server closed the connection".to_owned()),
+                Ok(read) => read.map_err(|error| error.to_string())?,
+                Err(_) => return Err(format!("no answer within {} s", silence_max.as_secs())),
+            };
+            loop {
+                let progress = response.feed(self.link.unread()).map_err(|error| error.to_string())?;
+                self.link.consume(progress.consumed);
+                match progress.state {
+                    State::Complete => return Ok(response.summary().clone()),
+                    State::LocalInfile => return Err("it asks for a file".to_owned()),
+                    State::More if progress.consumed == 0 => break,
+                    State::More => {}
+                }
+            }
+        }
     }
 
     /// Asks, and hands over each row of the answer; a statement without a result has none.
@@ -70,8 +113,8 @@ impl Aside {
     ) -> Result<(), String> {
         let mut wire = Vec::new();
         packet::write_packet(&mut wire, &mut 0, &[&[COM_QUERY], sql.as_bytes()].concat());
-        self.0.begin_exchange(1);
-        self.0.send(&wire).await.map_err(|error| error.to_string())?;
+        self.link.begin_exchange(1);
+        self.link.send(&wire).await.map_err(|error| error.to_string())?;
         let head = self.packet().await?;
         let columns = match *head.as_slice() {
             [OK, ..] => return Ok(()),
@@ -104,12 +147,12 @@ impl Aside {
 
     /// Says goodbye, so that the server does not count an aborted connection.
     pub(super) async fn close(mut self) {
-        self.0.begin_exchange(1);
-        let _ = self.0.send(COM_QUIT).await;
+        self.link.begin_exchange(1);
+        let _ = self.link.send(COM_QUIT).await;
     }
 
     async fn packet(&mut self) -> Result<Vec<u8>, String> {
-        let link = &mut self.0;
+        let link = &mut self.link;
         let wire_len = match timeout(ANSWER_MAX, link.packet(OWN_ROW_BYTES_MAX)).await {
             Ok(wire_len) => wire_len.map_err(|error| error.to_string())?,
             Err(_) => return Err(format!("no answer within {} s", ANSWER_MAX.as_secs())),

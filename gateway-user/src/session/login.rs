@@ -94,7 +94,7 @@ pub(super) async fn log_in<'a>(
         attributes: attributes(&client.attributes, workload, &id),
         client_compressed: client.compressed,
     };
-    let logged_in = match log_in_to_server(&mut upstream, gateway, &route, &greeting, wanted).await {
+    let logged_in = match log_in_to_server(&mut upstream, &gateway.servers_tls, &route, &greeting, wanted).await {
         Ok(logged_in) => logged_in,
         Err(failure) => return Err(fail_login(arrival, &client, &server, &route, failure).await),
     };

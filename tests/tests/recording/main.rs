@@ -10,6 +10,7 @@
     )
 )]
 
+mod asking;
 mod host_recording;
 mod proof;
 mod reached;

@@ -1,6 +1,6 @@
 //! `portreeve policy explain`
 
-use super::{FlavourName, NO, Usage, list, print_json, shown};
+use super::{FlavourName, NO, Usage, catalogue, list, print_json, shown};
 use crate::{
     config::{Config, names},
     limits::EXPLAINED_BYTES_MAX,
@@ -9,8 +9,8 @@ use crate::{
 use anyhow::Context as _;
 use clap::Args;
 use portreeve_policy::{
-    Answer, Catalogue, Columns, ColumnsOf, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies,
-    StatementFacts, Subject, Verdict, analyse, version_number,
+    Answer, Columns, ColumnsOf, Context, Facts, Failing, Flavour, Lacking, Modes, Part, Policies, StatementFacts,
+    Subject, Verdict, analyse, version_number,
 };
 use serde::Serialize;
 use std::{
@@ -88,7 +88,7 @@ pub(super) fn run(args: &ExplainArgs, config: &Config, out: &mut impl Write) -> 
         return Err(Usage(format!("{message}: give one of {}", list(&known))).into());
     }
     let policies = policies::load(&config.policy_paths)?;
-    let catalogue = catalogue(args)?;
+    let catalogue = catalogue(args.tables.as_deref())?;
     let context = Context { catalogue: &catalogue, ..context(args)? };
     let sql = text(args)?;
     let facts = analyse(&sql, &context);
@@ -132,14 +132,6 @@ fn text(args: &ExplainArgs) -> anyhow::Result<Vec<u8>> {
         (None, Some("-")) => read(&mut io::stdin().lock(), "standard input"),
         (None, sql) => Ok(sql.unwrap_or_default().as_bytes().to_vec()),
     }
-}
-
-/// What the server would say of its tables.
-fn catalogue(args: &ExplainArgs) -> anyhow::Result<Catalogue> {
-    let Some(path) = &args.tables else { return Ok(Catalogue::EMPTY_WITH_COLUMNS.clone()) };
-    let text = std::fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;
-    let name = path.display().to_string();
-    Catalogue::of_tables(&name, &text).map_err(|problem| Usage(problem.to_string()).into())
 }
 
 fn context(args: &ExplainArgs) -> anyhow::Result<Context<'_>> {

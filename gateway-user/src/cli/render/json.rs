@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use portreeve_recording::{Decision, Entry, ErrorText, Evidence, Record, Rows, Signature};
+use portreeve_recording::{Entry, ErrorText, Evidence, Record, Rows, Signature};
 use serde::Serialize;
 
 use super::{host, is_unsafe, text, time};
@@ -219,11 +219,7 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
         },
         Record::Verdict(verdict) => Fields::Verdict {
             number: verdict.number,
-            decision: match verdict.decision {
-                Decision::Allow => "allow",
-                Decision::Deny => "deny",
-                Decision::WouldDeny => "would_deny",
-            },
+            decision: text::decision(verdict.decision),
             class: &verdict.class,
             policies: &verdict.policies,
             reason: &verdict.reason,

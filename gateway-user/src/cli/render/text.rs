@@ -32,6 +32,12 @@ impl SessionText {
         Self { short_id: short_id(id), workload: "-".to_owned(), pending: None }
     }
 
+    /// Of a session whose opening is not among the records.
+    pub(crate) fn of(id: Uuid, workload: Option<&str>) -> Self {
+        let workload = workload.map_or("-".to_owned(), |id| shown(workload_name(id)));
+        Self { workload, ..Self::new(id) }
+    }
+
     /// Hands the lines of the next record to `line`, each with its time.
     pub(crate) fn take(&mut self, entry: &Entry<'_>, line: &mut impl FnMut(u64, String)) {
         let at = entry.at_unix_ns;
@@ -113,6 +119,15 @@ pub(crate) fn command(command: Command) -> Cow<'static, str> {
         Command::BulkExecute => "bulk_execute",
         Command::Refused { code } | Command::Admin { code } => return Cow::Owned(format!("command_{code:#04x}")),
     })
+}
+
+/// The name of a decision in JSON.
+pub(crate) fn decision(decision: Decision) -> &'static str {
+    match decision {
+        Decision::Allow => "allow",
+        Decision::Deny => "deny",
+        Decision::WouldDeny => "would_deny",
+    }
 }
 
 fn shown(text: &str) -> String {

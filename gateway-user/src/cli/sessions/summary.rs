@@ -3,10 +3,12 @@
 use std::fs::File;
 use std::path::Path;
 
-use portreeve_recording::{Decision, End, Entry, Record, Stream};
+use portreeve_recording::{ArchivedDecision, ArchivedEntry, ArchivedRecord, End, Stream};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::State;
+use crate::cli::recorded::Filter;
 use crate::cli::render::time;
 use crate::recorder::directory;
 
@@ -45,16 +47,20 @@ pub(super) struct JsonSummary<'a> {
 }
 
 impl Summary {
-    /// Reads a session file to its end. Damage after the header is a state, not an error.
+    /// Reads a session file to its end; none when it is of another session than those that are wanted. Damage after the header is a
+    /// state, not an error. Records are looked at where they lie, as most of them are only counted.
     ///
     /// # Errors
     /// When the file cannot be read or is no session file.
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(super) fn read(path: &Path, filter: &Filter) -> anyhow::Result<Option<Self>> {
         let file = File::open(path)?;
         // Asked before reading: a session that closes meanwhile is then read to its close.
         let is_written = directory::is_written(&file);
         let mut stream = Stream::open(file)?;
         let header = *stream.header();
+        if !filter.is_time(header.created_unix_ns) {
+            return Ok(None);
+        }
         let mut summary = Self {
             id: Uuid::from_bytes(header.session_id),
             opened_unix_ns: header.created_unix_ns,
@@ -71,60 +77,61 @@ impl Summary {
         };
         summary.end = loop {
             match stream.next_frame()? {
-                Ok(frame) => match frame.to_entry() {
-                    Ok(entry) => summary.add(entry),
-                    Err(why) => break End::Torn { offset: frame.offset, why },
-                },
+                Ok(frame) => summary.add(frame.entry),
                 Err(end) => break end,
             }
+            // The first record says whose it is.
+            if stream.position().index == 1 && !summary.is_session(filter) {
+                return Ok(None);
+            }
         };
-        Ok(summary)
+        Ok(summary.is_session(filter).then_some(summary))
     }
 
-    fn add(&mut self, entry: Entry<'static>) {
-        self.last_unix_ns = entry.at_unix_ns;
-        match entry.record {
-            Record::Opened(opened) => {
-                self.workload = opened.workload.map(|id| id.into_owned());
-                self.server = opened.server.map(|name| name.into_owned());
+    fn is_session(&self, filter: &Filter) -> bool {
+        filter.is_session_of(self.workload.as_deref(), self.server.as_deref())
+    }
+
+    fn add(&mut self, entry: &ArchivedEntry<'_>) {
+        self.last_unix_ns = entry.at_unix_ns.to_native();
+        match &entry.record {
+            ArchivedRecord::Opened(opened) => {
+                self.workload = opened.workload.as_ref().map(|id| id.as_str().to_owned());
+                self.server = opened.server.as_ref().map(|name| name.as_str().to_owned());
             }
-            Record::Login(login) => self.accepted |= login.accepted,
-            Record::Statement(_) => self.statements += 1,
-            Record::Verdict(verdict) => match verdict.decision {
-                Decision::Allow => {}
-                Decision::Deny => self.denied += 1,
-                Decision::WouldDeny => self.would_deny += 1,
+            ArchivedRecord::Login(login) => self.accepted |= login.accepted,
+            ArchivedRecord::Statement(_) => self.statements += 1,
+            ArchivedRecord::Verdict(verdict) => match verdict.decision {
+                ArchivedDecision::Allow => {}
+                ArchivedDecision::Deny => self.denied += 1,
+                ArchivedDecision::WouldDeny => self.would_deny += 1,
             },
-            Record::Response(_)
-            | Record::Transport(_)
-            | Record::Abandoned(_)
-            | Record::Forwarded(_)
-            | Record::Chosen(_)
-            | Record::Checkpoint(_)
-            | Record::Sealed(_)
-            | Record::Facts(_)
-            | Record::Rows(_)
-            | Record::Host(_) => {}
-            Record::Closed(closed) => self.reason = Some(closed.reason.into_owned()),
+            ArchivedRecord::Response(_)
+            | ArchivedRecord::Transport(_)
+            | ArchivedRecord::Abandoned(_)
+            | ArchivedRecord::Forwarded(_)
+            | ArchivedRecord::Chosen(_)
+            | ArchivedRecord::Checkpoint(_)
+            | ArchivedRecord::Sealed(_)
+            | ArchivedRecord::Facts(_)
+            | ArchivedRecord::Rows(_)
+            | ArchivedRecord::Host(_) => {}
+            ArchivedRecord::Closed(closed) => self.reason = Some(closed.reason.as_str().to_owned()),
         }
     }
 
-    /// - `open`: it runs;
-    /// - `closed`: it ended in order;
-    /// - `refused`: it ended without an accepted login;
-    /// - `torn`: its daemon was killed, or the file is damaged.
-    pub(super) fn state(&self) -> &'static str {
+    pub(super) fn state(&self) -> State {
         match self.end {
-            End::Closed if self.accepted => "closed",
-            End::Closed => "refused",
-            End::Open { .. } if self.is_written => "open",
-            End::Open { .. } | End::Torn { .. } => "torn",
+            End::Closed if self.accepted => State::Closed,
+            End::Closed => State::Refused,
+            End::Open { .. } if self.is_written => State::Open,
+            End::Open { .. } | End::Torn { .. } => State::Torn,
         }
     }
 
     /// Nanoseconds from opening to now for a running session, to the last record for others.
     pub(super) fn duration_ns(&self, now_unix_ns: u64) -> u64 {
-        let until = if self.state() == "open" { now_unix_ns } else { self.last_unix_ns };
+        let until = if self.state() == State::Open { now_unix_ns } else { self.last_unix_ns };
         until.saturating_sub(self.opened_unix_ns)
     }
 
@@ -142,7 +149,7 @@ impl Summary {
             statements: self.statements,
             denied: self.denied,
             would_deny: self.would_deny,
-            state: self.state(),
+            state: self.state().as_str(),
             reason: self.reason.as_deref(),
             damage,
         }

@@ -108,7 +108,7 @@ fn output(args: &SessionsArgs, state_dir: &Path) -> String {
 fn the_table_is_newest_first_and_has_every_state() {
     let state_dir = state_dir("table");
     let _running = all_states(&state_dir);
-    let args = SessionsArgs { workload: None, limit: 0, json: false };
+    let args = SessionsArgs::default();
     let table = output(&args, &state_dir);
     let cells = |line: &str| {
         line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
@@ -126,7 +126,7 @@ fn the_table_is_newest_first_and_has_every_state() {
     assert_eq!(rows[4][1..], ["2026-11-23T03:25:54Z", "2.0 s", "-", "-", "0", "0", "refused"]);
     assert_eq!(rows[5][1..], ["2026-11-22T03:25:54Z", "2.0 s", "reporting", "orders", "1", "1", "closed"]);
     assert_eq!(rows.len(), 6);
-    let reporting = SessionsArgs { workload: Some("reporting".to_owned()), limit: 2, json: false };
+    let reporting = SessionsArgs { workload: Some("reporting".to_owned()), limit: 2, ..SessionsArgs::default() };
     let states: Vec<_> = output(&reporting, &state_dir).lines().skip(1).filter_map(|line| cells(line).pop()).collect();
     assert_eq!(states, ["open", "refused"]);
     fs::remove_dir_all(state_dir).unwrap();
@@ -140,7 +140,7 @@ fn json_has_one_object_per_session() {
     let mut bytes = fs::read(&torn).unwrap();
     bytes.truncate(bytes.len() - 1);
     fs::write(&torn, bytes).unwrap();
-    let json = output(&SessionsArgs { workload: None, limit: 0, json: true }, &state_dir);
+    let json = output(&SessionsArgs { json: true, ..SessionsArgs::default() }, &state_dir);
     let objects: Vec<serde_json::Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let states: Vec<_> = objects.iter().map(|object| object["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["open", "torn", "refused", "refused", "torn"]);
@@ -148,5 +148,27 @@ fn json_has_one_object_per_session() {
     assert_eq!(objects[2]["reason"], "client quit");
     assert_eq!(objects[2]["duration_ns"], 2 * SECOND_NS);
     assert!(objects[4]["damage"].as_str().unwrap().contains("ends inside a frame"), "{}", objects[4]);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn filters_leave_the_sessions_that_all_of_them_fit() {
+    let state_dir = state_dir("filters");
+    let _running = all_states(&state_dir);
+    let check = |args: SessionsArgs, expected: &[&str]| {
+        let json = output(&SessionsArgs { json: true, ..args.clone() }, &state_dir);
+        let states: Vec<_> = json
+            .lines()
+            .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["state"].as_str().unwrap().to_owned())
+            .collect();
+        assert_eq!(states, expected, "{args:?}");
+    };
+    let all = SessionsArgs::default;
+    check(SessionsArgs { states: vec![State::Refused], ..all() }, &["refused", "refused"]);
+    check(SessionsArgs { states: vec![State::Open, State::Torn], ..all() }, &["open", "torn"]);
+    check(SessionsArgs { denied: true, ..all() }, &["open", "torn", "closed"]);
+    check(SessionsArgs { server: Some("orders".to_owned()), ..all() }, &["open", "torn", "refused", "closed"]);
+    check(SessionsArgs { server: Some("stock".to_owned()), ..all() }, &[]);
+    check(SessionsArgs { since: Some("2026-11-25".to_owned()), ..all() }, &["open", "torn"]);
     fs::remove_dir_all(state_dir).unwrap();
 }

@@ -29,8 +29,8 @@ fn tail(args: &TailArgs, socket: &Path, out: &mut impl Write) -> anyhow::Result<
     let (mut connects, _) = ask(socket, 0)?;
     let mut newest = connects.last().map_or(0, |connect| connect.number);
     connects.retain(|connect| is_wanted(args, connect));
-    if args.lines > 0 {
-        connects.drain(..connects.len().saturating_sub(args.lines));
+    if let Some(lines) = args.lines_kept() {
+        connects.drain(..connects.len().saturating_sub(lines));
     }
     print(args, &connects, out)?;
     if !args.follow {
@@ -56,7 +56,7 @@ fn ask(socket: &Path, after: u64) -> anyhow::Result<(Vec<ConnectView>, u64)> {
 }
 
 fn is_wanted(args: &TailArgs, connect: &ConnectView) -> bool {
-    args.workload.as_ref().is_none_or(|wanted| connect.workload.as_ref() == Some(wanted))
+    args.filter.workload.as_ref().is_none_or(|wanted| connect.workload.as_ref() == Some(wanted))
 }
 
 fn print(args: &TailArgs, connects: &[ConnectView], out: &mut impl Write) -> anyhow::Result<()> {

@@ -38,12 +38,15 @@ pub(in crate::cli) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Writ
     sources.retain_mut(|source| read(source, args, &mut lines));
     // Two daemons write at once during an upgrade.
     lines.sort_by_key(|(at_unix_ns, _)| *at_unix_ns);
-    let shown = if args.lines == 0 { lines.len() } else { args.lines };
+    let shown = args.lines_kept().unwrap_or(lines.len());
     for (_, line) in lines.drain(lines.len().saturating_sub(shown)..) {
         writeln!(out, "{line}")?;
     }
     out.flush()?;
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         thread::sleep(POLL);
         lines.clear();
         take_new(state_dir, &mut known, &mut sources)?;
@@ -53,7 +56,6 @@ pub(in crate::cli) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Writ
         }
         out.flush()?;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Opens the recordings that are not `known`. One that cannot be read yet is tried again.
@@ -116,7 +118,7 @@ fn show(source: &mut Source, as_json: bool, entry: &Entry<'_>, lines: &mut Vec<(
 
 /// Of one workload: its connects and tags.
 fn is_wanted(args: &TailArgs, entry: &Entry<'_>) -> bool {
-    let Some(wanted) = args.workload.as_deref() else { return true };
+    let Some(wanted) = args.filter.workload.as_deref() else { return true };
     let Record::Host(host) = &entry.record else { return false };
     match &**host {
         Host::Connects(connects) => connects.workload.as_deref() == Some(wanted),

@@ -5,15 +5,17 @@ use std::collections::BinaryHeap;
 
 use portreeve_recording::Entry;
 
-use super::TailArgs;
+use super::Shown;
 use super::source::{Next, Source};
+use crate::cli::recorded::Analyses;
 use crate::recorder::directory::SessionPath;
 
 /// Merges sessions by the time of their records. A file is opened when its session's time has come and closed at its end, so
 /// that only as many are open as sessions ran at once.
 #[derive(Debug)]
 pub(super) struct Merge<'a> {
-    args: &'a TailArgs,
+    shown: &'a Shown<'a>,
+    analyses: Analyses,
     /// Not opened yet; the oldest is last.
     waiting: Vec<SessionPath>,
     heads: BinaryHeap<Reverse<Head>>,
@@ -32,9 +34,10 @@ struct Head {
 
 impl<'a> Merge<'a> {
     /// Of `sessions`, oldest first.
-    pub(super) fn new(mut sessions: Vec<SessionPath>, args: &'a TailArgs) -> Self {
+    pub(super) fn new(mut sessions: Vec<SessionPath>, shown: &'a Shown<'a>) -> Self {
         sessions.reverse();
-        Self { args, waiting: sessions, heads: BinaryHeap::new(), running: Vec::new(), unread: Vec::new() }
+        let (heads, running, unread) = (BinaryHeap::new(), Vec::new(), Vec::new());
+        Self { shown, analyses: Analyses::default(), waiting: sessions, heads, running, unread }
     }
 
     /// The lines of the next record: none, one or two. `None` after the last.
@@ -43,10 +46,10 @@ impl<'a> Merge<'a> {
         let Reverse(Head { entry, mut source }) = self.heads.pop()?;
         let mut lines = Vec::new();
         let mut push = |_, line| lines.push(line);
-        source.lines(&entry, &mut push);
+        source.lines(entry, &self.shown.filter, &mut self.analyses, &mut push);
         match source.next() {
             Next::Entry(entry) => self.heads.push(Reverse(Head { entry, source })),
-            Next::Later if self.args.follow => self.running.push(source),
+            Next::Later if self.shown.args.follow => self.running.push(source),
             Next::Later | Next::Ended => source.flush(&mut push),
         }
         Some(lines)
@@ -63,9 +66,9 @@ impl<'a> Merge<'a> {
             Some(Reverse(head)) => started_unix_ns(session) <= head.entry.at_unix_ns,
             None => true,
         }) {
-            match Source::open(&session, self.args.json) {
+            match Source::open(&session, self.shown) {
                 Ok(source) => self.begin(source),
-                Err(_) if self.args.follow => self.unread.push(session),
+                Err(_) if self.shown.args.follow => self.unread.push(session),
                 Err(error) => eprintln!("portreeve: {error:#}"),
             }
         }
@@ -73,8 +76,14 @@ impl<'a> Merge<'a> {
 
     fn begin(&mut self, mut source: Source) {
         match source.next() {
-            Next::Entry(entry) if source.is_wanted(self.args) => self.heads.push(Reverse(Head { entry, source })),
-            Next::Later if self.args.follow => self.running.push(source),
+            Next::Entry(entry) if source.is_wanted(&self.shown.filter) => match self.shown.lines_of_long_file() {
+                Some(lines) if source.skip_to_last(&entry, lines) => match source.next() {
+                    Next::Entry(entry) => self.heads.push(Reverse(Head { entry, source })),
+                    Next::Later | Next::Ended => self.running.push(source),
+                },
+                Some(_) | None => self.heads.push(Reverse(Head { entry, source })),
+            },
+            Next::Later if self.shown.args.follow => self.running.push(source),
             Next::Entry(_) | Next::Later | Next::Ended => {}
         }
     }

@@ -4,12 +4,14 @@ use std::fs::File;
 use std::path::PathBuf;
 
 use anyhow::Context;
-use portreeve_recording::{End, Entry, Record, Stream};
+use portreeve_recording::{End, Entry, Stream};
 use uuid::Uuid;
 
-use super::TailArgs;
+use super::Shown;
+use super::selection::Selection;
+use crate::cli::recorded::{About, Analyses, Filter};
+use crate::cli::render::json;
 use crate::cli::render::text::SessionText;
-use crate::cli::render::{is_workload, json};
 use crate::recorder::directory::{self, SessionPath};
 
 /// A session file and how its records are shown.
@@ -18,7 +20,8 @@ pub(super) struct Source {
     stream: Stream<File>,
     path: PathBuf,
     id: String,
-    workload: Option<String>,
+    about: About,
+    selection: Selection,
     text: Option<SessionText>,
 }
 
@@ -37,7 +40,7 @@ impl Source {
     ///
     /// # Errors
     /// When it cannot be read, with the path.
-    pub(super) fn open(session: &SessionPath, as_json: bool) -> anyhow::Result<Self> {
+    pub(super) fn open(session: &SessionPath, shown: &Shown<'_>) -> anyhow::Result<Self> {
         let open = || anyhow::Ok(Stream::open(File::open(&session.path)?)?);
         let stream = open().with_context(|| format!("cannot read `{}`", session.path.display()))?;
         let id = Uuid::from_bytes(stream.header().session_id);
@@ -45,8 +48,9 @@ impl Source {
             stream,
             path: session.path.clone(),
             id: id.to_string(),
-            workload: None,
-            text: (!as_json).then(|| SessionText::new(id)),
+            about: About::new(id),
+            selection: Selection::default(),
+            text: (!shown.args.json).then(|| SessionText::new(id)),
         })
     }
 
@@ -84,26 +88,48 @@ impl Source {
     }
 
     fn note(&mut self, entry: Entry<'static>) -> Next {
-        if let Record::Opened(opened) = &entry.record {
-            self.workload = opened.workload.as_deref().map(str::to_owned);
-        }
+        self.about.learn(&entry.record);
         Next::Entry(entry)
     }
 
-    /// Whether the session is of the workload asked for; known after its first record.
-    pub(super) fn is_wanted(&self, args: &TailArgs) -> bool {
-        args.workload.as_deref().is_none_or(|wanted| is_workload(wanted, self.workload.as_deref()))
+    /// Leaves out what a long file has before its last so many lines, now that it is known whose it is; whether it did. The record
+    /// that says whose it is, is not shown then.
+    pub(super) fn skip_to_last(&mut self, opened: &Entry<'_>, lines: usize) -> bool {
+        // A statement and its verdict are one line.
+        let frames = (lines as u64).saturating_mul(2).saturating_add(2);
+        match self.stream.skip_near_end(frames) {
+            Ok(true) => {
+                if let Some(text) = &mut self.text {
+                    text.take(opened, &mut |_, _| ());
+                }
+                true
+            }
+            // What is wrong shows when it is read.
+            Ok(false) | Err(_) => false,
+        }
+    }
+
+    /// Whether the session is one that is asked for; known after its first record.
+    pub(super) fn is_wanted(&self, filter: &Filter) -> bool {
+        filter.is_session(&self.about)
     }
 
     /// Hands the lines for a record to `line`, each with its time.
-    pub(super) fn lines(&mut self, entry: &Entry<'_>, line: &mut impl FnMut(u64, String)) {
-        match &mut self.text {
+    pub(super) fn lines(
+        &mut self,
+        entry: Entry<'static>,
+        filter: &Filter,
+        analyses: &mut Analyses,
+        line: &mut impl FnMut(u64, String),
+    ) {
+        let Self { path, id, about, selection, text, .. } = self;
+        selection.take(entry, about, filter, analyses, &mut |entry| match text {
             Some(text) => text.take(entry, line),
-            None => match json::object(&self.id, self.workload.as_deref(), entry) {
+            None => match json::object(id, about.workload.as_deref(), entry) {
                 Ok(object) => line(entry.at_unix_ns, object),
-                Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", self.path.display()),
+                Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", path.display()),
             },
-        }
+        });
     }
 
     /// Hands over what waited for a further record.

@@ -2,116 +2,19 @@
 
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
-use portreeve_recording::{
-    Closed, Command, Decision, Entry, ErrorText, Evidence, Opened, Record, Response, Statement, Text, Verdict,
-};
-use uuid::{NoContext, Timestamp, Uuid};
+use portreeve_recording::{Decision, ErrorText};
 
 use super::*;
-use crate::recorder::{Recorder, SessionFile};
-
-const START_S: u64 = 1_795_231_554;
-const START_NS: u64 = START_S * 1_000_000_000;
-
-/// An empty state directory of this test alone.
-fn state_dir(name: &str) -> PathBuf {
-    let path = std::env::temp_dir().join(format!("portreeve-tail-{}-{name}", std::process::id()));
-    let _ = fs::remove_dir_all(&path);
-    fs::create_dir_all(&path).unwrap();
-    path
-}
-
-fn id(number: u8) -> Uuid {
-    let time = Timestamp::from_unix(NoContext, START_S + u64::from(number), 0);
-    let mut bytes = Uuid::new_v7(time).into_bytes();
-    // What is random otherwise.
-    bytes[7..].fill(number);
-    (bytes[6], bytes[8]) = (0x70, 0x80);
-    Uuid::from_bytes(bytes)
-}
-
-/// A session that opened `number` seconds after the start.
-fn session(state_dir: &Path, number: u8, workload: &str) -> SessionFile {
-    let at = START_NS + u64::from(number) * 1_000_000_000;
-    let mut file = Recorder::new(state_dir).create(id(number), at).unwrap();
-    let opened = Opened {
-        session_id: id(number).to_string().into(),
-        workload: Some(format!("spiffe://example.org/{workload}").into()),
-        groups: (&[]).into(),
-        evidence: Evidence {
-            cgroup_id: 1,
-            tagged_cgroup_id: 1,
-            cgroup_path: None,
-            uid: 1000,
-            gid: 1000,
-            pid: 4242,
-            comm: "mysql".into(),
-            netns_cookie: 1,
-            socket_cookie: 2,
-        },
-        original_destination: "10.0.0.5:3306".into(),
-        client_address: "10.0.0.9:50000".into(),
-        server: Some("orders".into()),
-        credential: Some("orders_ro".into()),
-        gateway_version: "0.1.0".into(),
-    };
-    append(&mut file, u64::from(number) * 1000, Record::Opened(Box::new(opened)));
-    file
-}
-
-fn append(file: &mut SessionFile, at_ms: u64, record: Record<'_>) {
-    file.append(&Entry { at_unix_ns: START_NS + at_ms * 1_000_000, record }).unwrap();
-}
-
-fn statement(number: u64, sql: &[u8]) -> Record<'_> {
-    Record::Statement(Statement {
-        number,
-        command: Command::Query,
-        prepared: None,
-        sql: Text::of_sql(sql),
-        schema: None,
-        parameters: (&[]).into(),
-    })
-}
-
-fn verdict(number: u64, decision: Decision) -> Record<'static> {
-    Record::Verdict(Verdict {
-        number,
-        decision,
-        class: "select".into(),
-        policies: vec!["reporting-read".to_owned()].into(),
-        reason: "`drop` on `orders/shop.orders` is forbidden".into(),
-    })
-}
-
-fn response(number: u64, error: Option<ErrorText<'static>>) -> Record<'static> {
-    Record::Response(Response {
-        number,
-        rows: 2,
-        result_sets: 1,
-        bytes: 100,
-        affected_rows: 0,
-        last_insert_id: 0,
-        warnings: 0,
-        error,
-        duration_ns: 400_000,
-        first_byte_ns: 300_000,
-    })
-}
-
-fn closed() -> Record<'static> {
-    Record::Closed(Closed { reason: "client quit".into(), statements: 1, bytes_to_client: 7, bytes_to_server: 8 })
-}
+use crate::cli::recorded::testing::*;
+use crate::recorder::SessionFile;
 
 fn args(change: impl FnOnce(&mut TailArgs)) -> TailArgs {
-    let mut args =
-        TailArgs { session: None, follow: false, workload: None, lines: 0, connects: false, host: false, json: false };
+    let mut args = TailArgs { lines: Some(0), ..TailArgs::default() };
     change(&mut args);
     args
 }
@@ -151,10 +54,10 @@ fn sessions_are_merged_by_time_and_a_statement_stands_with_its_verdict() {
         "2026-11-21T03:26:00.000Z  02020202  ingest        query  SELECT SLEEP(100)",
     ];
     assert_eq!(lines(&args(|_| ()), &state_dir), expected);
-    assert_eq!(lines(&args(|args| args.lines = 2), &state_dir), expected[5..]);
+    assert_eq!(lines(&args(|args| args.lines = Some(2)), &state_dir), expected[5..]);
     let only_ingest = [expected[1], expected[2], expected[6]];
-    assert_eq!(lines(&args(|args| args.workload = Some("ingest".to_owned())), &state_dir), only_ingest);
-    let by_spiffe_id = args(|args| args.workload = Some("spiffe://example.org/ingest".to_owned()));
+    assert_eq!(lines(&args(|args| args.filter.workload = Some("ingest".to_owned())), &state_dir), only_ingest);
+    let by_spiffe_id = args(|args| args.filter.workload = Some("spiffe://example.org/ingest".to_owned()));
     assert_eq!(lines(&by_spiffe_id, &state_dir), only_ingest);
     assert_eq!(lines(&args(|args| args.session = Some("02020202".to_owned())), &state_dir), only_ingest);
     assert_eq!(lines(&args(|args| args.session = Some(id(2).to_string())), &state_dir), only_ingest);
@@ -176,7 +79,7 @@ fn json_has_every_record_with_its_keys() {
     let objects: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         objects.iter().map(|object| object["record"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["opened", "statement", "verdict", "statement", "response", "closed"]
+        ["opened", "statement", "verdict", "statement", "response", "closed", "sealed"]
     );
     for object in &objects {
         assert_eq!(object["session"], id(1).to_string());
@@ -205,8 +108,9 @@ fn a_damaged_file_does_not_hide_the_others() {
     fs::write(day.join("notes.txt"), "not ours").unwrap();
     let first = day.join(format!("{}.prs", id(1)));
     let mut bytes = fs::read(&first).unwrap();
-    let last = bytes.len() - 100;
-    bytes[last] ^= 1;
+    let reason = b"client quit";
+    let at = bytes.windows(reason.len()).position(|window| window == reason).unwrap();
+    bytes[at] ^= 1;
     fs::write(&first, bytes).unwrap();
     let shown = lines(&args(|_| ()), &state_dir);
     assert_eq!(shown.len(), 6, "{shown:#?}");
@@ -261,7 +165,7 @@ fn following_shows_new_records_and_new_sessions_soon_and_ends_on_sigint() {
         thread::spawn(move || {
             // `writeln!` hands over pieces; whole lines come out of this.
             let mut out = io::LineWriter::new(Lines { lines: sender, until: "that is all" });
-            run(&args(|args| (args.follow, args.lines) = (true, 1)), &state_dir, &mut out).unwrap()
+            run(&args(|args| (args.follow, args.lines) = (true, Some(1))), &state_dir, &mut out).unwrap()
         })
     };
     let next = |what: &str| {
@@ -272,7 +176,7 @@ fn following_shows_new_records_and_new_sessions_soon_and_ends_on_sigint() {
     next("closed client quit");
     next("SELECT SLEEP(100)");
     let mut delays = Vec::new();
-    for number in 3..8 {
+    for number in 3..24 {
         append(&mut running, 7000 + number, statement(number, b"SELECT 'new'"));
         append(&mut running, 7000 + number, verdict(number, Decision::Allow));
         let appended = Instant::now();
@@ -283,8 +187,9 @@ fn following_shows_new_records_and_new_sessions_soon_and_ends_on_sigint() {
     append(&mut third, 9500, statement(1, b"SELECT 'that is all'"));
     next("that is all");
     assert_eq!(follower.join().unwrap(), ExitCode::SUCCESS);
-    // The machines that run the tests are busy; alone, it is under 100 ms.
-    assert!(delays.iter().all(|delay| *delay < Duration::from_secs(5)), "{delays:?}");
+    // The machines that run the tests are busy: the usual delay counts, not the longest.
+    delays.sort();
+    assert!(delays[delays.len() / 2] < Duration::from_millis(100), "{delays:?}");
     fs::remove_dir_all(state_dir).unwrap();
 }
 
@@ -305,5 +210,69 @@ fn a_reader_that_goes_away_is_no_error() {
     let state_dir = state_dir("pipe");
     let _running = two_sessions(&state_dir);
     assert_eq!(run(&args(|_| ()), &state_dir, &mut Gone).unwrap(), ExitCode::SUCCESS);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn filters_show_the_records_of_wanted_statements_alone() {
+    let state_dir = state_dir("filtered");
+    busy_session(&state_dir, 1);
+    let _running = two_sessions_after(&state_dir);
+    let shown = |change: &dyn Fn(&mut TailArgs)| -> Vec<String> {
+        let lines = lines(&args(|args| change(args)), &state_dir);
+        lines.iter().map(|line| line[50..].to_owned()).collect()
+    };
+    let insert = "INSERT INTO orders VALUES (?)  [reporting-read]";
+    assert_eq!(
+        shown(&|args| args.filter.grep = Some("^INSERT".to_owned())),
+        [
+            format!("allow  insert   {insert}").as_str(),
+            "       rows=2 400 µs",
+            "allow  insert     prepared by #3  [reporting-read]",
+            "error  1062 (23000) Duplicate entry 400 µs",
+        ]
+    );
+    let denied = shown(&|args| args.filter.verdicts = vec![crate::cli::recorded::VerdictName::Deny]);
+    assert!(denied.len() == 2 && denied[0].contains("DELETE") && denied[1].contains("DROP"), "{denied:#?}");
+    assert_eq!(shown(&|args| args.filter.tables = vec!["customers".to_owned()]).len(), 1);
+    let since = "2026-11-21T03:26:10Z".to_owned();
+    let lines = lines(&args(|args| (args.filter.since, args.lines) = (Some(since.clone()), None)), &state_dir);
+    assert!(lines.len() == 5 && lines.iter().all(|line| line[..20] >= since[..]), "{lines:#?}");
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+/// A session that still runs, twenty seconds after the start.
+fn two_sessions_after(state_dir: &Path) -> SessionFile {
+    let mut file = session(state_dir, 20, "ingest");
+    append(&mut file, 21_000, statement(1, b"DROP TABLE orders"));
+    append(&mut file, 21_001, verdict_on(1, Decision::Deny, "drop"));
+    append(&mut file, 22_000, statement(2, b"SELECT 1"));
+    append(&mut file, 22_001, verdict(2, Decision::Allow));
+    append(&mut file, 22_002, response(2, None));
+    append(&mut file, 23_000, statement(3, b"SELECT SLEEP(100)"));
+    file
+}
+
+#[test]
+fn the_last_lines_of_a_long_file_are_shown_without_reading_it_all() {
+    let state_dir = state_dir("long");
+    let mut file = session(&state_dir, 1, "reporting");
+    let sql = format!("SELECT '{}'", "x".repeat(500_000));
+    for number in 1..200 {
+        append(&mut file, 2000 + number, statement(number, sql.as_bytes()));
+        append(&mut file, 2000 + number, verdict(number, Decision::Allow));
+    }
+    append(&mut file, 3000, statement(200, b"SELECT 'the last'"));
+    append(&mut file, 3000, verdict(200, Decision::Allow));
+    let whole = lines(&args(|_| ()), &state_dir);
+    assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
+    // Damage far before the end is not looked at.
+    let path = directory::sessions(&state_dir, "2026-11-21").unwrap().remove(0).path;
+    let at = 1_000_000;
+    let mut bytes = fs::read(&path).unwrap();
+    bytes[at] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
+    assert!(lines(&args(|_| ()), &state_dir).len() < 10);
     fs::remove_dir_all(state_dir).unwrap();
 }

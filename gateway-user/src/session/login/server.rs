@@ -19,14 +19,13 @@ use tokio::{
 use super::{Compressed, LoginFailure, random, receive};
 use crate::{
     config::{Compression, Server, Tls},
-    gateway::Gateway,
     session::{
         Ended,
         arrival::Route,
         link::{Link, LinkError},
         server_fault,
     },
-    tls::Facts,
+    tls::{Facts, ServersTls},
 };
 
 /// How long a server may take to accept the connection, and each of its answers during login.
@@ -79,13 +78,13 @@ async fn connect(route: &Route<'_>) -> anyhow::Result<TcpStream> {
 /// Logs in on a link whose greeting was read.
 pub(in crate::session) async fn log_in(
     link: &mut Link,
-    gateway: &Gateway,
+    servers_tls: &ServersTls,
     route: &Route<'_>,
     greeting: &Greeting<'_>,
     wanted: Wanted<'_>,
 ) -> Result<LoggedIn, LoginFailure> {
     let offers_tls = greeting.capabilities.has(Capabilities::CLIENT_SSL);
-    let demanded = gateway.servers_tls.demanded(route.server, offers_tls);
+    let demanded = servers_tls.demanded(route.server, offers_tls);
     let server_tls = demanded.map_err(|not_offered| LoginFailure::Insecure(not_offered.to_string()))?;
     let verified = match route.server.tls {
         Tls::Disabled | Tls::Required => false,

@@ -1,0 +1,117 @@
+//! Every format, of the same session.
+
+use std::collections::HashMap;
+use std::fs;
+
+use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
+use serde_json::Value;
+use std::io::Write as _;
+
+use super::*;
+use crate::cli::recorded::testing::*;
+
+fn exported(name: &str, format: Format, change: impl FnOnce(&mut ExportArgs)) -> Vec<u8> {
+    let state_dir = state_dir(name);
+    busy_session(&state_dir, 1);
+    let output = state_dir.join("exported");
+    let mut args = ExportArgs {
+        format,
+        output: Some(output.clone()),
+        folder: FolderArgs { sessions: Some(state_dir.join("sessions")) },
+        ..ExportArgs::default()
+    };
+    change(&mut args);
+    run(&args, Path::new("/nowhere")).unwrap();
+    let bytes = fs::read(&output).unwrap();
+    let names: Vec<_> = fs::read_dir(&state_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    // Sessions, the host's recordings and the key.
+    assert_eq!(names.len(), 4, "something is left beside the output: {names:?}");
+    fs::remove_dir_all(state_dir).unwrap();
+    bytes
+}
+
+fn json_lines(bytes: Vec<u8>) -> Vec<Value> {
+    String::from_utf8(bytes).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn jsonl_has_a_row_for_each_statement_with_verdict_and_answer() {
+    let rows = json_lines(exported("jsonl", Format::Jsonl, |_| ()));
+    assert_eq!(rows.len(), 5);
+    assert_eq!(rows[0]["at"], "2026-11-21T03:25:55.010000000Z");
+    assert_eq!(rows[0]["session"], id(1).to_string());
+    assert_eq!((&rows[0]["rows"], &rows[0]["decision"]), (&2.into(), &"allow".into()));
+    assert_eq!(rows[0]["tables"], serde_json::json!(["shop.orders"]));
+    assert_eq!((&rows[1]["decision"], &rows[1]["rows"]), (&"deny".into(), &Value::Null));
+    assert_eq!((&rows[3]["sql"], &rows[3]["error_code"]), (&"INSERT INTO orders VALUES (?)".into(), &1062.into()));
+    let denied = exported("denied", Format::Jsonl, |args| {
+        args.filter.verdicts = vec![crate::cli::recorded::VerdictName::Deny];
+    });
+    assert_eq!(json_lines(denied).len(), 1);
+}
+
+#[test]
+fn csv_has_a_heading_and_quotes_what_must_be() {
+    let bytes = exported("csv", Format::Csv, |_| ());
+    let mut reader = csv::Reader::from_reader(bytes.as_slice());
+    let rows: Vec<HashMap<String, String>> = reader.deserialize().map(|row| row.unwrap()).collect();
+    assert_eq!(rows.len(), 5);
+    assert_eq!(rows[0]["sql"], "SELECT id FROM orders WHERE id = 'needle'");
+    assert_eq!((rows[1]["rows"].as_str(), rows[1]["policies"].as_str()), ("", r#"["reporting-read"]"#));
+    assert_eq!(rows[0].len(), crate::cli::recorded::COLUMNS.len());
+}
+
+#[test]
+fn parquet_is_read_back_with_the_same_values() {
+    let bytes = exported("parquet", Format::Parquet, |_| ());
+    let reader = SerializedFileReader::new(parquet_bytes(bytes)).unwrap();
+    assert_eq!(reader.metadata().file_metadata().num_rows(), 5);
+    let value = |field: &::parquet::record::Field| field.to_string().trim_matches('"').to_owned();
+    let rows: Vec<HashMap<String, String>> = reader
+        .into_iter()
+        .map(|row| row.unwrap().get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
+        .collect();
+    assert_eq!(rows[0]["sql"], "SELECT id FROM orders WHERE id = 'needle'");
+    assert_eq!((rows[1]["rows"].as_str(), rows[1]["decision"].as_str()), ("null", "deny"));
+    assert_eq!((rows[3]["error_code"].as_str(), rows[3]["truncated"].as_str()), ("1062", "false"));
+}
+
+fn parquet_bytes(bytes: Vec<u8>) -> fs::File {
+    let path = std::env::temp_dir().join(format!("portreeve-parquet-{}", std::process::id()));
+    fs::write(&path, bytes).unwrap();
+    let file = fs::File::open(&path).unwrap();
+    fs::remove_file(path).unwrap();
+    file
+}
+
+#[test]
+fn ocsf_has_the_fields_that_the_class_requires() {
+    let events = json_lines(exported("ocsf", Format::Ocsf, |_| ()));
+    assert_eq!(events.len(), 5);
+    for event in &events {
+        assert_eq!((&event["class_uid"], &event["category_uid"]), (&6005.into(), &6.into()));
+        let activity = event["activity_id"].as_u64().unwrap();
+        assert_eq!(event["type_uid"], 600_500 + activity);
+        for required in ["time", "severity_id", "metadata", "actor", "src_endpoint", "database"] {
+            assert!(!event[required].is_null(), "no {required} in {event}");
+        }
+        assert!(event["metadata"]["product"]["vendor_name"].is_string() && event["metadata"]["version"].is_string());
+    }
+    assert_eq!((&events[0]["activity_id"], &events[0]["action_id"]), (&4.into(), &1.into()));
+    assert_eq!(events[0]["src_endpoint"], serde_json::json!({"ip": "10.0.0.9", "port": 50000}));
+    assert_eq!(events[0]["table"]["name"], "shop.orders");
+    assert_eq!((&events[1]["activity_id"], &events[1]["disposition_id"]), (&7.into(), &2.into()));
+    assert_eq!(events[1]["status_id"], 2);
+    assert_eq!((&events[3]["status_code"], &events[3]["status_id"]), (&"1062".into(), &2.into()));
+}
+
+#[test]
+fn an_output_that_cannot_be_finished_is_not_there() {
+    let state_dir = state_dir("unfinished");
+    let path = state_dir.join("out");
+    let output = Output::new(Some(&path)).unwrap();
+    output.writer().unwrap().write_all(b"half").unwrap();
+    drop(output);
+    assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 0);
+    fs::remove_dir_all(state_dir).unwrap();
+}

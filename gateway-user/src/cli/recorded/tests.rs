@@ -1,0 +1,112 @@
+//! Sessions as statements, and which of them are wanted.
+
+use std::fs;
+
+use super::testing::*;
+use super::*;
+
+fn recorded(name: &str) -> (std::path::PathBuf, Vec<std::path::PathBuf>) {
+    let state_dir = state_dir(name);
+    busy_session(&state_dir, 1);
+    let found = files(&state_dir).unwrap();
+    (state_dir, found)
+}
+
+/// The numbers of the statements that filters leave.
+fn wanted(args: &FilterArgs, path: &std::path::Path) -> Vec<u64> {
+    let filter = Filter::new(args).unwrap();
+    let mut recording = Recording::open(path).unwrap();
+    let (mut analyses, mut numbers) = (Analyses::default(), Vec::new());
+    while let Some(event) = recording.next().unwrap() {
+        let Event::Exchange(exchange) = event else { continue };
+        if filter.is_statement(recording.about(), Question::from(&*exchange), &mut analyses) {
+            numbers.push(exchange.statement.number);
+        }
+    }
+    numbers
+}
+
+#[test]
+fn a_statement_comes_with_its_verdict_its_answer_and_the_text_that_it_executes() {
+    let (state_dir, files) = recorded("exchanges");
+    let mut recording = Recording::open(&files[0]).unwrap();
+    let mut seen = Vec::new();
+    while let Some(event) = recording.next().unwrap() {
+        if let Event::Exchange(exchange) = event {
+            let text = String::from_utf8_lossy(exchange.text().kept()).into_owned();
+            let code = exchange.response.as_ref().map(|response| response.error.as_ref().map_or(0, |error| error.code));
+            seen.push((exchange.statement.number, text, exchange.verdict.is_some(), code));
+        }
+    }
+    let row = |number, text: &str, judged, code| (number, text.to_owned(), judged, code);
+    assert_eq!(
+        seen,
+        [
+            row(1, "SELECT id FROM orders WHERE id = 'needle'", true, Some(0)),
+            row(2, "DELETE FROM customers", true, None),
+            row(3, "INSERT INTO orders VALUES (?)", true, Some(0)),
+            row(4, "INSERT INTO orders VALUES (?)", true, Some(1062)),
+            row(5, "", false, None),
+        ]
+    );
+    assert_eq!(recording.about().workload.as_deref(), Some("spiffe://example.org/reporting"));
+    assert_eq!(recording.about().version, 101_114);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn filters_leave_the_statements_that_all_of_them_fit() {
+    let (state_dir, files) = recorded("filters");
+    let check = |change: &dyn Fn(&mut FilterArgs), expected: &[u64]| {
+        let mut args = FilterArgs::default();
+        change(&mut args);
+        assert_eq!(wanted(&args, &files[0]), expected, "{args:?}");
+    };
+    check(&|_| (), &[1, 2, 3, 4, 5]);
+    check(&|args| args.verdicts = vec![VerdictName::Deny], &[2]);
+    check(&|args| args.classes = vec!["select".into(), "delete".into()], &[1, 2]);
+    check(&|args| args.actions = vec!["write".into()], &[2, 3, 4]);
+    check(&|args| args.actions = vec!["insert".into()], &[3, 4]);
+    check(&|args| args.tables = vec!["ORDERS".into()], &[1, 3, 4]);
+    check(&|args| args.tables = vec!["vault.orders".into()], &[]);
+    check(&|args| args.tables = vec!["shop.customers".into()], &[2]);
+    check(&|args| (args.tables, args.actions) = (vec!["orders".into()], vec!["read".into()]), &[1]);
+    check(&|args| args.grep = Some("(?i)NEEDLE".into()), &[1]);
+    check(&|args| args.grep = Some(r"VALUES \(".into()), &[3, 4]);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn what_is_no_filter_is_said_with_what_is_near() {
+    let check = |change: &dyn Fn(&mut FilterArgs), expected: &str| {
+        let mut args = FilterArgs::default();
+        change(&mut args);
+        let error = Filter::new(&args).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    };
+    check(&|args| args.actions = vec!["delet".into()], "delete");
+    check(&|args| args.classes = vec!["selekt".into()], "select");
+    check(&|args| args.grep = Some("(".into()), "regular expression");
+    check(&|args| args.since = Some("yesterday".into()), "no time");
+}
+
+#[test]
+fn damage_is_told_after_all_that_is_sound() {
+    let (state_dir, files) = recorded("damaged");
+    let mut bytes = fs::read(&files[0]).unwrap();
+    let at = bytes.len() - 60;
+    bytes[at] ^= 1;
+    fs::write(&files[0], bytes).unwrap();
+    let mut recording = Recording::open(&files[0]).unwrap();
+    let mut seen = 0;
+    let error = loop {
+        match recording.next() {
+            Ok(Some(Event::Exchange(_))) => seen += 1,
+            Ok(Some(Event::Record(_))) => {}
+            Ok(None) => panic!("no damage was told"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert!(seen == 5 && error.contains("at byte"), "{seen}: {error}");
+    fs::remove_dir_all(state_dir).unwrap();
+}
