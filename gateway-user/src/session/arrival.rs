@@ -127,7 +127,7 @@ impl Arrival {
             credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        let mut journal = Journal::open(file, opened, gateway.config.observe)?;
+        let mut journal = Journal::open(file, opened, gateway.config.observe, gateway.config.recording.durability)?;
         if let Some(chosen) = chosen {
             journal.chosen(record_of(chosen))?;
         }

@@ -10,7 +10,9 @@
     )
 )]
 
+mod durable;
 mod host_recording;
+mod killed;
 mod proof;
 mod reached;
 mod watching;
