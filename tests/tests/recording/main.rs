@@ -134,11 +134,10 @@ fn a_refused_connection_is_recorded_with_its_reason() {
     assert_eq!(session["state"], "refused");
 }
 
+const PERMIT_ALL: &str = "@id(\"everything\") permit (principal in Group::\"reporting\", action, resource);";
+
 #[test]
 fn secrets_are_in_no_recording_and_no_log() {
-    let permit_all = "@id(\"everything\") permit (principal in Group::\"reporting\", action, resource);";
-    // Of its own: accounts are the whole server's.
-    let scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), permit_all, |_| ()).unwrap();
     let statements = [
         "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
         "ALTER USER one IDENTIFIED BY 'hidden-word-2'",
@@ -154,9 +153,37 @@ fn secrets_are_in_no_recording_and_no_log() {
         "CREATE USER IDENTIFIED BY 'hidden-word-11'",
         "SET PASSWORD FOR one = = 'hidden-word-12'",
         "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
+        "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-14')",
     ];
+    let scene = check_secrets(Flavour::MariaDb, &statements);
+    // They did arrive: what is hidden from the recording is not hidden from the server.
+    let users = "SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')";
+    assert_eq!(scene.server.sql(users).unwrap(), "4\n");
+    assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-14\n");
+}
+
+#[test]
+fn nor_are_those_of_mysql() {
+    let statements = [
+        "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
+        "ALTER USER one IDENTIFIED WITH caching_sha2_password BY 'hidden-word-2' RETAIN CURRENT PASSWORD",
+        "SET PASSWORD FOR one = 'hidden-word-3'",
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='x', SOURCE_PASSWORD='hidden-word-4'",
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='x', SOURCE_PASSWORD='hidden-word-5' NONSENSE",
+        "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-6')",
+        "START REPLICA USER='x' PASSWORD='hidden-word-7'",
+        "CLONE INSTANCE FROM 'x'@'127.0.0.1':3306 IDENTIFIED BY 'hidden-word-8'",
+        "CREATE USER IDENTIFIED BY 'hidden-word-9'",
+    ];
+    let scene = check_secrets(Flavour::MySql, &statements);
+    assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-6\n");
+}
+
+/// By a workload that may, and by one that may not.
+fn check_secrets(flavour: Flavour, statements: &[&str]) -> Scene {
+    // Of its own: accounts are the whole server's.
+    let scene = Scene::with(shop(flavour).unwrap().into(), PERMIT_ALL, |_| ()).unwrap();
     let own = Login { password: "hidden-word-of-the-agent".into(), ..scene.login() };
-    // The second may not.
     for workload in [&scene.reporting, &scene.ingest] {
         let mut command = Flavour::MariaDb.client().unwrap();
         command.args(["--delimiter=//", "--comments", &format!("-h{}", own.host), "-uagent"]);
@@ -169,11 +196,6 @@ fn secrets_are_in_no_recording_and_no_log() {
     let recorded = of_kind(&records, "statement");
     assert_eq!(recorded.len(), 2 * statements.len());
     assert!(recorded.iter().all(|statement| statement["sql"]["redacted"] == true), "{recorded:#?}");
-    // They did arrive: what is hidden from the recording is not hidden from the server.
-    assert_eq!(
-        scene.server.sql("SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')").unwrap(),
-        "4\n"
-    );
 
     let mut files = vec![scene.gateway.dir().join("log")];
     find_files(&scene.gateway.dir().join("state"), &mut files);
@@ -185,6 +207,7 @@ fn secrets_are_in_no_recording_and_no_log() {
             assert!(!found, "{secret} is in {}", file.display());
         }
     }
+    scene
 }
 
 fn find_files(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -176,7 +176,7 @@ fn json_has_every_record_with_its_keys() {
     let objects: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         objects.iter().map(|object| object["record"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["opened", "statement", "verdict", "statement", "response", "closed"]
+        ["opened", "statement", "verdict", "statement", "response", "closed", "sealed"]
     );
     for object in &objects {
         assert_eq!(object["session"], id(1).to_string());
@@ -205,7 +205,7 @@ fn a_damaged_file_does_not_hide_the_others() {
     fs::write(day.join("notes.txt"), "not ours").unwrap();
     let first = day.join(format!("{}.prs", id(1)));
     let mut bytes = fs::read(&first).unwrap();
-    let last = bytes.len() - 100;
+    let last = bytes.windows(11).rposition(|part| part == b"client quit").unwrap();
     bytes[last] ^= 1;
     fs::write(&first, bytes).unwrap();
     let shown = lines(&args(|_| ()), &state_dir);
