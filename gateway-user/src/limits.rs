@@ -44,6 +44,8 @@ pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) const RETENTION_EVERY_NS: u64 = 60_000_000_000;
 /// Days that recordings may be asked to be kept: a hundred years.
 pub(crate) const KEEP_DAYS_MAX: u32 = 36_525;
+/// Actions, and resources, that a recording names of one statement.
+pub(crate) const FACTS_RECORDED_MAX: usize = 128;
 /// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
 /// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
 pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;

@@ -1,5 +1,7 @@
 //! The session's recording as the session writes it: one method per event, time stamped here.
 
+mod facts;
+
 use std::{borrow::Cow, io, time::Duration};
 
 use portreeve_mysql::response::Summary;
@@ -33,6 +35,8 @@ pub(super) struct Arrived<'a> {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: SessionFile,
+    /// As the configuration calls it; empty where there is none.
+    server: Box<str>,
     /// Number of the last statement.
     statements: u64,
     /// What policy denies is forwarded.
@@ -50,7 +54,8 @@ impl Journal {
         observes: bool,
         durability: Durability,
     ) -> Result<Self, JournalError> {
-        let mut journal = Self { file, statements: 0, observes, redacted: false, durability };
+        let server = opened.server.as_deref().unwrap_or_default().into();
+        let mut journal = Self { file, server, statements: 0, observes, redacted: false, durability };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -104,6 +109,10 @@ impl Journal {
             policies: Cow::Borrowed(&verdict.policies),
             reason: clip(verdict.reason.as_bytes()),
         }))?;
+        let Self { file, server, .. } = self;
+        facts::with(number, server, verdict, |facts| {
+            file.append(&Entry { at_unix_ns: now_unix_ns(), record: Record::Facts(facts) })
+        })?;
         Ok(number)
     }
 

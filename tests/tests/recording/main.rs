@@ -53,7 +53,7 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
 
     let records = scene.records_when_closed(1).unwrap();
     let kinds: Vec<_> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
-    let (judged, denied) = (["statement", "verdict", "response"], ["statement", "verdict"]);
+    let (judged, denied) = (["statement", "verdict", "facts", "response"], ["statement", "verdict", "facts"]);
     assert_eq!(
         kinds,
         [&["opened", "login", "transport"], &judged[..], &denied, &judged, &judged, &judged, &["closed", "sealed"]]
@@ -108,6 +108,9 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     assert_eq!(verdicts, expected.map(|(number, decision, class)| (json!(number), json!(decision), json!(class))));
     assert_eq!(of_kind(&records, "verdict")[0]["policies"], json!(["reporting-works"]));
     assert_eq!(of_kind(&records, "verdict")[1]["policies"], json!(["no-customers"]));
+    let facts = &of_kind(&records, "facts")[0];
+    assert_eq!((&facts["number"], &facts["actions"]), (&json!(1), &json!(["select"])));
+    assert_eq!(facts["resources"], json!(["shop-db/shop.orders"]));
     let responses = of_kind(&records, "response");
     assert_eq!((&responses[0]["rows"], &responses[0]["result_sets"]), (&json!(2), &json!(1)));
     assert_eq!((&responses[1]["error"]["code"], &responses[1]["error"]["sqlstate"]), (&json!(1146), &json!("42S02")));

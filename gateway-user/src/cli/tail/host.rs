@@ -43,7 +43,10 @@ pub(in crate::cli) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Writ
         writeln!(out, "{line}")?;
     }
     out.flush()?;
-    while args.follow {
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
+    loop {
         thread::sleep(POLL);
         lines.clear();
         take_new(state_dir, &mut known, &mut sources)?;
@@ -53,7 +56,6 @@ pub(in crate::cli) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Writ
         }
         out.flush()?;
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// Opens the recordings that are not `known`. One that cannot be read yet is tried again.
