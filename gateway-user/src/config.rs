@@ -23,6 +23,7 @@ pub(crate) use destination::Match;
 pub(crate) use names::TrustDomain;
 pub(crate) use problem::{ConfigProblems, Problem};
 
+use crate::recorder::{Durability, Retention};
 use crate::selector::Select;
 use serde::{Deserialize, Serialize};
 use std::{
@@ -48,12 +49,20 @@ pub(crate) struct Config {
     pub(crate) policy_paths: Vec<PathBuf>,
     /// Nothing is denied: verdicts are only recorded.
     pub(crate) observe: bool,
+    pub(crate) recording: Recording,
     /// How long sessions may go on while the daemon stops, in seconds.
     pub(crate) stop_drain_seconds: u32,
     /// How long they may go on once a successor has taken over, in seconds.
     pub(crate) upgrade_drain_seconds: u32,
     /// What is allowed but probably not meant.
     pub(crate) warnings: Vec<Problem>,
+}
+
+/// `[recording]`
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Recording {
+    pub(crate) durability: Durability,
+    pub(crate) retention: Retention,
 }
 
 /// `[interception]`

@@ -42,6 +42,12 @@ pub(crate) const UIDS_MAX: usize = 64;
 pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
 /// Bytes after which a host recording goes on in another file.
 pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Between two looks whether recordings are too old or too many, in nanoseconds.
+pub(crate) const RETENTION_EVERY_NS: u64 = 60_000_000_000;
+/// Days that recordings may be asked to be kept: a hundred years.
+pub(crate) const KEEP_DAYS_MAX: u32 = 36_525;
+/// Actions, and resources, that a recording names of one statement.
+pub(crate) const FACTS_RECORDED_MAX: usize = 128;
 /// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
 /// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
 pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;

@@ -13,17 +13,21 @@ use portreeve_recording::{Entry, Header, Host, Kind, SessionBegan, SessionEnded,
 use uuid::Uuid;
 
 pub(crate) mod directory;
+mod durable;
 mod file;
 mod host;
 mod key;
 mod past;
+mod retention;
 #[cfg(test)]
 pub(crate) mod tests;
 
+pub(crate) use durable::Durability;
 use file::RecordFile;
 pub(crate) use host::HostRecording;
 pub(crate) use key::{KeyPair, public_path, read_public};
 pub(crate) use past::{followed_by, host_of};
+pub(crate) use retention::Retention;
 
 /// Makes session files below a state directory.
 #[derive(Debug)]
@@ -79,6 +83,14 @@ impl SessionFile {
     /// With the path and what to do; the file is then as before.
     pub(crate) fn append(&mut self, entry: &Entry<'_>) -> io::Result<()> {
         self.file.append(entry)
+    }
+
+    /// Ready when everything that was appended is on the disk.
+    ///
+    /// # Errors
+    /// With the path, the disk's.
+    pub(crate) async fn sync(&mut self) -> io::Result<()> {
+        self.file.sync().await
     }
 
     /// Cuts the file to its real length, unlocks it, and enters its end in the ledger. Append

@@ -1,5 +1,6 @@
 //! What analysis finds in a text.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -254,26 +255,36 @@ pub enum Resource {
 impl Resource {
     /// The resource's entity id on `server`: `orders`, `orders/shop`, `orders/shop.users`.
     pub fn id(&self, server: &str) -> String {
-        match self {
-            Self::Server => escape(server),
-            Self::Schema(schema) => format!("{}/{}", escape(server), escape(schema)),
-            Self::Table { schema, table: name } | Self::Routine { schema, name } => {
-                format!("{}/{}.{}", escape(server), escape(schema), escape(name))
-            }
-            Self::Column { schema, table, column } => {
-                format!("{}/{}.{}.{}", escape(server), escape(schema), escape(table), escape(column))
-            }
+        let mut id = String::new();
+        self.push_id(server, &mut id);
+        id
+    }
+
+    /// Appends the same to `id`, for a caller that has the room already.
+    pub fn push_id(&self, server: &str, id: &mut String) {
+        id.push_str(&escape(server));
+        let (schema, names) = match self {
+            Self::Server => return,
+            Self::Schema(schema) => (schema, [None, None]),
+            Self::Table { schema, table: name } | Self::Routine { schema, name } => (schema, [Some(name), None]),
+            Self::Column { schema, table, column } => (schema, [Some(table), Some(column)]),
+        };
+        id.push('/');
+        id.push_str(&escape(schema));
+        for name in names.into_iter().flatten() {
+            id.push('.');
+            id.push_str(&escape(name));
         }
     }
 }
 
 /// Writes the separators of an id inside a name as `%2E`, `%2F` and `%25`, so that no name can look like another id: a
 /// schema `a.b` is `orders/a%2Eb`, never the table `b` of `a`.
-pub(crate) fn escape(name: &str) -> String {
+pub(crate) fn escape(name: &str) -> Cow<'_, str> {
     if !name.contains(['%', '.', '/']) {
-        return name.to_owned();
+        return Cow::Borrowed(name);
     }
-    name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F")
+    Cow::Owned(name.replace('%', "%25").replace('.', "%2E").replace('/', "%2F"))
 }
 
 impl fmt::Display for Request {

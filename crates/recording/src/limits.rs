@@ -12,6 +12,9 @@ pub const FRAME_ALIGN: usize = 16;
 /// Bytes of the longest payload that is written or read. A reader allocates at most this much for a frame.
 pub const PAYLOAD_LEN_MAX: usize = 4 * 1024 * 1024;
 
+/// Bytes that reading one frame takes at most: its payload, and the copy that owns its texts.
+pub const FRAME_MEMORY_MAX: usize = 8 * PAYLOAD_LEN_MAX;
+
 /// Bytes of one statement or parameter that are kept; the rest is cut and the text marked as truncated.
 pub const TEXT_KEPT_MAX: usize = 1024 * 1024;
 

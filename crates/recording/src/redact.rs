@@ -232,6 +232,20 @@ mod tests {
             "UPDATE mysql.user SET `Password` = 'x' WHERE User = 'a'",
             "UPDATE mysql.user SET `Password` = '<redacted>' WHERE User = 'a'",
         );
+        check(
+            "CHANGE REPLICATION SOURCE TO SOURCE_USER='r', SOURCE_PASSWORD='x', SOURCE_SSL_KEY='k.pem' FOR CHANNEL 'c'",
+            "CHANGE REPLICATION SOURCE TO SOURCE_USER='r', SOURCE_PASSWORD='<redacted>', SOURCE_SSL_KEY='k.pem' FOR CHANNEL 'c'",
+        );
+        check("START REPLICA USER = 'r' PASSWORD = 'x'", "START REPLICA USER = 'r' PASSWORD = '<redacted>'");
+        check(
+            "START GROUP_REPLICATION USER='r', PASSWORD='x'",
+            "START GROUP_REPLICATION USER='r', PASSWORD='<redacted>'",
+        );
+        check(
+            "CLONE INSTANCE FROM 'u'@'h':3306 IDENTIFIED BY 'x'",
+            "CLONE INSTANCE FROM 'u'@'h':3306 IDENTIFIED BY '<redacted>'",
+        );
+        check("ALTER SERVER s OPTIONS (PASSWORD 'x')", "ALTER SERVER s OPTIONS (PASSWORD '<redacted>')");
         check("SELECT PASSWORD(_utf8mb4'x')", "SELECT PASSWORD('<redacted>')");
     }
 

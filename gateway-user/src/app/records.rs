@@ -40,7 +40,8 @@ pub(super) fn begin(config: &Config, policies: &Live) -> Result<Recorder> {
         policies_sha256: policies.current().sha256.clone().into(),
         observe: config.observe,
     };
-    let recording = HostRecording::begin(&config.state_dir, Arc::clone(&key), started, now_unix_ns());
+    let recording =
+        HostRecording::begin(&config.state_dir, Arc::clone(&key), config.recording.retention, started, now_unix_ns());
     let recording = recording.context("the host recording cannot be begun")?;
     Ok(Recorder::of(&config.state_dir, key, recording))
 }

@@ -13,6 +13,12 @@ pub(super) struct Located<T> {
     pub(super) spot: Spot,
 }
 
+impl Located<u64> {
+    fn try_into_u32(self) -> Option<Located<u32>> {
+        Some(Located { value: u32::try_from(self.value).ok()?, spot: self.spot })
+    }
+}
+
 /// A table of the document. It remembers which keys it was asked for: any other key is unknown.
 #[derive(Debug)]
 pub(super) struct Section<'d> {
@@ -92,7 +98,12 @@ impl<'d> Section<'d> {
 
     /// As [`Section::strings`], of port numbers.
     pub(super) fn number(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Located<u32>> {
-        number(self.value(key)?, findings)
+        number(self.value(key)?, u32::MAX.into(), findings)?.try_into_u32()
+    }
+
+    /// A number that may be larger, such as of bytes.
+    pub(super) fn long_number(&mut self, key: &'static str, findings: &mut Findings<'_>) -> Option<Located<u64>> {
+        number(self.value(key)?, i64::MAX.unsigned_abs(), findings)
     }
 
     /// Those elements of a list that are numbers; the others are reported.
@@ -102,7 +113,8 @@ impl<'d> Section<'d> {
         findings: &mut Findings<'_>,
     ) -> Option<Located<Vec<Located<u32>>>> {
         let found = self.elements(key, "numbers", findings)?;
-        let numbers = found.value.into_iter().filter_map(|element| number(element, findings));
+        let numbers =
+            found.value.into_iter().filter_map(|element| number(element, u32::MAX.into(), findings)?.try_into_u32());
         Some(Located { value: numbers.collect(), spot: found.spot })
     }
 
@@ -218,13 +230,15 @@ fn port(found: Located<&Spanned<DeValue<'_>>>, findings: &mut Findings<'_>) -> O
     Some(Located { value, spot: found.spot })
 }
 
-fn number(found: Located<&Spanned<DeValue<'_>>>, findings: &mut Findings<'_>) -> Option<Located<u32>> {
+/// From 0 to `max`.
+fn number(found: Located<&Spanned<DeValue<'_>>>, max: u64, findings: &mut Findings<'_>) -> Option<Located<u64>> {
     let DeValue::Integer(integer) = found.value.get_ref() else {
         findings.error(&found.spot, format!("is {}: write a number without quotes", kind(found.value.get_ref())));
         return None;
     };
-    let Ok(value) = u32::from_str_radix(integer.as_str(), integer.radix()) else {
-        findings.error(&found.spot, format!("`{integer}` is out of range: write a number from 0 to {}", u32::MAX));
+    let value = u64::from_str_radix(integer.as_str(), integer.radix()).ok().filter(|value| *value <= max);
+    let Some(value) = value else {
+        findings.error(&found.spot, format!("`{integer}` is out of range: write a number from 0 to {max}"));
         return None;
     };
     Some(Located { value, spot: found.spot })

@@ -1,7 +1,7 @@
 //! From the document to a [`Config`]: the top level, `[[workload]]`, `[policy]`.
 
 use super::{
-    Config, ConfigProblems, Problem, TrustDomain, Workload,
+    Config, ConfigProblems, Problem, Recording, TrustDomain, Workload,
     document::{Located, Section},
     interception, names,
     problem::{Findings, Spot},
@@ -9,8 +9,10 @@ use super::{
 };
 use crate::hex::hex;
 use crate::limits::{
-    CONFIG_BYTES_MAX, DRAIN_SECONDS_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX, STOP_DRAIN_SECONDS, UPGRADE_DRAIN_SECONDS,
+    CONFIG_BYTES_MAX, DRAIN_SECONDS_MAX, GROUPS_MAX, KEEP_DAYS_MAX, SOCKET_PATH_BYTES_MAX, STOP_DRAIN_SECONDS,
+    UPGRADE_DRAIN_SECONDS,
 };
+use crate::recorder::{Durability, Retention};
 use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
@@ -135,6 +137,7 @@ fn whole(
     let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
     let servers = servers::read(&mut root, place, guarded, &workloads, findings);
     let policy = policy(&mut root, place, findings);
+    let recording = recording(&mut root, findings);
     root.finish(findings);
     Some(Config {
         path: path.to_owned(),
@@ -147,6 +150,7 @@ fn whole(
         servers,
         observe: policy.as_ref().is_some_and(|policy| policy.observe),
         policy_paths: policy?.paths,
+        recording: recording?,
         stop_drain_seconds: stop_drain?,
         upgrade_drain_seconds: upgrade_drain?,
         warnings: Vec::new(),
@@ -264,6 +268,32 @@ fn spiffe_id(
     }
     let name = name?;
     Some(Located { value: trust_domain?.spiffe_id(name.value), spot: name.spot.clone() })
+}
+
+/// `[recording]`, which may be left out: then everything is kept.
+fn recording(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Recording> {
+    if !root.has("recording") {
+        return Some(Recording::default());
+    }
+    let mut section = root.section("recording", findings)?;
+    let durability = match section.string("durability", findings) {
+        None => Durability::default(),
+        Some(Located { value: "kernel", .. }) => Durability::Kernel,
+        Some(Located { value: "fsync", .. }) => Durability::Fsync,
+        Some(Located { value, spot }) => {
+            findings.error(&spot, format!("`{value}` is no durability: write `kernel` or `fsync`"));
+            Durability::default()
+        }
+    };
+    let keep_days = section.number("keep_days", findings);
+    if let Some(days) = keep_days.as_ref().filter(|days| days.value > KEEP_DAYS_MAX) {
+        findings.error(&days.spot, format!("`{}` is too long: write 0 to {KEEP_DAYS_MAX}", days.value));
+    }
+    let keep_bytes = section.long_number("keep_bytes", findings);
+    section.finish(findings);
+    let retention =
+        Retention { keep_days: keep_days.map(|days| days.value), keep_bytes: keep_bytes.map(|bytes| bytes.value) };
+    Some(Recording { durability, retention })
 }
 
 /// `[policy]`

@@ -19,7 +19,7 @@ use nix::fcntl::posix_fallocate;
 use portreeve_recording::limits::HEADER_LEN;
 use portreeve_recording::{Encoder, Entry, Header, Host, Record, Signed, SigningKey};
 
-use super::explain;
+use super::{durable, explain};
 
 /// Bytes that a file is first given; each further piece is twice the one before.
 pub(super) const CHUNK_LEN_MIN: u64 = 64 * 1024;
@@ -39,7 +39,9 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct RecordFile {
     path: PathBuf,
-    file: File,
+    file: Arc<File>,
+    /// Its name may not be on the disk yet.
+    is_new: bool,
     encoder: Encoder,
     key: Arc<SigningKey>,
     /// The file from `window_start` to `allocated`. What lies before is complete and no longer mapped.
@@ -68,7 +70,8 @@ impl RecordFile {
         let window_start = HEADER_LEN as u64;
         Ok(Self {
             path,
-            file,
+            file: Arc::new(file),
+            is_new: true,
             encoder,
             key,
             window,
@@ -96,6 +99,17 @@ impl RecordFile {
                 explain(error, "append to", &self.path)
             })
         })
+    }
+
+    /// Ready when everything that was appended is on the disk.
+    ///
+    /// # Errors
+    /// With the path, the disk's.
+    pub(super) async fn sync(&mut self) -> io::Result<()> {
+        let new_at = self.is_new.then_some(self.path.as_path());
+        durable::sync(&self.file, new_at).await.map_err(|error| explain(error, "sync", &self.path))?;
+        self.is_new = false;
+        Ok(())
     }
 
     fn encode(&mut self, entry: &Entry<'_>, frames: &mut Vec<u8>) -> io::Result<()> {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portreeve_recording::{
@@ -12,8 +13,9 @@ use uuid::Uuid;
 
 use super::file::RecordFile;
 use super::past::{self, Before};
+use super::retention::Retention;
 use super::{directory, make_directory, utc_day};
-use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX};
+use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX, RETENTION_EVERY_NS};
 
 /// Connects that are the same within one minute.
 const MINUTE_NS: u64 = 60_000_000_000;
@@ -23,6 +25,9 @@ const MINUTE_NS: u64 = 60_000_000_000;
 pub(crate) struct HostRecording {
     state_dir: PathBuf,
     key: Arc<SigningKey>,
+    retention: Retention,
+    /// When retention is looked at next, in nanoseconds since 1970 UTC.
+    next_removal_unix_ns: AtomicU64,
     /// What each file begins with.
     started: Started<'static>,
     /// None once it has ended.
@@ -80,19 +85,22 @@ impl ConnectKind {
 }
 
 impl HostRecording {
-    /// Begins the recording of a daemon. `id` and `continues` of `started` are written by this.
+    /// Begins the recording of a daemon, which keeps no more recordings than `retention` says. `id` and `continues` of `started` are written by this.
     ///
     /// # Errors
     /// The file cannot be made or written, or the directory not be read.
     pub(crate) fn begin(
         state_dir: impl Into<PathBuf>,
         key: Arc<SigningKey>,
+        retention: Retention,
         started: Started<'static>,
         now_unix_ns: u64,
     ) -> io::Result<Arc<Self>> {
         let this = Self {
             state_dir: state_dir.into(),
             key,
+            retention,
+            next_removal_unix_ns: AtomicU64::new(0),
             started,
             current: Mutex::default(),
             minute: Mutex::new(Minute { began_unix_ns: now_unix_ns, ..Minute::default() }),
@@ -194,6 +202,10 @@ impl HostRecording {
         }
         if self.is_rotation_due(now_unix_ns)? {
             self.rotate(now_unix_ns)?;
+        }
+        if self.retention != Retention::default() && now_unix_ns >= self.next_removal_unix_ns.load(Ordering::Relaxed) {
+            self.next_removal_unix_ns.store(now_unix_ns.saturating_add(RETENTION_EVERY_NS), Ordering::Relaxed);
+            self.retention.apply(&self.state_dir, self, now_unix_ns)?;
         }
         Ok(())
     }

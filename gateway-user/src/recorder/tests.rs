@@ -21,7 +21,8 @@ impl Recorder {
     pub(crate) fn new(state_dir: impl Into<PathBuf>) -> Self {
         let state_dir = state_dir.into();
         let key = KeyPair::open(&state_dir).unwrap().signing;
-        let host = HostRecording::begin(&state_dir, Arc::clone(&key), started(), DAY_START_NS).unwrap();
+        let host =
+            HostRecording::begin(&state_dir, Arc::clone(&key), Retention::default(), started(), DAY_START_NS).unwrap();
         Self::of(state_dir, key, host)
     }
 }

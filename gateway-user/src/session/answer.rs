@@ -172,6 +172,7 @@ impl Session<'_> {
             }
             FileRequest::Pass => {
                 self.arrival.journal.asked_for_file(file)?;
+                self.arrival.journal.durable().await?;
                 let first_sequence_id = answering.response.next_sequence_id();
                 let Arrival { client, .. } = &mut *self.arrival;
                 client.expect_exchange(first_sequence_id);

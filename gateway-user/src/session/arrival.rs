@@ -137,7 +137,7 @@ impl Arrival {
             credential: account.map(|account| Cow::Borrowed(account.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        let mut journal = Journal::open(file, opened, gateway.config.observe)?;
+        let mut journal = Journal::open(file, opened, gateway.config.observe, gateway.config.recording.durability)?;
         if let Some(chosen) = chosen {
             journal.chosen(record_of(chosen))?;
         }

@@ -1,5 +1,7 @@
 //! The session's recording as the session writes it: one method per event, time stamped here.
 
+mod facts;
+
 use std::{borrow::Cow, io, time::Duration};
 
 use portreeve_mysql::response::Summary;
@@ -9,7 +11,7 @@ use portreeve_recording::{
     Statement, Text, Transport, Verdict, clip,
 };
 
-use crate::recorder::{SessionFile, now_unix_ns};
+use crate::recorder::{Durability, SessionFile, now_unix_ns};
 
 /// In place of an error message that may hold secrets; the same words as in a statement.
 const REDACTED: &str = "<redacted>";
@@ -33,24 +35,41 @@ pub(super) struct Arrived<'a> {
 #[derive(Debug)]
 pub(super) struct Journal {
     file: SessionFile,
+    /// As the configuration calls it; empty where there is none.
+    server: Box<str>,
     /// Number of the last statement.
     statements: u64,
     /// What policy denies is forwarded.
     observes: bool,
     /// Whether secrets were replaced in the last statement.
     redacted: bool,
+    durability: Durability,
 }
 
 impl Journal {
     /// `observes` says that what policy denies is forwarded.
-    pub(super) fn open(file: SessionFile, opened: Opened<'_>, observes: bool) -> Result<Self, JournalError> {
-        let mut journal = Self { file, statements: 0, observes, redacted: false };
+    pub(super) fn open(
+        file: SessionFile,
+        opened: Opened<'_>,
+        observes: bool,
+        durability: Durability,
+    ) -> Result<Self, JournalError> {
+        let server = opened.server.as_deref().unwrap_or_default().into();
+        let mut journal = Self { file, server, statements: 0, observes, redacted: false, durability };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<(), JournalError> {
         Ok(self.file.append(&Entry { at_unix_ns: now_unix_ns(), record })?)
+    }
+
+    /// Ready when what was recorded counts as recorded: nothing of it may be forwarded before.
+    pub(super) async fn durable(&mut self) -> Result<(), JournalError> {
+        match self.durability {
+            Durability::Kernel => Ok(()),
+            Durability::Fsync => Ok(self.file.sync().await?),
+        }
     }
 
     pub(super) fn login(&mut self, login: Login<'_>) -> Result<(), JournalError> {
@@ -90,6 +109,10 @@ impl Journal {
             policies: Cow::Borrowed(&verdict.policies),
             reason: clip(verdict.reason.as_bytes()),
         }))?;
+        let Self { file, server, .. } = self;
+        facts::with(number, server, verdict, |facts| {
+            file.append(&Entry { at_unix_ns: now_unix_ns(), record: Record::Facts(facts) })
+        })?;
         Ok(number)
     }
 

@@ -149,6 +149,9 @@ impl<'a> Session<'a> {
             Ok(action) => action,
             Err(ended) => return Err(self.end_untold(ended, next_sequence_id).await),
         };
+        if let Err(error) = journal.durable().await {
+            return Err(self.end_untold(error.into(), next_sequence_id).await);
+        }
         match action {
             Action::Forward(forwarded) => {
                 let sent = Instant::now();

@@ -35,6 +35,7 @@ impl Session<'_> {
         let action = self.commands.send_long_data(&mut self.arrival.journal, head.statement, head.parameter, kept)?;
         let forward = match action {
             Action::ForwardUnanswered { statement_id: Some(id) } => {
+                self.arrival.journal.durable().await?;
                 self.arrival.client.overwrite(STATEMENT_ID_AT, &id.to_le_bytes());
                 self.upstream.begin_exchange(1);
                 true

@@ -11,7 +11,9 @@
 )]
 
 mod asking;
+mod durable;
 mod host_recording;
+mod killed;
 mod proof;
 mod reached;
 mod watching;
@@ -52,7 +54,7 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
 
     let records = scene.records_when_closed(1).unwrap();
     let kinds: Vec<_> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
-    let (judged, denied) = (["statement", "verdict", "response"], ["statement", "verdict"]);
+    let (judged, denied) = (["statement", "verdict", "facts", "response"], ["statement", "verdict", "facts"]);
     assert_eq!(
         kinds,
         [&["opened", "login", "transport"], &judged[..], &denied, &judged, &judged, &judged, &["closed", "sealed"]]
@@ -107,6 +109,9 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     assert_eq!(verdicts, expected.map(|(number, decision, class)| (json!(number), json!(decision), json!(class))));
     assert_eq!(of_kind(&records, "verdict")[0]["policies"], json!(["reporting-works"]));
     assert_eq!(of_kind(&records, "verdict")[1]["policies"], json!(["no-customers"]));
+    let facts = &of_kind(&records, "facts")[0];
+    assert_eq!((&facts["number"], &facts["actions"]), (&json!(1), &json!(["select"])));
+    assert_eq!(facts["resources"], json!(["shop-db/shop.orders"]));
     let responses = of_kind(&records, "response");
     assert_eq!((&responses[0]["rows"], &responses[0]["result_sets"]), (&json!(2), &json!(1)));
     assert_eq!((&responses[1]["error"]["code"], &responses[1]["error"]["sqlstate"]), (&json!(1146), &json!("42S02")));
@@ -133,11 +138,10 @@ fn a_refused_connection_is_recorded_with_its_reason() {
     assert_eq!(session["state"], "refused");
 }
 
+const PERMIT_ALL: &str = "@id(\"everything\") permit (principal in Group::\"reporting\", action, resource);";
+
 #[test]
 fn secrets_are_in_no_recording_and_no_log() {
-    let permit_all = "@id(\"everything\") permit (principal in Group::\"reporting\", action, resource);";
-    // Of its own: accounts are the whole server's.
-    let scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), permit_all, |_| ()).unwrap();
     let statements = [
         "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
         "ALTER USER one IDENTIFIED BY 'hidden-word-2'",
@@ -153,9 +157,37 @@ fn secrets_are_in_no_recording_and_no_log() {
         "CREATE USER IDENTIFIED BY 'hidden-word-11'",
         "SET PASSWORD FOR one = = 'hidden-word-12'",
         "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
+        "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-14')",
     ];
+    let scene = check_secrets(Flavour::MariaDb, &statements);
+    // They did arrive: what is hidden from the recording is not hidden from the server.
+    let users = "SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')";
+    assert_eq!(scene.server.sql(users).unwrap(), "4\n");
+    assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-14\n");
+}
+
+#[test]
+fn nor_are_those_of_mysql() {
+    let statements = [
+        "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
+        "ALTER USER one IDENTIFIED WITH caching_sha2_password BY 'hidden-word-2' RETAIN CURRENT PASSWORD",
+        "SET PASSWORD FOR one = 'hidden-word-3'",
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='x', SOURCE_PASSWORD='hidden-word-4'",
+        "CHANGE REPLICATION SOURCE TO SOURCE_HOST='x', SOURCE_PASSWORD='hidden-word-5' NONSENSE",
+        "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-6')",
+        "START REPLICA USER='x' PASSWORD='hidden-word-7'",
+        "CLONE INSTANCE FROM 'x'@'127.0.0.1':3306 IDENTIFIED BY 'hidden-word-8'",
+        "CREATE USER IDENTIFIED BY 'hidden-word-9'",
+    ];
+    let scene = check_secrets(Flavour::MySql, &statements);
+    assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-6\n");
+}
+
+/// By a workload that may, and by one that may not.
+fn check_secrets(flavour: Flavour, statements: &[&str]) -> Scene {
+    // Of its own: accounts are the whole server's.
+    let scene = Scene::with(shop(flavour).unwrap().into(), PERMIT_ALL, |_| ()).unwrap();
     let own = Login { password: "hidden-word-of-the-agent".into(), ..scene.login() };
-    // The second may not.
     for workload in [&scene.reporting, &scene.ingest] {
         let mut command = Flavour::MariaDb.client().unwrap();
         command.args(["--delimiter=//", "--comments", &format!("-h{}", own.host), "-uagent"]);
@@ -168,11 +200,6 @@ fn secrets_are_in_no_recording_and_no_log() {
     let recorded = of_kind(&records, "statement");
     assert_eq!(recorded.len(), 2 * statements.len());
     assert!(recorded.iter().all(|statement| statement["sql"]["redacted"] == true), "{recorded:#?}");
-    // They did arrive: what is hidden from the recording is not hidden from the server.
-    assert_eq!(
-        scene.server.sql("SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')").unwrap(),
-        "4\n"
-    );
 
     let mut files = vec![scene.gateway.dir().join("log")];
     find_files(&scene.gateway.dir().join("state"), &mut files);
@@ -184,6 +211,7 @@ fn secrets_are_in_no_recording_and_no_log() {
             assert!(!found, "{secret} is in {}", file.display());
         }
     }
+    scene
 }
 
 fn find_files(folder: &Path, files: &mut Vec<PathBuf>) {

@@ -32,7 +32,7 @@ const OWN_QUESTIONS: [&str; 11] = [
 
 /// Command and text of everything in a server's general log that came from the accounts that Portreeve holds, without what it
 /// asks on connections of its own.
-fn reached(server: &Server) -> Vec<(String, String)> {
+pub(super) fn reached(server: &Server) -> Vec<(String, String)> {
     let log = server.general_log();
     let (mut ours, mut own) = (BTreeSet::new(), BTreeSet::new());
     let mut reached = Vec::new();
@@ -60,7 +60,7 @@ fn reached(server: &Server) -> Vec<(String, String)> {
 }
 
 /// The texts that were recorded as permitted, as the server's log would show them.
-fn permitted(records: &[Value]) -> Vec<(String, String)> {
+pub(super) fn permitted(records: &[Value]) -> Vec<(String, String)> {
     let number = |record: &Value| (record["session"].clone(), record["number"].clone());
     let statements = of_kind(records, "statement");
     let allowed = of_kind(records, "verdict").into_iter().filter(|verdict| verdict["decision"] == "allow");

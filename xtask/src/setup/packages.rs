@@ -68,6 +68,7 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "openssl",
         "python3-venv",
         "runc",
+        "strace",
         "sysbench",
         // For its manager of users' services: the shipped unit is tested under it, wherever process 1 is another.
         "systemd",
