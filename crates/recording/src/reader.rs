@@ -19,6 +19,8 @@ pub struct Position {
     /// Of the next frame, counted from 0; after [`crate::Stream::skip_near_end`], from where that led to.
     pub index: u64,
     chain: Chain,
+    /// False for a reader that only wants to know what is in the file.
+    pub(crate) checks_chain: bool,
     last_was_closed: bool,
 }
 
@@ -30,7 +32,7 @@ impl Position {
     pub fn start(bytes: &[u8]) -> Result<(Header, Self), ReadError> {
         let header = Header::read(bytes)?;
         let chain = chain_start(&header.to_bytes());
-        Ok((header, Self { offset: HEADER_LEN as u64, index: 0, chain, last_was_closed: false }))
+        Ok((header, Self { offset: HEADER_LEN as u64, index: 0, chain, checks_chain: true, last_was_closed: false }))
     }
 }
 
@@ -49,7 +51,8 @@ impl Position {
             return Err(frame_len);
         }
         let offset = offset + frame_len as u64;
-        Ok((Self { offset, index: 0, chain: header.chain, last_was_closed: false }, frame_len))
+        let chain = header.chain;
+        Ok((Self { offset, index: 0, chain, checks_chain: true, last_was_closed: false }, frame_len))
     }
 }
 
@@ -231,26 +234,27 @@ impl Position {
         if header.length as usize > PAYLOAD_LEN_MAX {
             return torn(TornWhy::TooLong(header.length));
         }
-        check_frame(bytes, &header, &self.chain).or_else(torn)
+        check_frame(bytes, &header, self.checks_chain.then_some(&self.chain)).or_else(torn)
     }
 
     /// Reads the record of a checked frame and steps over it. `payload` is the frame's, aligned.
     pub(crate) fn accept<'r>(&mut self, checked: &Checked, payload: &'r [u8]) -> Result<Frame<'r>, End> {
-        let Self { offset, index, .. } = *self;
+        let Self { offset, index, checks_chain, .. } = *self;
         let entry = access::<ArchivedEntry<'static>, rancor::Failure>(payload)
             .map_err(|_| End::Torn { offset, why: TornWhy::Record })?;
         *self = Self {
             offset: offset + checked.frame_len as u64,
             index: index + 1,
             chain: checked.chain,
+            checks_chain,
             last_was_closed: entry.is_last(),
         };
         Ok(Frame { index, offset, entry })
     }
 }
 
-/// Checks what lies around the payload of the frame at the start of `bytes`.
-fn check_frame(bytes: &[u8], header: &FrameHeader, previous: &Chain) -> Result<Checked, TornWhy> {
+/// Checks what lies around the payload of the frame at the start of `bytes`, and that it continues the chain, if one is given.
+fn check_frame(bytes: &[u8], header: &FrameHeader, previous: Option<&Chain>) -> Result<Checked, TornWhy> {
     let payload_len = header.length as usize;
     let frame_len = frame_len(payload_len);
     let (payload, padding) = bytes
@@ -264,9 +268,8 @@ fn check_frame(bytes: &[u8], header: &FrameHeader, previous: &Chain) -> Result<C
     if header.reserved.iter().chain(padding).any(|&byte| byte != 0) {
         return Err(TornWhy::NotZero);
     }
-    let chain = chain_next(previous, payload);
-    if chain != header.chain {
+    if previous.is_some_and(|previous| chain_next(previous, payload) != header.chain) {
         return Err(TornWhy::Chain);
     }
-    Ok(Checked { frame_len, payload_len, chain })
+    Ok(Checked { frame_len, payload_len, chain: header.chain })
 }

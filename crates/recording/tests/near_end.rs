@@ -78,6 +78,14 @@ fn a_shorter_file_and_too_few_frames_are_read_from_the_start() {
 }
 
 #[test]
+fn of_small_frames_the_last_few_are_enough() {
+    let texts: Vec<Vec<u8>> = (0..5000).map(|number| format!("SELECT {number}").into_bytes()).collect();
+    let (_, bytes) = file(texts.iter().map(Vec::as_slice));
+    let (skipped, numbers, _) = after_skip(&bytes, 10);
+    assert!(skipped && numbers.len() < 4000 && numbers.last() == Some(&5000), "{} frames", numbers.len());
+}
+
+#[test]
 fn a_stream_goes_on_behind_the_skip_as_the_file_grows() {
     let texts = long();
     let (mut encoder, bytes) = file(texts.iter().map(Vec::as_slice));
