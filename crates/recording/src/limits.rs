@@ -39,6 +39,9 @@ pub const ROWS_RECORD_LEN_MAX: usize = 256 * 1024;
 /// Bytes at the end of a file among which [`crate::Stream::skip_near_end`] looks for frames. What a writer allocates ahead is less.
 pub const NEAR_END_LEN: usize = 16 * 1024 * 1024;
 
+/// Bytes among which it looks first.
+pub const NEARER_END_LEN: usize = 256 * 1024;
+
 /// Bytes that it checks at most while it looks: a made-up file could have it check the same ones again and again.
 pub const NEAR_END_CHECKED_MAX: usize = 16 * NEAR_END_LEN;
 

@@ -21,6 +21,8 @@ pub struct Position {
     pub index: u64,
     chain: Chain,
     header: Header,
+    /// False for a reader that only wants to know what is in the file.
+    pub(crate) checks_chain: bool,
     last: Place,
 }
 
@@ -32,7 +34,8 @@ impl Position {
     pub fn start(bytes: &[u8]) -> Result<(Header, Self), ReadError> {
         let header = Header::read(bytes)?;
         let chain = chain_start(&header.to_bytes());
-        Ok((header, Self { offset: HEADER_LEN as u64, index: 0, chain, header, last: Place::Anywhere }))
+        let offset = HEADER_LEN as u64;
+        Ok((header, Self { offset, index: 0, chain, header, checks_chain: true, last: Place::Anywhere }))
     }
 
     /// The file's header.
@@ -63,7 +66,8 @@ impl Position {
             return Err(frame_len);
         }
         let offset = offset + frame_len as u64;
-        Ok((Self { offset, index: 0, chain: frame.chain, header, last: Place::Anywhere }, frame_len))
+        let chain = frame.chain;
+        Ok((Self { offset, index: 0, chain, header, checks_chain: true, last: Place::Anywhere }, frame_len))
     }
 }
 
@@ -282,12 +286,12 @@ impl Position {
         if header.length as usize > PAYLOAD_LEN_MAX {
             return torn(TornWhy::TooLong(header.length));
         }
-        check_frame(bytes, &header, &self.chain).or_else(torn)
+        check_frame(bytes, &header, self.checks_chain.then_some(&self.chain)).or_else(torn)
     }
 
     /// Reads the record of a checked frame and steps over it. `payload` is the frame's, aligned.
     pub(crate) fn accept<'r>(&mut self, checked: &Checked, payload: &'r [u8]) -> Result<Frame<'r>, End> {
-        let Self { offset, index, header, chain: chain_before, last } = *self;
+        let Self { offset, index, header, checks_chain, chain: chain_before, last } = *self;
         let entry = access::<ArchivedEntry<'static>, rancor::Failure>(payload)
             .map_err(|_| End::Torn { offset, why: TornWhy::Record })?;
         let place = entry.place();
@@ -295,13 +299,13 @@ impl Position {
             return Err(End::Torn { offset, why: TornWhy::AfterClosed });
         }
         let (offset_after, chain) = (offset + checked.frame_len as u64, checked.chain);
-        *self = Self { offset: offset_after, index: index + 1, header, chain, last: place };
+        *self = Self { offset: offset_after, index: index + 1, chain, header, checks_chain, last: place };
         Ok(Frame { index, offset, entry, session_id: header.session_id, chain_before })
     }
 }
 
-/// Checks what lies around the payload of the frame at the start of `bytes`.
-fn check_frame(bytes: &[u8], header: &FrameHeader, previous: &Chain) -> Result<Checked, TornWhy> {
+/// Checks what lies around the payload of the frame at the start of `bytes`, and that it continues the chain, if one is given.
+fn check_frame(bytes: &[u8], header: &FrameHeader, previous: Option<&Chain>) -> Result<Checked, TornWhy> {
     let payload_len = header.length as usize;
     let frame_len = frame_len(payload_len);
     let (payload, padding) = bytes
@@ -315,9 +319,8 @@ fn check_frame(bytes: &[u8], header: &FrameHeader, previous: &Chain) -> Result<C
     if header.reserved.iter().chain(padding).any(|&byte| byte != 0) {
         return Err(TornWhy::NotZero);
     }
-    let chain = chain_next(previous, payload);
-    if chain != header.chain {
+    if previous.is_some_and(|previous| chain_next(previous, payload) != header.chain) {
         return Err(TornWhy::Chain);
     }
-    Ok(Checked { frame_len, payload_len, chain })
+    Ok(Checked { frame_len, payload_len, chain: header.chain })
 }

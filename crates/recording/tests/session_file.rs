@@ -540,3 +540,30 @@ fn formats_are_what_they_were() {
     assert_eq!((&found[..expected.len()], end), (&expected[..], End::Closed));
     assert!(matches!(&found[expected.len()..], [Record::Checkpoint(_), last, Record::Sealed(_)] if *last == closed));
 }
+
+#[test]
+fn a_stream_that_checks_no_chain_still_finds_damage() {
+    let (mut encoder, head) = Encoder::new(&HEADER);
+    let mut bytes = head.to_vec();
+    let mut starts = Vec::new();
+    for number in 1..4 {
+        starts.push(bytes.len());
+        let record = statement(number, "SELECT 1");
+        encoder.encode(&Entry { at_unix_ns: number, record }, &mut bytes).unwrap();
+    }
+    let count = |bytes: &[u8]| {
+        let mut stream = Stream::open(Cursor::new(bytes.to_vec())).unwrap().without_chain();
+        let mut count = 0;
+        loop {
+            match stream.next_frame().unwrap() {
+                Ok(_) => count += 1,
+                Err(end) => return (count, end),
+            }
+        }
+    };
+    assert_eq!(count(&bytes), (3, End::Open { offset: bytes.len() as u64 }));
+    let removed = [&bytes[..starts[1]], &bytes[starts[2]..]].concat();
+    assert_eq!(count(&removed).0, 2);
+    bytes[starts[1] + FRAME_HEADER_LEN] ^= 1;
+    assert_eq!(count(&bytes), (1, End::Torn { offset: starts[1] as u64, why: TornWhy::Checksum }));
+}

@@ -40,11 +40,11 @@ pub(crate) struct ExportArgs {
     output: Option<PathBuf>,
     #[command(flatten)]
     folder: FolderArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
     /// The same as `--format jsonl`
     #[arg(long, conflicts_with = "format")]
     json: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 /// How rows are written.

@@ -26,7 +26,7 @@ mod tests;
   portreeve replay 9c41d8a2 --speed 4        four times as fast
   portreeve replay 9c41d8a2 --idle-max 2     as fast as it was, but no pause over two seconds
   portreeve replay 9c41d8a2 --speed max | less
-  portreeve replay 9c41d8a2 --against orders-new --address 10.0.0.7:3306
+  portreeve replay 9c41d8a2 --against orders --address 10.0.0.7:3306
 
 With `--against`, exit code 1: an answer differs.")]
 pub(crate) struct ReplayArgs {

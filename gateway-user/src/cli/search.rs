@@ -45,11 +45,11 @@ pub(crate) struct SearchArgs {
     session: Option<String>,
     #[command(flatten)]
     folder: FolderArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
     /// One JSON object per statement
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 /// Writes what is found. Exit code 1 when that is nothing.

@@ -1,8 +1,11 @@
 //! `portreeve sessions`: the recorded sessions as a table, newest first.
 
 use std::io::{self, Write};
+use std::num::NonZeroUsize;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
@@ -10,7 +13,7 @@ use clap::{Args, ValueEnum};
 
 use super::recorded::{Filter, FilterArgs};
 use super::render::{duration, escape, json, time, workload_name};
-use crate::recorder::directory;
+use crate::recorder::directory::{self, SessionPath};
 
 mod summary;
 #[cfg(test)]
@@ -101,20 +104,47 @@ pub(crate) fn run(args: &SessionsArgs, state_dir: &Path, out: &mut impl Write) -
 fn newest(args: &SessionsArgs, state_dir: &Path) -> anyhow::Result<Vec<Summary>> {
     let SessionsArgs { workload, server, since, .. } = args.clone();
     let filter = Filter::new(&FilterArgs { workload, server, since, ..FilterArgs::default() })?;
+    let limit = if args.limit == 0 { usize::MAX } else { args.limit };
     let mut found = Vec::new();
     for day in directory::days(state_dir)?.iter().rev() {
-        for session in directory::sessions(state_dir, day)?.iter().rev() {
-            if args.limit != 0 && found.len() == args.limit {
-                return Ok(found);
-            }
-            match Summary::read(&session.path, &filter) {
-                Ok(Some(summary)) if is_wanted(args, &summary) => found.push(summary),
-                Ok(Some(_) | None) => {}
-                Err(error) => eprintln!("portreeve: cannot read `{}`: {error:#}", session.path.display()),
-            }
+        let mut sessions = directory::sessions(state_dir, day)?;
+        while !sessions.is_empty() && found.len() < limit {
+            // As many as are missing: more only where the filters leave some of them out.
+            let first = sessions.len().saturating_sub(limit - found.len());
+            let newest = sessions.split_off(first);
+            found.extend(read(&newest, &filter).into_iter().rev().flatten().filter(|summary| is_wanted(args, summary)));
         }
     }
     Ok(found)
+}
+
+/// Reads files, on all processors. None in the place of one that is not wanted, or cannot be read.
+fn read(sessions: &[SessionPath], filter: &Filter) -> Vec<Option<Summary>> {
+    let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(sessions.len());
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut read = Vec::new();
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(session) = sessions.get(at) else { return read };
+            match Summary::read(&session.path, filter) {
+                Ok(summary) => read.push((at, summary)),
+                Err(error) => eprintln!("portreeve: cannot read `{}`: {error:#}", session.path.display()),
+            }
+        }
+    };
+    let read = thread::scope(|scope| {
+        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        // None of them panics; if one did, what it read is missing, as what cannot be read.
+        workers.into_iter().flat_map(|worker| worker.join().unwrap_or_default()).collect::<Vec<_>>()
+    });
+    let mut summaries: Vec<_> = sessions.iter().map(|_| None).collect();
+    for (at, summary) in read {
+        if let Some(place) = summaries.get_mut(at) {
+            *place = summary;
+        }
+    }
+    summaries
 }
 
 fn is_wanted(args: &SessionsArgs, summary: &Summary) -> bool {

@@ -51,9 +51,6 @@ pub(crate) struct TailArgs {
     #[arg(short, long)]
     pub(crate) follow: bool,
 
-    #[command(flatten)]
-    pub(super) filter: FilterArgs,
-
     /// Show the last N lines of what is recorded; 0 shows all. By default 20, and with `--since` all
     #[arg(short = 'n', long, value_name = "N")]
     pub(crate) lines: Option<usize>,
@@ -71,6 +68,9 @@ pub(crate) struct TailArgs {
     /// One JSON object per record
     #[arg(long)]
     pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
 }
 
 impl TailArgs {

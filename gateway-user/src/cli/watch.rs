@@ -36,11 +36,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(100);
 Keys: up and down choose a session, enter opens it, escape goes back; in a session up, down, page up and page down move, left
 and right show long lines, end follows again; q ends.")]
 pub(crate) struct WatchArgs {
-    #[command(flatten)]
-    filter: FilterArgs,
     /// Print the sessions that run, one JSON object each, and end
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 /// Shows the sessions until it is told to end.

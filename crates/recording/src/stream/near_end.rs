@@ -6,7 +6,7 @@ use rkyv::util::AlignedVec;
 
 use super::Stream;
 use crate::header::Header;
-use crate::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, NEAR_END_CHECKED_MAX, NEAR_END_LEN};
+use crate::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, NEAR_END_CHECKED_MAX, NEAR_END_LEN, NEARER_END_LEN};
 use crate::reader::{End, Position, Reader};
 
 impl<F: Read + Seek> Stream<F> {
@@ -21,14 +21,19 @@ impl<F: Read + Seek> Stream<F> {
     /// # Errors
     /// When the file cannot be read.
     pub fn skip_near_end(&mut self, frames: u64) -> io::Result<bool> {
+        // A long one has zeros at its end while it is written: then only the second look finds something.
+        Ok(self.skip_within(NEARER_END_LEN, frames)? || self.skip_within(NEAR_END_LEN, frames)?)
+    }
+
+    fn skip_within(&mut self, window_len: usize, frames: u64) -> io::Result<bool> {
         let len = self.file.seek(SeekFrom::End(0))?;
-        let start = len.saturating_sub(NEAR_END_LEN as u64).next_multiple_of(FRAME_ALIGN as u64);
+        let start = len.saturating_sub(window_len as u64).next_multiple_of(FRAME_ALIGN as u64);
         if start <= self.position.offset {
             return Ok(false);
         }
-        let mut bytes = AlignedVec::<FRAME_ALIGN>::with_capacity(NEAR_END_LEN);
+        let mut bytes = AlignedVec::<FRAME_ALIGN>::with_capacity(window_len);
         self.file.seek(SeekFrom::Start(start))?;
-        bytes.extend_from_reader(&mut self.file.by_ref().take(NEAR_END_LEN as u64))?;
+        bytes.extend_from_reader(&mut self.file.by_ref().take(window_len as u64))?;
         let Some(position) = find(self.header, &bytes, start, frames) else { return Ok(false) };
         self.position = position;
         self.bytes = AlignedVec::new();

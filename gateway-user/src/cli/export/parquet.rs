@@ -28,7 +28,8 @@ struct Gathered {
 }
 
 enum Values {
-    Texts(Vec<ByteArray>),
+    /// One after the other, and where each begins and how long it is: millions of small allocations would be most of the time.
+    Texts(Vec<u8>, Vec<(usize, usize)>),
     Numbers(Vec<i64>),
     Flags(Vec<bool>),
 }
@@ -52,8 +53,12 @@ impl<W: Write + Send> Parquet<W> {
         for gathered in &mut self.columns {
             let Some(mut column) = group.next_column()? else { break };
             let is_there = Some(gathered.is_there.as_slice());
-            match &gathered.values {
-                Values::Texts(values) => column.typed::<ByteArrayType>().write_batch(values, is_there, None)?,
+            match &mut gathered.values {
+                Values::Texts(bytes, places) => {
+                    let bytes = ByteArray::from(std::mem::take(bytes));
+                    let values: Vec<_> = places.iter().map(|(start, len)| bytes.slice(*start, *len)).collect();
+                    column.typed::<ByteArrayType>().write_batch(&values, is_there, None)?
+                }
                 Values::Numbers(values) => column.typed::<Int64Type>().write_batch(values, is_there, None)?,
                 Values::Flags(values) => column.typed::<BoolType>().write_batch(values, is_there, None)?,
             };
@@ -98,7 +103,7 @@ fn field(name: &str, kind: Kind) -> String {
 impl Gathered {
     fn new(kind: Kind) -> Self {
         let values = match kind {
-            Kind::Text | Kind::List => Values::Texts(Vec::new()),
+            Kind::Text | Kind::List => Values::Texts(Vec::new(), Vec::new()),
             Kind::Number | Kind::Time => Values::Numbers(Vec::new()),
             Kind::Flag => Values::Flags(Vec::new()),
         };
@@ -108,15 +113,9 @@ impl Gathered {
     /// Takes a value, and says how many bytes it has.
     fn push(&mut self, cell: &Cell<'_>) -> anyhow::Result<usize> {
         let len = match (&mut self.values, cell) {
-            (Values::Texts(values), Cell::Text(text)) => {
-                values.push(ByteArray::from(text.as_bytes().to_vec()));
-                text.len()
-            }
-            (Values::Texts(values), Cell::List(_)) => {
-                let text = json::line(cell).map_err(std::io::Error::from)?;
-                let len = text.len();
-                values.push(ByteArray::from(text.into_bytes()));
-                len
+            (Values::Texts(bytes, places), Cell::Text(text)) => push_text(bytes, places, text),
+            (Values::Texts(bytes, places), Cell::List(_)) => {
+                push_text(bytes, places, &json::line(cell).map_err(std::io::Error::from)?)
             }
             // The column says that it has no sign: the bits are what counts.
             (Values::Numbers(values), Cell::Number(number) | Cell::Time(number)) => {
@@ -127,7 +126,7 @@ impl Gathered {
                 values.push(*flag);
                 1
             }
-            (Values::Texts(_) | Values::Numbers(_) | Values::Flags(_), _) => {
+            (Values::Texts(..) | Values::Numbers(_) | Values::Flags(_), _) => {
                 self.is_there.push(0);
                 return Ok(0);
             }
@@ -139,9 +138,18 @@ impl Gathered {
     fn clear(&mut self) {
         self.is_there.clear();
         match &mut self.values {
-            Values::Texts(values) => values.clear(),
+            Values::Texts(bytes, places) => {
+                bytes.clear();
+                places.clear();
+            }
             Values::Numbers(values) => values.clear(),
             Values::Flags(values) => values.clear(),
         }
     }
+}
+
+fn push_text(bytes: &mut Vec<u8>, places: &mut Vec<(usize, usize)>, text: &str) -> usize {
+    places.push((bytes.len(), text.len()));
+    bytes.extend_from_slice(text.as_bytes());
+    text.len()
 }

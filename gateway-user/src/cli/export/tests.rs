@@ -115,3 +115,24 @@ fn an_output_that_cannot_be_finished_is_not_there() {
     assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 0);
     fs::remove_dir_all(state_dir).unwrap();
 }
+
+#[test]
+fn an_interrupted_export_leaves_nothing() {
+    let state_dir = state_dir("interrupted");
+    let mut file = session(&state_dir, 1, "reporting");
+    for number in 1..1000 {
+        append(&mut file, 1000 + number, statement(number, b"SELECT 1"));
+        append(&mut file, 1000 + number, verdict(number, portreeve_recording::Decision::Allow));
+    }
+    // For this thread alone, which takes it over before it comes.
+    let _ending = Ending::new().unwrap();
+    nix::sys::signal::raise(nix::sys::signal::Signal::SIGINT).unwrap();
+    let output = state_dir.join("exported");
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let args = ExportArgs { output: Some(output), folder, ..ExportArgs::default() };
+    let error = run(&args, Path::new("/nowhere")).unwrap_err();
+    assert!(error.to_string().contains("interrupted: nothing was written"), "{error}");
+    let left: Vec<_> = fs::read_dir(&state_dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["sessions"]);
+    fs::remove_dir_all(state_dir).unwrap();
+}

@@ -30,8 +30,6 @@ pub(in crate::cli) struct ReplayArgs {
     policies: Vec<PathBuf>,
     #[command(flatten)]
     folder: FolderArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
     /// A file that says which columns tables have, as `policy explain --tables` takes it
     #[arg(long, value_name = "FILE")]
     columns: Option<PathBuf>,
@@ -44,6 +42,8 @@ pub(in crate::cli) struct ReplayArgs {
     /// Print counts and changes as JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    filter: FilterArgs,
 }
 
 pub(super) fn run(args: &ReplayArgs, config: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use portreeve_recording::{Command, Decision, Record, Statement, Text};
+
 use super::testing::*;
 use super::*;
 
@@ -109,4 +111,54 @@ fn damage_is_told_after_all_that_is_sound() {
     };
     assert!(seen == 5 && error.contains("at byte"), "{seen}: {error}");
     fs::remove_dir_all(state_dir).unwrap();
+}
+
+/// The numbers of a session's statements, as they come.
+fn numbers(path: &std::path::Path) -> Vec<u64> {
+    let (mut recording, mut numbers) = (Recording::open(path).unwrap(), Vec::new());
+    while let Some(event) = recording.next().unwrap() {
+        if let Event::Exchange(exchange) = event {
+            numbers.push(exchange.statement.number);
+        }
+    }
+    numbers
+}
+
+#[test]
+fn records_in_an_order_that_no_daemon_writes_are_read_all_the_same() {
+    let state_dir = state_dir("made-up");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1001, verdict(7, Decision::Allow));
+    append(&mut file, 1002, response(3, None));
+    for number in 1..200 {
+        append(&mut file, 1003, statement(number, b"SELECT 1"));
+    }
+    append(&mut file, 1004, response(1, None));
+    append(&mut file, 1004, statement(200, b"SELECT 1"));
+    append(&mut file, 1004, statement(200, b"SELECT 2"));
+    append(&mut file, 1005, closed());
+    file.close().unwrap();
+    let found = numbers(&files(&state_dir).unwrap()[0]);
+    // One number, one statement: the later takes the place of the earlier.
+    assert_eq!(found, (1..=200).collect::<Vec<_>>());
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn prepared_texts_are_remembered_up_to_a_bound() {
+    let mut texts = PreparedTexts::default();
+    let long = vec![b' '; 1024 * 1024];
+    let statement = |record| match record {
+        Record::Statement(statement) => statement,
+        _ => panic!("no statement"),
+    };
+    for number in 1..=70 {
+        let sql = Text::of_bytes(&long).into_owned();
+        let prepare = statement(in_shop(number, Command::Prepare, None, b""));
+        texts.learn(&Statement { sql, ..prepare });
+    }
+    let of = |texts: &PreparedTexts, number| texts.of(&statement(in_shop(99, Command::Execute, Some(number), b"")));
+    assert!(of(&texts, 1).is_none() && of(&texts, 70).is_some());
+    texts.learn(&statement(in_shop(100, Command::Close, Some(70), b"")));
+    assert!(of(&texts, 70).is_none());
 }

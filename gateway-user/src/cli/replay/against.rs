@@ -1,6 +1,6 @@
 //! `replay --against`: what only read, read again, and its answers compared.
 
-use std::io::{self, Write};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::ExitCode;
@@ -9,56 +9,19 @@ use std::time::Duration;
 use anyhow::{Context as _, anyhow, bail};
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Action, Facts};
-use portreeve_recording::{Command, Decision, Response};
-use serde::Serialize;
+use portreeve_recording::{Command, Decision};
 
 use super::ReplayArgs;
 use crate::cli::recorded::{About, Analyses, Asks, Event, Exchange, Recording};
-use crate::cli::render::{self, duration, json, workload_name};
+use crate::cli::render::{duration, workload_name};
 use crate::cli::{NO, Usage};
 use crate::config::{Account, Config, Server, secret};
 use crate::session::Again;
 use crate::tls::ServersTls;
 
-/// What came of one statement. `docs/recordings.md` has the keys.
-#[derive(Debug, Serialize)]
-struct Compared {
-    number: u64,
-    sql: String,
-    outcome: Outcome,
-    /// Why it was skipped.
-    reason: Option<String>,
-    was: Option<Answer>,
-    now: Option<Answer>,
-}
+mod compared;
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-enum Outcome {
-    Same,
-    Differs,
-    Skipped,
-}
-
-/// An answer, as far as it is compared; times are not.
-#[derive(Debug, Serialize)]
-struct Answer {
-    rows: u64,
-    result_sets: u64,
-    affected_rows: u64,
-    error_code: Option<u16>,
-    duration_ns: u64,
-}
-
-/// Statements, and how long they took then and now.
-#[derive(Debug, Default)]
-struct Totals {
-    same: u64,
-    differ: u64,
-    skipped: u64,
-    was_ns: u64,
-    now_ns: u64,
-}
+use compared::{Answer, Compared, Outcome, Totals};
 
 /// Runs the statements again. Exit code 1 when an answer differs.
 ///
@@ -236,85 +199,4 @@ fn changes(facts: &Facts) -> Option<String> {
     let actions = facts.statements.iter().flat_map(|statement| &statement.requests).map(|request| request.action);
     let is_read = |action: Action| matches!(action, Action::Select | Action::Show | Action::Explain | Action::Inspect);
     actions.into_iter().find(|action| !is_read(*action)).map(|action| format!("it may do more than read: `{action}`"))
-}
-
-impl Answer {
-    fn of_response(response: &Response<'_>) -> Self {
-        Self {
-            rows: response.rows,
-            result_sets: response.result_sets.into(),
-            affected_rows: response.affected_rows,
-            error_code: response.error.as_ref().map(|error| error.code),
-            duration_ns: response.duration_ns,
-        }
-    }
-
-    fn of_summary(summary: &Summary, took: Duration) -> Self {
-        Self {
-            rows: summary.rows,
-            result_sets: summary.result_sets.into(),
-            affected_rows: summary.affected_rows,
-            error_code: summary.error.as_ref().map(|error| error.code),
-            duration_ns: u64::try_from(took.as_nanos()).unwrap_or(u64::MAX),
-        }
-    }
-
-    fn is_as(&self, other: &Self) -> bool {
-        self.rows == other.rows
-            && self.result_sets == other.result_sets
-            && self.affected_rows == other.affected_rows
-            && self.error_code == other.error_code
-    }
-
-    fn shown(&self) -> String {
-        let took = duration(self.duration_ns);
-        match self.error_code {
-            Some(code) => format!("error {code}, {took}"),
-            None if self.result_sets == 0 => format!("{} affected, {took}", self.affected_rows),
-            None => format!("{} rows, {took}", self.rows),
-        }
-    }
-}
-
-impl Compared {
-    fn skipped(exchange: &Exchange, reason: String) -> Self {
-        let sql = String::from_utf8_lossy(exchange.text().kept()).into_owned();
-        let number = exchange.statement.number;
-        Self { number, sql, outcome: Outcome::Skipped, reason: Some(reason), was: None, now: None }
-    }
-
-    fn without_reason(self) -> Self {
-        Self { reason: None, ..self }
-    }
-
-    fn tell(&self, as_json: bool, out: &mut impl Write) -> io::Result<()> {
-        if as_json {
-            return writeln!(out, "{}", json::line(self)?);
-        }
-        let sql = render::sql(&portreeve_recording::Text::of_bytes(self.sql.as_bytes()));
-        match (self.outcome, &self.was, &self.now) {
-            (Outcome::Same, ..) => Ok(()),
-            (Outcome::Differs, Some(was), Some(now)) => {
-                writeln!(out, "#{} differs: {} then, {} now: {sql}", self.number, was.shown(), now.shown())
-            }
-            (Outcome::Differs | Outcome::Skipped, ..) => {
-                let reason = self.reason.as_deref().unwrap_or_default();
-                writeln!(out, "#{} skipped, as {}: {sql}", self.number, render::escape(reason.as_bytes()))
-            }
-        }
-    }
-}
-
-impl Totals {
-    fn add(&mut self, compared: &Compared) {
-        match compared.outcome {
-            Outcome::Same => self.same += 1,
-            Outcome::Differs => self.differ += 1,
-            Outcome::Skipped => self.skipped += 1,
-        }
-        if let (Some(was), Some(now)) = (&compared.was, &compared.now) {
-            self.was_ns = self.was_ns.saturating_add(was.duration_ns);
-            self.now_ns = self.now_ns.saturating_add(now.duration_ns);
-        }
-    }
 }

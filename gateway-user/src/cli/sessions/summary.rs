@@ -48,7 +48,8 @@ pub(super) struct JsonSummary<'a> {
 
 impl Summary {
     /// Reads a session file to its end; none when it is of another session than those that are wanted. Damage after the header is a
-    /// state, not an error. Records are looked at where they lie, as most of them are only counted.
+    /// state, not an error. Records are looked at where they lie, as most of them are only counted; that they are the ones that
+    /// were written is for `verify` to say.
     ///
     /// # Errors
     /// When the file cannot be read or is no session file.
@@ -56,7 +57,7 @@ impl Summary {
         let file = File::open(path)?;
         // Asked before reading: a session that closes meanwhile is then read to its close.
         let is_written = directory::is_written(&file);
-        let mut stream = Stream::open(file)?;
+        let mut stream = Stream::open(file)?.without_chain();
         let header = *stream.header();
         if !filter.is_time(header.created_unix_ns) {
             return Ok(None);

@@ -1,10 +1,11 @@
 //! The sessions that run, as far as they are recorded.
 
 use std::collections::{HashSet, VecDeque};
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use portreeve_recording::limits::NEAR_END_LEN;
 use portreeve_recording::{Decision, End, Entry, Record, Stream};
 use serde::Serialize;
 use uuid::Uuid;
@@ -188,7 +189,9 @@ impl Session {
         if !filter.is_session(&session.about) {
             return Opened::Unwanted;
         }
-        session.is_counted_from_its_end = session.stream.skip_near_end(WATCHED_LINES_MAX as u64).unwrap_or(false);
+        let is_long = fs::metadata(path).is_ok_and(|metadata| metadata.len() > NEAR_END_LEN as u64);
+        session.is_counted_from_its_end =
+            is_long && session.stream.skip_near_end(WATCHED_LINES_MAX as u64).unwrap_or(false);
         Opened::Session(Box::new(session))
     }
 
