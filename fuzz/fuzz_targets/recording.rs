@@ -5,7 +5,7 @@
 use std::io::Cursor;
 
 use libfuzzer_sys::fuzz_target;
-use portreeve_recording::{End, Entry, Header, Reader, Stream, redact};
+use portreeve_recording::{Audit, End, Entry, Header, Kind, Reader, Stream, redact};
 
 fuzz_target!(|data: &[u8]| {
     check(data);
@@ -16,8 +16,9 @@ fuzz_target!(|data: &[u8]| {
 
 fn check(file: &[u8]) {
     let whole = Reader::open(file).ok().map(|mut reader| {
-        let mut entries = Vec::new();
+        let (mut entries, mut audit) = (Vec::new(), Audit::new(&[]));
         while let Some(frame) = reader.next_frame() {
+            let _ = audit.take(&frame);
             entries.extend(frame.to_entry());
         }
         (entries, reader.end())
@@ -42,7 +43,7 @@ fn drain(stream: &mut Stream<Cursor<&[u8]>>) -> (Vec<Entry<'static>>, Option<End
 
 /// A file of two frames around the halves of `data`, made after `docs/recording-format.md` and not with the encoder.
 fn file_with(data: &[u8]) -> Vec<u8> {
-    let mut file = Header { session_id: [1; 16], created_unix_ns: 1 }.to_bytes().to_vec();
+    let mut file = Header::new(Kind::Session, [1; 16], 1).to_bytes().to_vec();
     let mut chain = *blake3::hash(&file).as_bytes();
     // The first byte says where the data is cut.
     let (cut, rest) = data.split_first().map_or((0, data), |(cut, rest)| (usize::from(*cut), rest));

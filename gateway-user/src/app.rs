@@ -3,10 +3,12 @@
 //!
 //! Where a daemon was before, its listeners and lock may be inherited: then nothing is refused between the two.
 
+mod cgroups;
 mod connects;
 mod control;
 mod drain;
 mod guard;
+mod records;
 
 use std::{
     num::NonZeroUsize,
@@ -37,7 +39,6 @@ use crate::{
     memory,
     notify::Notifier,
     policies::{Live, Watch},
-    recorder::Recorder,
     tls::{Authority, Certificates, ServersTls},
     worker::{self, Stage},
     workloads::{Store, Workloads},
@@ -112,9 +113,10 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         acceptors.push(with_records.collect::<Result<Vec<_>>>()?);
     }
     interception.own_uids(&uids(&config))?;
+    let recorder = records::begin(&config, &policies)?;
     let workloads = Workloads::start(interception, &cgroup_mount, &config, store)?;
     let gateway = Arc::new(Gateway {
-        recorder: Recorder::new(&config.state_dir),
+        recorder,
         policies,
         secrets,
         certificates,
@@ -134,6 +136,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
     for (index, listeners) in acceptors.into_iter().enumerate() {
         workers.push(worker::start(format!("sessions-{index}"), Arc::clone(&gateway), listeners, stage.subscribe())?);
     }
+    let keeper = records::Keeper::start(&gateway)?;
     let control = control::Control {
         gateway: Arc::clone(&gateway),
         listen: listeners.addresses(),
@@ -151,6 +154,7 @@ pub(crate) fn run(config: Config, beginning: &mut Beginning) -> Result<ExitCode>
         notifier,
         stage,
         workers,
+        keeper,
     };
     daemon.serve(events, &mut beginning.predecessor)
 }
@@ -246,12 +250,13 @@ async fn keep_house(gateway: &Arc<Gateway>, events: Events) {
     let _connects = connects::Watch::start(Arc::clone(gateway), events).inspect_err(|error| {
         tracing::error!("refused connects will not be told, nor agents in network namespaces served: {error}")
     });
+    let _cgroups = cgroups::Watch::start(Arc::clone(gateway))
+        .inspect_err(|error| tracing::error!("cgroups that come and go are not followed: {error}"));
     let kernel_log = gateway.workloads.interception().kernel_log();
     let mut kernel_log = kernel_log.inspect_err(|error| tracing::warn!("kernel programs' log: {error:#}")).ok();
     let mut was_pinned = true;
     loop {
         tokio::time::sleep(HOUSE_EVERY).await;
-        gateway.workloads.follow_cgroups();
         let is_pinned = gateway.workloads.interception().is_pinned();
         if was_pinned && !is_pinned {
             tracing::error!(

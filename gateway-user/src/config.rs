@@ -35,6 +35,8 @@ use std::{
 pub(crate) struct Config {
     /// The file it was read from, absolute.
     pub(crate) path: PathBuf,
+    /// SHA-256 of its text, in hexadecimal.
+    pub(crate) sha256: String,
     pub(crate) trust_domain: TrustDomain,
     pub(crate) state_dir: PathBuf,
     pub(crate) run_dir: PathBuf,
@@ -109,6 +111,9 @@ pub(crate) struct Server {
     pub(crate) compression: Compression,
     pub(crate) on_client_gone: OnClientGone,
     pub(crate) namespace: Meaning,
+    pub(crate) hidden_triggers: HiddenTriggers,
+    /// The account that the server's views, routines and triggers are read with; a session's own where there is none.
+    pub(crate) catalogue: Option<Account>,
     /// In the order of the file: the first that fits is used.
     pub(crate) credentials: Vec<Credential>,
 }
@@ -173,13 +178,28 @@ pub(crate) enum Meaning {
     Workload,
 }
 
-/// `[[server.credential]]`: a database account that the gateway holds for some workloads.
+/// What becomes of a change behind which there may be triggers or foreign keys that the account is not shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HiddenTriggers {
+    /// It is `unparsed`.
+    Deny,
+    /// It is judged by what is shown.
+    Ignore,
+}
+
+/// A database account, `[server.catalogue]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Credential {
-    pub(crate) fors: Vec<For>,
+pub(crate) struct Account {
     pub(crate) user: String,
     /// Absolute; read with [`secret::read`].
     pub(crate) password_file: PathBuf,
+}
+
+/// `[[server.credential]]`: an account that the gateway holds for some workloads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Credential {
+    pub(crate) fors: Vec<For>,
+    pub(crate) account: Account,
 }
 
 /// Whom a credential is for: `"*"`, `"group:<name>"`, `"workload:<name>"`.
@@ -214,13 +234,9 @@ impl Config {
     }
 
     /// The account that a workload gets at a server: the first credential in the order of the file with a fitting `for`.
-    pub(crate) fn credential_for<'s>(
-        &self,
-        server: &'s Server,
-        workload: &str,
-        groups: &[String],
-    ) -> Option<&'s Credential> {
-        server.credentials.iter().find(|credential| credential.fors.iter().any(|one| one.fits(workload, groups)))
+    pub(crate) fn account_for<'s>(&self, server: &'s Server, workload: &str, groups: &[String]) -> Option<&'s Account> {
+        let fits = |credential: &&Credential| credential.fors.iter().any(|one| one.fits(workload, groups));
+        server.credentials.iter().find(fits).map(|credential| &credential.account)
     }
 
     /// The configured workload of this name.
@@ -236,6 +252,13 @@ impl Config {
     /// Where the daemon listens for `portreeve tag`, `status` and the like.
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.run_dir.join(settings::CONTROL_SOCKET)
+    }
+}
+
+impl Server {
+    /// Every account that the gateway holds for it.
+    pub(crate) fn accounts(&self) -> impl Iterator<Item = &Account> {
+        self.credentials.iter().map(|credential| &credential.account).chain(&self.catalogue)
     }
 }
 

@@ -6,18 +6,19 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use portreeve_recording::Connects;
 use zeroize::Zeroizing;
 
 use crate::{
     catalogue::Catalogues,
-    config::{Config, Credential, secret},
+    config::{Account, Config, Server, secret},
     connections::Connections,
-    connects::Connects,
+    connects::Connects as Newest,
     counters::Counters,
     host,
     interception::Namespaces,
     policies::Live,
-    recorder::Recorder,
+    recorder::{Recorder, now_unix_ns},
     tls::{Certificates, ServersTls},
     workloads::Workloads,
 };
@@ -32,14 +33,14 @@ impl std::fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// Reads the secret of every credential.
+    /// Reads the secret of every account.
     ///
     /// # Errors
     /// The first file that cannot be read; `portreeve check` names them all.
     pub(crate) fn read(config: &Config) -> Result<Self> {
         let mut secrets = HashMap::new();
-        for credential in config.servers.iter().flat_map(|server| &server.credentials) {
-            let path = &credential.password_file;
+        for account in config.servers.iter().flat_map(Server::accounts) {
+            let path = &account.password_file;
             let secret =
                 secret::read(path).with_context(|| format!("secret file {} cannot be read", path.display()))?;
             secrets.insert(path.clone(), secret);
@@ -48,8 +49,8 @@ impl Secrets {
     }
 
     /// The password of an account.
-    pub(crate) fn password(&self, credential: &Credential) -> Option<&[u8]> {
-        self.0.get(&credential.password_file).map(|secret| secret.as_slice())
+    pub(crate) fn password(&self, account: &Account) -> Option<&[u8]> {
+        self.0.get(&account.password_file).map(|secret| secret.as_slice())
     }
 }
 
@@ -66,7 +67,7 @@ pub(crate) struct Gateway {
     pub(crate) servers_tls: ServersTls,
     pub(crate) workloads: Workloads,
     /// What the kernel programs refused and redirected.
-    pub(crate) connects: Connects,
+    pub(crate) connects: Newest,
     pub(crate) recorder: Recorder,
     pub(crate) counters: Counters,
     pub(crate) connections: Connections,
@@ -79,6 +80,28 @@ pub(crate) struct Gateway {
 }
 
 impl Gateway {
+    /// Counts and records a connection that has no kernel record: nobody knows whose it is.
+    pub(crate) fn unrecorded(&self) {
+        self.counters.unrecorded();
+        let now_unix_ns = now_unix_ns();
+        let connect = Connects {
+            refused: Some("no-record".into()),
+            workload: None,
+            destination: None,
+            uid: None,
+            pid: None,
+            comm: None,
+            cgroup_id: 0,
+            netns_cookie: None,
+            count: 1,
+            first_unix_ns: now_unix_ns,
+            last_unix_ns: now_unix_ns,
+        };
+        if let Err(error) = self.recorder.host().connect(now_unix_ns, connect) {
+            tracing::error!("the host recording lacks a connection: {error}");
+        }
+    }
+
     /// The path of a cgroup id below the mount, where it can still be found.
     pub(crate) fn cgroup_path(&self, pid: u32, cgroup_id: u64) -> Option<String> {
         cgroup_path(&self.cgroup_mount, pid, cgroup_id)

@@ -47,6 +47,22 @@ pub(crate) fn kernel_version() -> anyhow::Result<KernelVersion> {
         .with_context(|| format!("cannot read a version in the kernel's release `{}`", release.trim()))
 }
 
+/// The running kernel's release, as `uname -r` prints it.
+///
+/// # Errors
+/// When `/proc` does not tell it.
+pub(crate) fn kernel_release() -> anyhow::Result<String> {
+    read("/proc/sys/kernel/osrelease").map(|release| release.trim().to_owned())
+}
+
+/// The kernel's id of this boot.
+///
+/// # Errors
+/// When `/proc` does not tell it.
+pub(crate) fn boot_id() -> anyhow::Result<String> {
+    read("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned())
+}
+
 /// The effective capabilities of this process.
 ///
 /// # Errors

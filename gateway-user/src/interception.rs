@@ -126,8 +126,6 @@ impl Interception {
         if self.tags.get(&id).is_some_and(|tagged| tagged.egress == *egress) {
             return Ok(id);
         }
-        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
-            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()))?;
         // The list is there before it counts.
         let number = match egress {
             Egress::Open => portreeve_abi::Egress::Open,
@@ -137,9 +135,23 @@ impl Interception {
                 portreeve_abi::Egress::Listed
             }
         };
+        let was_tagged = self.maps.workloads.get(&id, 0).is_ok();
         self.maps.workloads.insert(id, number as u32, 0).with_context(|| {
             format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
         })?;
+        // Attaching waits for the kernel's readers, tens of milliseconds: connects are redirected meanwhile.
+        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
+            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()));
+        let packets = match packets {
+            Ok(packets) => packets,
+            Err(error) => {
+                // What an earlier daemon tagged stays refused.
+                if !was_tagged {
+                    self.maps.workloads.remove(&id)?;
+                }
+                return Err(error);
+            }
+        };
         self.tags.insert(id, Tagged { egress: egress.clone(), _packets: packets });
         self.end_existing(cgroup);
         Ok(id)

@@ -34,10 +34,17 @@ pub(crate) const REFUSE_UNMATCHED_MAX: usize = 64;
 pub(crate) const EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 /// Hashes of executables that are remembered.
 pub(crate) const EXECUTABLES_KEPT_MAX: usize = 1024;
+/// Between two looks at the cgroup tree, when cgroups appear all the time.
+pub(crate) const CGROUPS_LOOK_MIN: Duration = Duration::from_millis(5);
 /// Uids of one workload.
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
 pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
+/// Bytes after which a host recording goes on in another file.
+pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
+/// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
+/// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
+pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;
 /// Names of one server: each is in every certificate that its clients are shown.
 pub(crate) const HOSTS_MAX: usize = 32;
 /// Certificates kept for clients: one for each name by which they call a destination.
@@ -72,6 +79,8 @@ pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
 pub(crate) const FACTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The texts of one recorded session's prepared statements that are remembered while it is read, in bytes.
 pub(crate) const RECORDED_PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rows of one recorded answer that are kept while it is read: no more are taken beyond so many bytes.
+pub(crate) const RECORDED_ROWS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Statements of one recorded session that wait for their answer while it is read.
 pub(crate) const RECORDED_PENDING_MAX: usize = 64;
 

@@ -20,6 +20,7 @@ mod connects;
 mod counters;
 mod gateway;
 mod handover;
+mod hex;
 mod host;
 mod interception;
 mod limits;

@@ -140,7 +140,7 @@ async fn accept(
         let origin = match records.take(interception::flow(netns_cookie, peer, local)) {
             Ok(Some(origin)) => origin,
             Ok(None) => {
-                gateway.counters.unrecorded();
+                gateway.unrecorded();
                 tracing::warn!(%peer, "closed a connection without a kernel record: somebody dialled the gateway itself");
                 continue;
             }

@@ -2,6 +2,7 @@
 //!
 //! Tags made at run time are kept in `<state_dir>/tags.json`, so that a restart does not open a way round.
 
+mod appearing;
 mod executable;
 mod follow;
 mod scan;
@@ -15,6 +16,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock,
         atomic::{AtomicU64, Ordering},
     },
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -25,6 +27,7 @@ use crate::{
     interception::Interception,
     selector::{Executable, Place, Select},
 };
+use appearing::Appearing;
 pub(crate) use executable::Caller;
 use follow::Followed;
 pub(crate) use store::{Store, Tag};
@@ -140,6 +143,7 @@ pub(crate) struct Workloads {
     refuse_unmatched: Vec<PathBuf>,
     followed: Mutex<Followed>,
     hashes: Arc<executable::Hashes>,
+    appearing: Appearing,
 }
 
 impl fmt::Debug for Workloads {
@@ -188,6 +192,7 @@ impl Workloads {
             refuse_unmatched: config.interception.refuse_unmatched.clone(),
             followed: Mutex::default(),
             hashes: Arc::default(),
+            appearing: Appearing::new(),
         };
         workloads.follow_cgroups();
         workloads.end_earlier_tags()?;
@@ -290,6 +295,9 @@ impl Workloads {
         // Held throughout, as `tag` and `untag` hold it: what was untagged meanwhile must not be tagged again.
         let mut interception = lock(&self.interception);
         for workload in self.list().into_iter().filter(|workload| workload.selects.is_empty()) {
+            if let Some(parent) = workload.cgroup.parent() {
+                self.appearing.watch(&self.cgroup_mount.join(parent));
+            }
             // A cgroup that is not there has nobody to intercept; it is looked for again.
             let Ok(id) = interception.tag(&workload.cgroup, &workload.egress) else { continue };
             if id == workload.cgroup_id {
@@ -308,6 +316,11 @@ impl Workloads {
             }
         }
         self.follow_selectors(&mut interception);
+    }
+
+    /// Waits until cgroups appeared where tagged ones may, so that [`Workloads::follow_cgroups`] is due, or for `most`.
+    pub(crate) fn wait_for_cgroups(&self, most: Duration) -> bool {
+        self.appearing.wait(most)
     }
 
     /// Ends the sessions of a cgroup, if it is a workload's, and says how many there were.

@@ -21,6 +21,8 @@ use std::{
 pub struct Cgroup {
     mount: PathBuf,
     path: PathBuf,
+    /// Folders made for it, the nearest first.
+    above: Vec<PathBuf>,
 }
 
 impl Cgroup {
@@ -34,6 +36,21 @@ impl Cgroup {
         Self::make(mount, path)
     }
 
+    /// A cgroup at this path below the mount, where a runtime would make it. Folders above it that are missing come and go with it.
+    pub fn at(relative: &str) -> Result<Self> {
+        require_root()?;
+        let mount = cgroup2_mount()?;
+        let path = mount.join(relative);
+        let above: Vec<_> =
+            path.ancestors().skip(1).take_while(|folder| !folder.exists()).map(Path::to_owned).collect();
+        for folder in above.iter().rev() {
+            fs::create_dir(folder).with_context(|| format!("cannot create the cgroup `{}`", folder.display()))?;
+        }
+        let mut made = Self::make(mount, path)?;
+        made.above = above;
+        Ok(made)
+    }
+
     /// A cgroup below this one. Drop it first: a kill of the parent reaches it anyway.
     pub fn child(&self, name: &str) -> Result<Self> {
         Self::make(self.mount.clone(), self.path.join(name))
@@ -41,7 +58,7 @@ impl Cgroup {
 
     fn make(mount: PathBuf, path: PathBuf) -> Result<Self> {
         fs::create_dir(&path).with_context(|| format!("cannot create the cgroup `{}`", path.display()))?;
-        Ok(Self { mount, path })
+        Ok(Self { mount, path, above: Vec::new() })
     }
 
     /// The absolute path.
@@ -81,7 +98,10 @@ impl Cgroup {
             }
             thread::sleep(POLL_EVERY);
         }
-        remove_tree(&self.path).context("cannot remove it")
+        remove_tree(&self.path).context("cannot remove it")?;
+        // Fails while somebody is in it, as it should.
+        self.above.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+        Ok(())
     }
 }
 
@@ -93,7 +113,7 @@ pub fn sweep() -> Result<Vec<PathBuf>> {
         let entry = entry.context("cannot read the cgroup v2 mount")?;
         let name = entry.file_name();
         if name.to_string_lossy().strip_prefix("portreeve-").is_some_and(host::is_orphan) {
-            let left = Cgroup { mount: mount.clone(), path: entry.path() };
+            let left = Cgroup { mount: mount.clone(), path: entry.path(), above: Vec::new() };
             left.remove().with_context(|| format!("cannot remove the cgroup `{}`", left.path.display()))?;
             swept.push(entry.path());
         }

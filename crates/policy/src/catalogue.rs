@@ -5,6 +5,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::sight::Sight;
+
 /// Views and routines of one server as one account sees them. Schemas of the system are not in it: see [`is_system_schema`].
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Catalogue {
@@ -13,6 +15,8 @@ pub struct Catalogue {
     unreadable: Option<String>,
     /// By schema and table, in lower case. None where nobody asks for columns: analysis does not look for them then.
     columns: Option<BTreeMap<(String, String), BTreeSet<String>>>,
+    /// None where every trigger and foreign key that there is, is here.
+    sight: Option<Sight>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -132,11 +136,16 @@ pub(crate) enum Known<'c, T> {
 impl Catalogue {
     /// Where there is no server to ask: names are what they say.
     pub const EMPTY: &'static Self =
-        &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None, columns: None };
+        &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None, columns: None, sight: None };
 
     /// The same, where columns are looked for: a name without a table before it may then be of any table beside it.
-    pub const EMPTY_WITH_COLUMNS: &'static Self =
-        &Self { lower_case_table_names: 0, schemas: BTreeMap::new(), unreadable: None, columns: Some(BTreeMap::new()) };
+    pub const EMPTY_WITH_COLUMNS: &'static Self = &Self {
+        lower_case_table_names: 0,
+        schemas: BTreeMap::new(),
+        unreadable: None,
+        columns: Some(BTreeMap::new()),
+        sight: None,
+    };
 
     /// One without a name, of a server with that `lower_case_table_names`.
     pub fn new(lower_case_table_names: u8) -> Self {
@@ -219,6 +228,21 @@ impl Catalogue {
     pub fn add_cascade(&mut self, schema: &str, table: &str, cascade: Cascade) {
         let table = self.folded(table);
         self.schema_mut(schema).cascades.entry(table).or_default().push(cascade);
+    }
+
+    /// Says that it was asked for with these privileges, so that triggers and foreign keys may be missing.
+    pub fn limit_sight(&mut self, sight: Sight) {
+        self.sight = Some(sight);
+    }
+
+    /// Whether a table may have triggers that are not here.
+    pub(crate) fn hides_triggers(&self, schema: &str, table: &str) -> bool {
+        self.sight.as_ref().is_some_and(|sight| !sight.shows_triggers(schema, table, |name| self.folded(name)))
+    }
+
+    /// Whether there may be foreign keys that are not here.
+    pub(crate) fn hides_keys(&self) -> bool {
+        self.sight.as_ref().is_some_and(|sight| !sight.shows_keys())
     }
 
     fn schema_mut(&mut self, schema: &str) -> &mut Schema {

@@ -3,7 +3,7 @@
 
 use crate::action::Action;
 use crate::builtins::is_known_charset;
-use crate::catalogue::{Cascade, RowChange, Security, Trigger, TriggerText};
+use crate::catalogue::{Cascade, Known, Relation, RowChange, Security, Trigger, TriggerText};
 use crate::context::Flavour;
 use crate::cursor::Cursor;
 use crate::facts::Resource;
@@ -45,11 +45,33 @@ impl Reader<'_> {
         if !self.through.changed.insert((change, fires_triggers, catalogue.key(schema, table))) {
             return Ok(());
         }
+        self.is_all_shown(change, schema, table, fires_triggers)?;
         if fires_triggers {
             let mut fired = catalogue.triggers(schema, table).iter().filter(|trigger| trigger.events.contains(&change));
             fired.try_for_each(|trigger| self.trigger(schema, trigger))?;
         }
         catalogue.cascades(schema, table).iter().try_for_each(|cascade| self.cascade(change, cascade))
+    }
+
+    /// What is behind a table of the catalogue must all be in it. A table that is not there is temporary, or nobody's.
+    fn is_all_shown(&self, change: RowChange, schema: &str, table: &str, fires_triggers: bool) -> Result<(), Unread> {
+        let catalogue = self.context.catalogue;
+        let (Known::As(Relation::Table | Relation::View(_)) | Known::Unknown(_)) = catalogue.relation(schema, table)
+        else {
+            return Ok(());
+        };
+        let name = named(schema, table);
+        if fires_triggers && catalogue.hides_triggers(schema, table) {
+            return Err(Unread::new(format!(
+                "triggers of {name} may be hidden from the account at the server: it needs TRIGGER there, or the server a `catalogue` account"
+            )));
+        }
+        if change != RowChange::Insert && catalogue.hides_keys() {
+            return Err(Unread::new(format!(
+                "foreign keys to {name} may be hidden from the account at the server: it needs TRIGGER on *.*, or the server a `catalogue` account"
+            )));
+        }
+        Ok(())
     }
 
     fn cascade(&mut self, change: RowChange, cascade: &Cascade) -> Result<(), Unread> {

@@ -56,6 +56,7 @@ mod second;
 mod session;
 mod set;
 mod show;
+mod sight;
 mod suggest;
 mod through;
 mod token;
@@ -84,5 +85,6 @@ pub use reading::{Modes, is_utf8_charset, version_number};
 pub use remembered::{Judgement, Question, Remembered};
 #[cfg(feature = "second-reader")]
 pub use second::second_reading;
+pub use sight::Sight;
 pub use suggest::{NotCovered, Suggested, SuggestedPolicy, Suggestion};
 pub use verdict::{Answer, Approval, Decision, Verdict};

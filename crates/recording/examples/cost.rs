@@ -4,12 +4,14 @@ use std::borrow::Cow;
 use std::hint::black_box;
 use std::time::Instant;
 
-use portreeve_recording::{Command, Decision, EncodeError, Encoder, Entry, Header, Record, Statement, Text, Verdict};
+use portreeve_recording::{
+    Command, Decision, EncodeError, Encoder, Entry, Header, Kind, Record, Statement, Text, Verdict,
+};
 
 const ROUNDS: u64 = 200_000;
 
 fn main() -> Result<(), EncodeError> {
-    let (mut encoder, _) = Encoder::new(&Header { session_id: [1; 16], created_unix_ns: 1 });
+    let (mut encoder, _) = Encoder::new(&Header::new(Kind::Session, [1; 16], 1));
     let policies = ["reporting-reads-shop".to_owned()];
     let mut out = Vec::new();
     let mut best_ns = f64::MAX;

@@ -8,8 +8,11 @@ use rkyv::util::with_arena;
 
 use crate::frame::{Chain, FrameHeader, chain_next, chain_start, checksum, padding_len};
 use crate::header::Header;
-use crate::limits::{FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX};
-use crate::record::Entry;
+use crate::limits::{
+    CHECKPOINT_BYTES, CHECKPOINT_FRAMES, CHECKPOINT_NS, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX,
+};
+use crate::record::{Entry, Record, Signature};
+use crate::seal::{Signed, SigningKey};
 
 /// Makes the frames of one file, in order.
 ///
@@ -18,6 +21,21 @@ use crate::record::Entry;
 #[derive(Debug, Clone)]
 pub struct Encoder {
     chain: Chain,
+    session_id: [u8; 16],
+    /// Frames so far.
+    frames: u64,
+    /// Of the last entry, in nanoseconds since 1970 UTC; of the file, before the first.
+    last_unix_ns: u64,
+    signed: LastSigned,
+    /// Bytes of frames since the last signature.
+    unsigned_bytes: u64,
+}
+
+/// Where the last signature is; before the first, the beginning of the file.
+#[derive(Debug, Clone, Copy)]
+struct LastSigned {
+    frames: u64,
+    at_unix_ns: u64,
 }
 
 /// Why an entry could not be made a frame.
@@ -33,7 +51,60 @@ impl Encoder {
     #[must_use]
     pub fn new(header: &Header) -> (Self, [u8; HEADER_LEN]) {
         let bytes = header.to_bytes();
-        (Self { chain: chain_start(&bytes) }, bytes)
+        let Header { session_id, created_unix_ns, .. } = *header;
+        let encoder = Self {
+            chain: chain_start(&bytes),
+            session_id,
+            frames: 0,
+            last_unix_ns: created_unix_ns,
+            signed: LastSigned { frames: 0, at_unix_ns: created_unix_ns },
+            unsigned_bytes: 0,
+        };
+        (encoder, bytes)
+    }
+
+    /// Frames so far.
+    #[must_use]
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Of the last entry, in nanoseconds since 1970 UTC; of the file, before the first.
+    #[must_use]
+    pub fn last_unix_ns(&self) -> u64 {
+        self.last_unix_ns
+    }
+
+    /// State of the hash chain after the frames.
+    #[must_use]
+    pub fn chain(&self) -> [u8; 32] {
+        self.chain
+    }
+
+    /// Whether so much was recorded since the last signature, or so long ago, that a checkpoint should follow.
+    #[must_use]
+    pub fn is_checkpoint_due(&self) -> bool {
+        self.frames - self.signed.frames >= CHECKPOINT_FRAMES
+            || self.unsigned_bytes >= CHECKPOINT_BYTES
+            || self.last_unix_ns.saturating_sub(self.signed.at_unix_ns) >= CHECKPOINT_NS
+    }
+
+    /// Appends the frame of a checkpoint or a seal, which has the time of the entry before.
+    ///
+    /// # Errors
+    /// As [`Self::encode`].
+    pub fn sign(&mut self, signed: Signed, key: &SigningKey, out: &mut Vec<u8>) -> Result<(), EncodeError> {
+        let at_unix_ns = self.last_unix_ns;
+        let message = signed.message(&self.session_id, self.frames, at_unix_ns, &self.chain);
+        let signature = Signature { key: key.public().0, signature: key.sign(&message) };
+        let record = match signed {
+            Signed::Checkpoint => Record::Checkpoint(signature),
+            Signed::Seal => Record::Sealed(signature),
+        };
+        self.encode(&Entry { at_unix_ns, record }, out)?;
+        self.signed = LastSigned { frames: self.frames, at_unix_ns };
+        self.unsigned_bytes = 0;
+        Ok(())
     }
 
     /// Appends exactly one frame, padding included, to `out`; allocates only to grow `out`.
@@ -63,6 +134,9 @@ impl Encoder {
             place.copy_from_slice(&header.to_bytes());
         }
         self.chain = chain;
+        self.frames += 1;
+        self.last_unix_ns = entry.at_unix_ns;
+        self.unsigned_bytes += (out.len() - start) as u64;
         Ok(())
     }
 }

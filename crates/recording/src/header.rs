@@ -5,13 +5,35 @@ use crate::limits::HEADER_LEN;
 /// First eight bytes of every session file. The line ends show a file that went through a text conversion.
 pub(crate) const MAGIC: [u8; 8] = *b"PRSESS\r\n";
 
-/// The format this crate writes, and the newest it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The newest format, which is written.
+const FORMAT_NEWEST: u32 = 2;
 
-/// What the header says about the session.
+/// Versions of the format.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Format {
+    /// Without signatures, of sessions alone.
+    One = 1,
+    /// The last record of a file that was closed is its seal.
+    Two = 2,
+}
+
+/// What a file is the recording of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// One session.
+    Session = 0,
+    /// What befell the host and its daemon, and which sessions there were.
+    Host = 1,
+}
+
+/// What the header says about the file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Header {
-    /// The session's UUID, bytes in the order they are printed.
+    /// Its version of the format.
+    pub format: Format,
+    /// What it is the recording of.
+    pub kind: Kind,
+    /// The session's UUID, or a host recording's own; bytes in the order they are printed.
     pub session_id: [u8; 16],
     /// When the file was made: nanoseconds since 1970 UTC.
     pub created_unix_ns: u64,
@@ -30,7 +52,7 @@ pub enum ReadError {
     #[error("this is no session file; session files begin with `PRSESS`")]
     Magic,
     /// Written by a newer Portreeve, or damaged.
-    #[error("session file format {0} is not known, this program reads {FORMAT_VERSION}; use the newer portreeve")]
+    #[error("session file format {0} is not known, this program reads up to {FORMAT_NEWEST}; use the newer portreeve")]
     Version(u32),
     /// The header's length or reserved bytes are not what the version says.
     #[error("the file header is damaged; compare the file with a copy")]
@@ -38,16 +60,23 @@ pub enum ReadError {
 }
 
 impl Header {
+    /// The header of a new file.
+    #[must_use]
+    pub const fn new(kind: Kind, session_id: [u8; 16], created_unix_ns: u64) -> Self {
+        Self { format: Format::Two, kind, session_id, created_unix_ns }
+    }
+
     /// The 64 bytes at the start of the file.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; HEADER_LEN] {
         let mut bytes = [0; HEADER_LEN];
-        let fields: [&[u8]; 5] = [
+        let fields: [&[u8]; 6] = [
             &MAGIC,
-            &FORMAT_VERSION.to_le_bytes(),
+            &(self.format as u32).to_le_bytes(),
             &(HEADER_LEN as u32).to_le_bytes(),
             &self.session_id,
             &self.created_unix_ns.to_le_bytes(),
+            &[self.kind as u8],
         ];
         for (to, from) in bytes.iter_mut().zip(fields.into_iter().flatten()) {
             *to = *from;
@@ -69,18 +98,25 @@ impl Header {
         let (version, rest) = take::<4>(rest)?;
         let (length, rest) = take::<4>(rest)?;
         let (session_id, rest) = take::<16>(rest)?;
-        let (created, reserved) = take::<8>(rest)?;
+        let (created, rest) = take::<8>(rest)?;
+        let ([kind], reserved) = take::<1>(rest)?;
         if magic != MAGIC {
             return Err(ReadError::Magic);
         }
-        match u32::from_le_bytes(version) {
-            FORMAT_VERSION => {}
+        let format = match u32::from_le_bytes(version) {
+            1 => Format::One,
+            2 => Format::Two,
             other => return Err(ReadError::Version(other)),
-        }
+        };
+        let kind = match (format, kind) {
+            (Format::One | Format::Two, 0) => Kind::Session,
+            (Format::Two, 1) => Kind::Host,
+            (Format::One | Format::Two, _) => return Err(ReadError::Damaged),
+        };
         if u32::from_le_bytes(length) as usize != HEADER_LEN || reserved.iter().any(|&byte| byte != 0) {
             return Err(ReadError::Damaged);
         }
-        Ok(Self { session_id, created_unix_ns: u64::from_le_bytes(created) })
+        Ok(Self { format, kind, session_id, created_unix_ns: u64::from_le_bytes(created) })
     }
 }
 
@@ -92,7 +128,7 @@ fn take<const N: usize>(bytes: &[u8]) -> Result<([u8; N], &[u8]), ReadError> {
 mod tests {
     use super::*;
 
-    const HEADER: Header = Header { session_id: [7; 16], created_unix_ns: 1_790_000_000_000_000_000 };
+    const HEADER: Header = Header::new(Kind::Session, [7; 16], 1_790_000_000_000_000_000);
 
     fn check(change: impl FnOnce(&mut Vec<u8>), expected: Result<Header, ReadError>) {
         let mut bytes = HEADER.to_bytes().to_vec();
@@ -108,7 +144,11 @@ mod tests {
         check(|bytes| bytes.fill(0), Err(ReadError::Blank));
         check(|bytes| bytes.truncate(63), Err(ReadError::Short(63)));
         check(|bytes| bytes[0] = b'X', Err(ReadError::Magic));
-        check(|bytes| bytes[8] = 2, Err(ReadError::Version(2)));
+        check(|bytes| bytes[8] = 3, Err(ReadError::Version(3)));
+        check(|bytes| bytes[8] = 1, Ok(Header { format: Format::One, ..HEADER }));
+        check(|bytes| bytes[40] = 1, Ok(Header { kind: Kind::Host, ..HEADER }));
+        check(|bytes| bytes[40] = 2, Err(ReadError::Damaged));
+        check(|bytes| (bytes[8], bytes[40]) = (1, 1), Err(ReadError::Damaged));
         check(|bytes| bytes[12] = 65, Err(ReadError::Damaged));
         check(|bytes| bytes[63] = 1, Err(ReadError::Damaged));
     }

@@ -3,8 +3,8 @@
 //! A file is a [`Header`] followed by frames; each frame is one [`Entry`] in rkyv form, readable in place, under a
 //! checksum and a BLAKE3 chain. `docs/recording-format.md` has it byte by byte.
 //!
-//! [`Encoder`] turns entries into frames, [`Reader`] walks frames in a slice, [`Stream`] walks them in a file that may
-//! still grow. The crate opens no files, maps no memory and reads no clock: bytes and times are arguments.
+//! [`Encoder`] turns entries into frames and signs them, [`Reader`] walks frames in a slice, [`Stream`] walks them in a file
+//! that may still grow, [`Audit`] says what the signatures among them prove. The crate opens no files, maps no memory and reads no clock: bytes and times are arguments.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(
@@ -18,22 +18,30 @@
     )
 )]
 
+mod audit;
 mod encoder;
 mod frame;
 mod header;
+mod host;
 pub mod limits;
 mod reader;
 mod record;
 pub mod redact;
+mod seal;
 mod stream;
 mod text;
 
+pub use audit::{Audit, Fault, Proof};
 pub use encoder::{EncodeError, Encoder};
-pub use header::{Header, ReadError};
+pub use header::{Format, Header, Kind, ReadError};
+pub use host::{
+    Connects, Follows, Host, Lost, PoliciesLoaded, Removed, SessionBegan, SessionEnded, Started, Stopped, Tagged,
+};
 pub use reader::{End, Frame, Position, Reader, TornWhy};
 pub use record::{
     Abandoned, ArchivedDecision, ArchivedEntry, ArchivedRecord, Chosen, Closed, Command, Decision, Entry, ErrorText,
-    Evidence, Forwarded, Login, Opened, Record, Response, Statement, Transport, Verdict,
+    Evidence, Facts, Forwarded, Login, Opened, Record, Response, Rows, Signature, Statement, Transport, Verdict,
 };
+pub use seal::{Claim, KeyError, PublicKey, Signed, SigningKey};
 pub use stream::{Stream, StreamError};
 pub use text::{Text, clip};

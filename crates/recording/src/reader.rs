@@ -7,9 +7,10 @@ use rkyv::rancor;
 use rkyv::util::AlignedVec;
 
 use crate::frame::{Chain, FrameHeader, chain_next, chain_start, checksum, frame_len};
-use crate::header::{Header, ReadError};
+use crate::header::{Format, Header, ReadError};
 use crate::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX};
-use crate::record::{ArchivedEntry, Entry};
+use crate::record::{ArchivedEntry, ArchivedRecord, Entry, Place};
+use crate::seal::{Claim, Signed};
 
 /// A place between two frames, from which reading can go on later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,8 @@ pub struct Position {
     chain: Chain,
     /// False for a reader that only wants to know what is in the file.
     pub(crate) checks_chain: bool,
-    last_was_closed: bool,
+    header: Header,
+    last: Place,
 }
 
 impl Position {
@@ -32,27 +34,44 @@ impl Position {
     pub fn start(bytes: &[u8]) -> Result<(Header, Self), ReadError> {
         let header = Header::read(bytes)?;
         let chain = chain_start(&header.to_bytes());
-        Ok((header, Self { offset: HEADER_LEN as u64, index: 0, chain, checks_chain: true, last_was_closed: false }))
+        Ok((
+            header,
+            Self { offset: HEADER_LEN as u64, index: 0, chain, checks_chain: true, header, last: Place::Anywhere },
+        ))
+    }
+
+    /// The file's header.
+    #[must_use]
+    pub fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// State of the hash chain: it stands for the header and every frame before.
+    #[must_use]
+    pub fn chain(&self) -> [u8; 32] {
+        self.chain
     }
 }
 
 impl Position {
     /// After the frame at the start of `bytes`, which lie at `offset`, taking its link of the chain for granted: the next frame
     /// then proves it, as the chain of that one continues it. Also the frame's bytes, or how many were looked at in vain.
-    pub(crate) fn after_unproven(bytes: &[u8], offset: u64) -> Result<(Self, usize), usize> {
+    pub(crate) fn after_unproven(header: Header, bytes: &[u8], offset: u64) -> Result<(Self, usize), usize> {
         let plausible = |header: &FrameHeader| {
             header.length != 0 && header.length as usize <= PAYLOAD_LEN_MAX && header.reserved == [0; 8]
         };
-        let header = FrameHeader::read(bytes).filter(plausible).ok_or(FRAME_ALIGN)?;
-        let frame_len = frame_len(header.length as usize);
-        let payload = bytes.get(FRAME_HEADER_LEN..).and_then(|rest| rest.get(..header.length as usize));
+        let frame = FrameHeader::read(bytes).filter(plausible).ok_or(FRAME_ALIGN)?;
+        let frame_len = frame_len(frame.length as usize);
+        let payload = bytes.get(FRAME_HEADER_LEN..).and_then(|rest| rest.get(..frame.length as usize));
         let payload = payload.filter(|_| frame_len <= bytes.len()).ok_or(FRAME_ALIGN)?;
-        if checksum(header.length, payload) != header.checksum {
+        if checksum(frame.length, payload) != frame.checksum {
             return Err(frame_len);
         }
         let offset = offset + frame_len as u64;
-        let chain = header.chain;
-        Ok((Self { offset, index: 0, chain, checks_chain: true, last_was_closed: false }, frame_len))
+        Ok((
+            Self { offset, index: 0, chain: frame.chain, checks_chain: true, header, last: Place::Anywhere },
+            frame_len,
+        ))
     }
 }
 
@@ -65,9 +84,42 @@ pub struct Frame<'r> {
     pub offset: u64,
     /// What it holds.
     pub entry: &'r ArchivedEntry<'static>,
+    session_id: [u8; 16],
+    chain_before: Chain,
 }
 
 impl Frame<'_> {
+    /// State of the hash chain before it.
+    #[must_use]
+    pub fn chain_before(&self) -> [u8; 32] {
+        self.chain_before
+    }
+
+    /// What the frame says to sign, if it is a checkpoint or a seal.
+    #[must_use]
+    pub fn claim(&self) -> Option<Claim> {
+        let (signed, signature) = match &self.entry.record {
+            ArchivedRecord::Checkpoint(signature) => (Signed::Checkpoint, signature),
+            ArchivedRecord::Sealed(signature) => (Signed::Seal, signature),
+            ArchivedRecord::Opened(_)
+            | ArchivedRecord::Login(_)
+            | ArchivedRecord::Statement(_)
+            | ArchivedRecord::Verdict(_)
+            | ArchivedRecord::Response(_)
+            | ArchivedRecord::Closed(_)
+            | ArchivedRecord::Transport(_)
+            | ArchivedRecord::Abandoned(_)
+            | ArchivedRecord::Forwarded(_)
+            | ArchivedRecord::Chosen(_)
+            | ArchivedRecord::Facts(_)
+            | ArchivedRecord::Rows(_)
+            | ArchivedRecord::Host(_) => return None,
+        };
+        let message =
+            signed.message(&self.session_id, self.index, self.entry.at_unix_ns.to_native(), &self.chain_before);
+        Some(Claim { signed, message, key: signature.key, signature: signature.signature })
+    }
+
     /// A copy of the entry that owns its texts.
     ///
     /// # Errors
@@ -92,7 +144,7 @@ pub enum End {
         /// Bytes from the start of the file.
         offset: u64,
     },
-    /// The last record says that the session is closed.
+    /// The last record says that the session is closed, or seals the file.
     Closed,
     /// The bytes at `offset` are no frame of this file. What came before is sound.
     Torn {
@@ -225,10 +277,14 @@ impl Position {
         let head = bytes.get(..bytes.len().min(4)).unwrap_or_default();
         // The length is written last: whatever follows a zero was not recorded.
         if head.iter().all(|&byte| byte == 0) {
-            return Err(if self.last_was_closed { End::Closed } else { End::Open { offset: self.offset } });
+            return Err(match self.last {
+                Place::Anywhere => End::Open { offset: self.offset },
+                Place::Closing | Place::Last => End::Closed,
+            });
         }
-        if self.last_was_closed {
-            return torn(TornWhy::AfterClosed);
+        match (self.last, self.header.format) {
+            (Place::Last, _) | (Place::Closing, Format::One) => return torn(TornWhy::AfterClosed),
+            (Place::Anywhere, _) | (Place::Closing, Format::Two) => {}
         }
         let Some(header) = FrameHeader::read(bytes) else { return torn(TornWhy::Cut { needed: FRAME_HEADER_LEN }) };
         if header.length as usize > PAYLOAD_LEN_MAX {
@@ -239,17 +295,16 @@ impl Position {
 
     /// Reads the record of a checked frame and steps over it. `payload` is the frame's, aligned.
     pub(crate) fn accept<'r>(&mut self, checked: &Checked, payload: &'r [u8]) -> Result<Frame<'r>, End> {
-        let Self { offset, index, checks_chain, .. } = *self;
+        let Self { offset, index, header, chain: chain_before, checks_chain, last } = *self;
         let entry = access::<ArchivedEntry<'static>, rancor::Failure>(payload)
             .map_err(|_| End::Torn { offset, why: TornWhy::Record })?;
-        *self = Self {
-            offset: offset + checked.frame_len as u64,
-            index: index + 1,
-            chain: checked.chain,
-            checks_chain,
-            last_was_closed: entry.is_last(),
-        };
-        Ok(Frame { index, offset, entry })
+        let place = entry.place();
+        if last == Place::Closing && place != Place::Last {
+            return Err(End::Torn { offset, why: TornWhy::AfterClosed });
+        }
+        let (offset_after, chain) = (offset + checked.frame_len as u64, checked.chain);
+        *self = Self { offset: offset_after, index: index + 1, header, chain, checks_chain, last: place };
+        Ok(Frame { index, offset, entry, session_id: header.session_id, chain_before })
     }
 }
 

@@ -10,6 +10,7 @@ use std::borrow::Cow;
 use rkyv::with::{AsBox, AsOwned, Map};
 use rkyv::{Archive, Deserialize, Serialize};
 
+use crate::host::Host;
 use crate::text::Text;
 
 /// One record and when it was made.
@@ -44,6 +45,16 @@ pub enum Record<'a> {
     Forwarded(#[rkyv(with = AsBox)] Forwarded<'a>),
     /// Which selector the caller fits; behind `Opened`, where a selector chose its cgroup.
     Chosen(#[rkyv(with = AsBox)] Chosen<'a>),
+    /// Signs all that came before it.
+    Checkpoint(#[rkyv(with = AsBox)] Signature),
+    /// Last of all in a file that was closed: signs it as a whole.
+    Sealed(#[rkyv(with = AsBox)] Signature),
+    /// What a statement does to what; behind its verdict.
+    Facts(#[rkyv(with = AsBox)] Facts<'a>),
+    /// Rows of a result, where they are asked for.
+    Rows(#[rkyv(with = AsBox)] Rows<'a>),
+    /// What befell the host: in host recordings alone.
+    Host(Box<Host<'a>>),
 }
 
 /// Who opened the session, where it was going and as whom the gateway goes there.
@@ -312,16 +323,6 @@ pub struct Forwarded<'a> {
     pub sql: Text<'a>,
 }
 
-// The root of every payload: were it to change size, no older file could be read.
-const _: () = assert!(size_of::<ArchivedEntry<'static>>() == 16 && align_of::<ArchivedEntry<'static>>() == 8);
-
-impl ArchivedEntry<'_> {
-    /// Whether no record may follow this one.
-    pub(crate) fn is_last(&self) -> bool {
-        matches!(self.record, ArchivedRecord::Closed(_))
-    }
-}
-
 /// Why a session is its workload's, where a selector chose the cgroup.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Chosen<'a> {
@@ -343,4 +344,80 @@ pub struct Chosen<'a> {
     /// SHA-256 of that file, in hexadecimal.
     #[rkyv(with = Map<AsOwned>)]
     pub sha256: Option<Cow<'a, str>>,
+}
+
+/// A signature over the recording so far. `docs/recording-format.md` says what is signed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Signature {
+    /// Ed25519 public key of the daemon that signed.
+    pub key: [u8; 32],
+    /// Ed25519 signature (RFC 8032).
+    pub signature: [u8; 64],
+}
+
+/// What policy was asked about a statement.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Facts<'a> {
+    /// Of the statement.
+    pub number: u64,
+    /// Names of the actions (`select`, `drop`), each once.
+    #[rkyv(with = AsOwned)]
+    pub actions: Cow<'a, [String]>,
+    /// Tables and other resources as policy calls them (`orders/shop.users`), each once.
+    #[rkyv(with = AsOwned)]
+    pub resources: Cow<'a, [String]>,
+}
+
+/// Some rows of a result set, in order, as the client received them.
+#[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
+pub struct Rows<'a> {
+    /// Of the statement.
+    pub number: u64,
+    /// Which of the answer's result sets, from 0.
+    pub result_set: u32,
+    /// Number of the first of these rows in its result set, from 0.
+    pub first: u64,
+    /// Names of the columns.
+    #[rkyv(with = AsOwned)]
+    pub columns: Cow<'a, [String]>,
+    /// Row after row, one value for each column; none is `NULL`. Values of the binary protocol are written as text.
+    #[rkyv(with = AsOwned)]
+    pub values: Cow<'a, [Option<Text<'a>>]>,
+    /// Rows that follow in this answer were not kept.
+    pub truncated: bool,
+}
+
+// The root of every payload: were it to change size, no older file could be read.
+const _: () = assert!(size_of::<ArchivedEntry<'static>>() == 16 && align_of::<ArchivedEntry<'static>>() == 8);
+
+/// What a record says about those that may follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    Anywhere,
+    /// Nothing but a seal follows.
+    Closing,
+    /// Nothing follows.
+    Last,
+}
+
+impl ArchivedEntry<'_> {
+    pub(crate) fn place(&self) -> Place {
+        match &self.record {
+            ArchivedRecord::Closed(_) => Place::Closing,
+            ArchivedRecord::Sealed(_) => Place::Last,
+            ArchivedRecord::Opened(_)
+            | ArchivedRecord::Login(_)
+            | ArchivedRecord::Statement(_)
+            | ArchivedRecord::Verdict(_)
+            | ArchivedRecord::Response(_)
+            | ArchivedRecord::Transport(_)
+            | ArchivedRecord::Abandoned(_)
+            | ArchivedRecord::Forwarded(_)
+            | ArchivedRecord::Chosen(_)
+            | ArchivedRecord::Checkpoint(_)
+            | ArchivedRecord::Facts(_)
+            | ArchivedRecord::Rows(_)
+            | ArchivedRecord::Host(_) => Place::Anywhere,
+        }
+    }
 }

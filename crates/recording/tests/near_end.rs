@@ -5,9 +5,16 @@
 use std::io::Cursor;
 
 use portreeve_recording::limits::{NEAR_END_CHECKED_MAX, NEAR_END_LEN};
-use portreeve_recording::{Closed, Command, Encoder, End, Entry, Header, Record, Statement, Stream, Text};
+use portreeve_recording::{
+    Closed, Command, Encoder, End, Entry, Format, Header, Kind, Record, Statement, Stream, Text,
+};
 
-const HEADER: Header = Header { session_id: [0xab; 16], created_unix_ns: 1_795_231_554_000_000_000 };
+const HEADER: Header = Header {
+    format: Format::One,
+    kind: Kind::Session,
+    session_id: [0xab; 16],
+    created_unix_ns: 1_795_231_554_000_000_000,
+};
 
 fn statement(number: u64, sql: &[u8]) -> Entry<'_> {
     let (prepared, schema, parameters) = (None, None, (&[]).into());
@@ -23,7 +30,11 @@ fn closed() -> Entry<'static> {
 
 /// A file of statements with the given texts.
 fn file<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> (Encoder, Vec<u8>) {
-    let (mut encoder, head) = Encoder::new(&HEADER);
+    file_of(&HEADER, texts)
+}
+
+fn file_of<'a>(header: &Header, texts: impl IntoIterator<Item = &'a [u8]>) -> (Encoder, Vec<u8>) {
+    let (mut encoder, head) = Encoder::new(header);
     let mut bytes = head.to_vec();
     for (number, text) in (1..).zip(texts) {
         encoder.encode(&statement(number, text), &mut bytes).unwrap();
@@ -80,9 +91,11 @@ fn a_shorter_file_and_too_few_frames_are_read_from_the_start() {
 #[test]
 fn of_small_frames_the_last_few_are_enough() {
     let texts: Vec<Vec<u8>> = (0..5000).map(|number| format!("SELECT {number}").into_bytes()).collect();
-    let (_, bytes) = file(texts.iter().map(Vec::as_slice));
-    let (skipped, numbers, _) = after_skip(&bytes, 10);
-    assert!(skipped && numbers.len() < 4000 && numbers.last() == Some(&5000), "{} frames", numbers.len());
+    for format in [Format::One, Format::Two] {
+        let (_, bytes) = file_of(&Header { format, ..HEADER }, texts.iter().map(Vec::as_slice));
+        let (skipped, numbers, _) = after_skip(&bytes, 10);
+        assert!(skipped && numbers.len() < 4000 && numbers.last() == Some(&5000), "{} frames", numbers.len());
+    }
 }
 
 #[test]

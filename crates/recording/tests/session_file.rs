@@ -7,11 +7,13 @@ use std::io::Cursor;
 
 use portreeve_recording::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX, STREAM_CHUNK_LEN};
 use portreeve_recording::{
-    Abandoned, Chosen, Closed, Command, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence, Forwarded,
-    Header, Login, Opened, ReadError, Reader, Record, Response, Statement, Stream, Text, TornWhy, Transport, Verdict,
+    Abandoned, Chosen, Closed, Command, Connects, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence,
+    Facts, Follows, Format, Forwarded, Header, Host, Kind, Login, Lost, Opened, PoliciesLoaded, ReadError, Reader,
+    Record, Removed, Response, Rows, SessionBegan, SessionEnded, Signed, SigningKey, Started, Statement, Stopped,
+    Stream, Tagged, Text, TornWhy, Transport, Verdict,
 };
 
-const HEADER: Header = Header { session_id: [0xab; 16], created_unix_ns: 1_795_231_554_000_000_000 };
+const HEADER: Header = Header::new(Kind::Session, [0xab; 16], 1_795_231_554_000_000_000);
 
 fn opened() -> Record<'static> {
     Record::Opened(Box::new(Opened {
@@ -134,6 +136,100 @@ fn later_records() -> Vec<Record<'static>> {
     ]
 }
 
+/// Those of format 2.
+fn records_of_two() -> Vec<Record<'static>> {
+    vec![
+        Record::Facts(Facts {
+            number: 1,
+            actions: vec!["select".to_owned()].into(),
+            resources: vec!["orders/shop.orders".to_owned(), "orders/shop.items".to_owned()].into(),
+        }),
+        Record::Rows(Rows {
+            number: 1,
+            result_set: 0,
+            first: 0,
+            columns: vec!["id".to_owned(), "note".to_owned()].into(),
+            values: vec![Some(Text::of_bytes(b"1")), None, Some(Text::of_bytes(b"2")), Some(Text::of_bytes(b"\xff"))]
+                .into(),
+            truncated: true,
+        }),
+    ]
+}
+
+fn tagged() -> Box<Tagged<'static>> {
+    Box::new(Tagged {
+        cgroup: "agents/reporting".into(),
+        cgroup_id: 4700,
+        workload: "reporting".into(),
+        spiffe_id: "spiffe://example.org/reporting".into(),
+        groups: vec!["reporting".to_owned()].into(),
+        by: "configuration".into(),
+    })
+}
+
+/// One of each record of a host recording.
+fn host_records() -> Vec<Record<'static>> {
+    let id = "019aa3a1-0000-7000-8000-000000000002";
+    let records = [
+        Host::Started(Box::new(Started {
+            id: id.into(),
+            continues: None,
+            gateway_version: "0.1.0".into(),
+            pid: 4711,
+            kernel: "6.12.0".into(),
+            boot_id: "b5a0e9b4-9d6c-4f0e-8f3f-0d5c6a0f5f0a".into(),
+            config_path: "/etc/portreeve/portreeve.toml".into(),
+            config_sha256: "00".repeat(32).into(),
+            policies_sha256: "11".repeat(32).into(),
+            observe: false,
+        })),
+        Host::Follows(Box::new(Follows { id: id.into(), ended: true, frames: 9, chain: [3; 32] })),
+        Host::Connects(Box::new(Connects {
+            refused: Some("other-creator".into()),
+            workload: Some("reporting".into()),
+            destination: Some("10.0.0.5:3306".into()),
+            uid: Some(1000),
+            pid: Some(4242),
+            comm: Some("python".into()),
+            cgroup_id: 4711,
+            netns_cookie: None,
+            count: 17,
+            first_unix_ns: 1,
+            last_unix_ns: 2,
+        })),
+        Host::Tagged(tagged()),
+        Host::Untagged(tagged()),
+        Host::PoliciesLoaded(Box::new(PoliciesLoaded { sha256: "22".repeat(32).into(), policies: 3, error: None })),
+        Host::Lost(Box::new(Lost { connect_events: 4, connects_unlisted: 5 })),
+        Host::SessionBegan(Box::new(SessionBegan { session_id: id.into() })),
+        Host::SessionEnded(Box::new(SessionEnded { session_id: id.into(), frames: 8, chain: [4; 32] })),
+        Host::Removed(Box::new(Removed {
+            id: id.into(),
+            host: false,
+            bytes: 4096,
+            reason: "older than 90 days".into(),
+        })),
+        Host::Stopped(Box::new(Stopped { reason: "SIGTERM".into(), continued: None })),
+    ];
+    records.into_iter().map(|record| Record::Host(Box::new(record))).collect()
+}
+
+/// One of every kind of record, signed in the middle and at the end.
+fn file_of_two() -> Vec<u8> {
+    let (mut encoder, header) = Encoder::new(&HEADER);
+    let mut bytes = header.to_vec();
+    let key = SigningKey::from_seed(&[9; 32]);
+    let mut all = [records(), later_records(), records_of_two(), host_records()].concat();
+    let last = all.remove(6);
+    for record in all {
+        encoder.encode(&Entry { at_unix_ns: HEADER.created_unix_ns, record }, &mut bytes).unwrap();
+    }
+    encoder.sign(Signed::Checkpoint, &key, &mut bytes).unwrap();
+    encoder.encode(&Entry { at_unix_ns: HEADER.created_unix_ns + 1, record: last }, &mut bytes).unwrap();
+    encoder.sign(Signed::Seal, &key, &mut bytes).unwrap();
+    bytes
+}
+
 fn entries() -> Vec<Entry<'static>> {
     let record_at = |(index, record)| Entry { at_unix_ns: HEADER.created_unix_ns + index as u64, record };
     records().into_iter().enumerate().map(record_at).collect()
@@ -141,7 +237,11 @@ fn entries() -> Vec<Entry<'static>> {
 
 /// A file of `entries`, and where each frame begins.
 fn file_of(entries: &[Entry<'_>]) -> (Vec<u8>, Vec<usize>) {
-    let (mut encoder, header) = Encoder::new(&HEADER);
+    file_with(&HEADER, entries)
+}
+
+fn file_with(header: &Header, entries: &[Entry<'_>]) -> (Vec<u8>, Vec<usize>) {
+    let (mut encoder, header) = Encoder::new(header);
     let mut bytes = header.to_vec();
     let mut starts = Vec::new();
     for entry in entries {
@@ -265,7 +365,14 @@ fn frames_removed_moved_or_added_break_the_chain() {
     torn_at(&[&bytes[starts[3]..]], starts[2], TornWhy::Chain);
     torn_at(&[frame(3), frame(2), &bytes[starts[4]..]], starts[2], TornWhy::Chain);
     torn_at(&[frame(2), frame(2), &bytes[starts[3]..]], starts[3], TornWhy::Chain);
-    torn_at(&[&bytes[starts[2]..], frame(2)], bytes.len(), TornWhy::AfterClosed);
+    // Nothing but a seal follows the closing record, whatever its chain.
+    torn_at(&[&bytes[starts[2]..], frame(2)], bytes.len(), TornWhy::Chain);
+    let mut all = entries();
+    all.push(all[2].clone());
+    let (bytes, starts) = file_of(&all);
+    assert_eq!(read(&bytes).1, End::Torn { offset: starts[7] as u64, why: TornWhy::AfterClosed });
+    let (bytes, starts) = file_with(&Header { format: Format::One, ..HEADER }, &all);
+    assert_eq!(read(&bytes).1, End::Torn { offset: starts[7] as u64, why: TornWhy::AfterClosed });
 }
 
 #[test]
@@ -411,16 +518,27 @@ fn files_that_are_no_recording_are_refused() {
     }
 }
 
-/// The bytes of format 1 must stay what they are: files are kept for years. When this fails, the format has changed, and
+/// The bytes of a format must stay what they are: files are kept for years. When this fails, the format has changed, and
 /// needs a new version number.
 #[test]
-fn format_one_is_what_it_was() {
-    let kept = include_bytes!("format-1.prs");
-    let written = file_of(&entries()).0;
-    let path = concat!(env!("CARGO_TARGET_TMPDIR"), "/format-1.prs");
-    std::fs::write(path, &written).unwrap();
-    assert!(written == kept, "the encoder no longer writes format 1; {path} is what it writes");
-    assert_eq!(read(kept), (entries(), End::Closed));
+fn formats_are_what_they_were() {
+    let two = file_of_two();
+    let one = file_with(&Header { format: Format::One, ..HEADER }, &entries()).0;
+    for (name, written, kept) in [
+        ("format-1.prs", one, &include_bytes!("format-1.prs")[..]),
+        ("format-2.prs", two, include_bytes!("format-2.prs")),
+    ] {
+        let path = format!("{}/{name}", env!("CARGO_TARGET_TMPDIR"));
+        std::fs::write(&path, &written).unwrap();
+        assert!(written == kept, "the encoder no longer writes {name}; {path} is what it writes");
+    }
+    assert_eq!(read(include_bytes!("format-1.prs")), (entries(), End::Closed));
+    let (found, end) = read(include_bytes!("format-2.prs"));
+    let mut expected = [records(), later_records(), records_of_two(), host_records()].concat();
+    let closed = expected.remove(6);
+    let found: Vec<_> = found.into_iter().map(|entry| entry.record).collect();
+    assert_eq!((&found[..expected.len()], end), (&expected[..], End::Closed));
+    assert!(matches!(&found[expected.len()..], [Record::Checkpoint(_), last, Record::Sealed(_)] if *last == closed));
 }
 
 #[test]

@@ -11,8 +11,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use portreeve_abi::ConnectEvent;
+use portreeve_abi::{ConnectEvent, Tally};
+use portreeve_recording::Connects;
 
+use super::records;
 use crate::{
     admin::ConnectView,
     gateway::Gateway,
@@ -41,10 +43,12 @@ impl Watch {
         let told = Arc::clone(&stopped);
         let run = move || {
             let mut next_look = Instant::now();
+            let mut lost = gateway.workloads.interception().tally(Tally::EventsLost).unwrap_or_default();
             while !told.load(Ordering::Relaxed) {
                 let began = Instant::now();
                 if began >= next_look {
                     look_for_namespaces(&gateway);
+                    lost = count_lost(&gateway, lost);
                     next_look = Instant::now() + NAMESPACES_LOOK_EVERY.max(began.elapsed() * NAMESPACES_LOOK_SHARE);
                 }
                 // A flood of them must not keep us from looking.
@@ -86,7 +90,32 @@ fn take(gateway: &Gateway, event: &ConnectEvent) {
             "refused a connect: {reason}"
         );
     }
+    records::connect(gateway, recorded(&connect));
     gateway.connects.push(connect);
+}
+
+/// Count and times are written by who records it.
+fn recorded(connect: &ConnectView) -> Connects<'static> {
+    Connects {
+        refused: connect.refused.clone().map(Into::into),
+        workload: connect.workload.clone().map(Into::into),
+        destination: connect.destination.map(|destination| destination.to_string().into()),
+        uid: connect.uid,
+        pid: connect.pid,
+        comm: connect.comm.clone().map(Into::into),
+        cgroup_id: connect.cgroup_id,
+        netns_cookie: connect.netns_cookie,
+        count: 0,
+        first_unix_ns: 0,
+        last_unix_ns: 0,
+    }
+}
+
+/// Tells the host recording how many events the kernel programs could not tell since `before`; the count of now.
+fn count_lost(gateway: &Gateway, before: u64) -> u64 {
+    let now = gateway.workloads.interception().tally(Tally::EventsLost).unwrap_or(before);
+    gateway.recorder.host().events_lost(now.saturating_sub(before));
+    now
 }
 
 /// An event of the kernel programs with the workload's name in it.

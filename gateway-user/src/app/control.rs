@@ -11,6 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use portreeve_abi::Tally;
 
+use super::records;
 use crate::{
     admin::{
         Authority, ConnectView, NamespaceView, PolicyFailure, PolicyView, PredecessorView, Reloaded, Source, Status,
@@ -46,6 +47,7 @@ impl Authority for Control {
         let wanted = request.resolve(&self.gateway.config)?;
         let workload = self.gateway.workloads.tag(&Tag::of_config(&wanted).context("the request names no cgroup")?)?;
         self.end_sessions_of_predecessors(&workload.cgroup);
+        records::follow(&self.gateway);
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "tagged");
         Ok(view(&workload))
     }
@@ -54,6 +56,7 @@ impl Authority for Control {
         self.check_in_charge()?;
         let workload = self.gateway.workloads.untag(cgroup)?;
         self.end_sessions_of_predecessors(&workload.cgroup);
+        records::follow(&self.gateway);
         tracing::info!(cgroup = %workload.cgroup.display(), workload = %workload.name, "untagged");
         Ok(view(&workload))
     }

@@ -9,7 +9,7 @@ use tokio::{
     time::Instant,
 };
 
-use super::{HOUSE_EVERY, admin_runtime, connects, control::Control, follow_policies, keep_house};
+use super::{HOUSE_EVERY, admin_runtime, connects, control::Control, follow_policies, keep_house, records::Keeper};
 use crate::{
     admin::{self, Lock, lock_file},
     gateway::Gateway,
@@ -35,6 +35,7 @@ pub(super) struct Daemon {
     pub(super) notifier: Notifier,
     pub(super) stage: watch::Sender<Stage>,
     pub(super) workers: Vec<JoinHandle<()>>,
+    pub(super) keeper: Keeper,
 }
 
 /// Why a daemon serves no longer.
@@ -94,6 +95,10 @@ impl Daemon {
                 tracing::error!("a runtime thread panicked");
             }
         }
+        self.keeper.stop(match self.estate.successor() {
+            Some(_) => "another process has taken over",
+            None => "the daemon was told to stop",
+        });
         served.map(|()| ExitCode::SUCCESS)
     }
 

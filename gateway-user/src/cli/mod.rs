@@ -6,6 +6,7 @@ mod detach;
 mod doctor;
 mod export;
 mod guard;
+mod key;
 mod policy;
 mod recorded;
 mod reload;
@@ -20,6 +21,7 @@ mod tail;
 mod upgrade;
 mod verify;
 mod watch;
+mod who;
 mod workloads;
 
 use crate::{
@@ -103,12 +105,25 @@ enum Command {
   portreeve workloads
   portreeve workloads --json | jq -r '.[].spiffe_id'")]
     Workloads(workloads::WorkloadsArgs),
+    /// Say which workload a process is, and why
+    #[command(after_help = "Exit code 1: it is none.
+
+Examples:
+  portreeve who 4242
+  portreeve who $(pidof -s agent) --json | jq -r .workload.spiffe_id")]
+    Who(who::WhoArgs),
     /// Show the CA that clients must trust to verify the gateway, and make it when it is missing
     #[command(after_help = "Examples:
   portreeve ca                         path, fingerprint, validity, and the certificate
   portreeve ca --json | jq -r .pem > /etc/agents/portreeve-ca.pem
   portreeve ca renew")]
     Ca(ca::CaArgs),
+    /// Show the public key of this host's recordings, and make the key when it is missing
+    #[command(after_help = "Examples:
+  portreeve key                        the key, and where it lies
+  portreeve key --json | jq -r .public_key > /mnt/elsewhere/host-7.pub
+  portreeve verify --public-key /mnt/elsewhere/host-7.pub --all")]
+    Key(key::KeyArgs),
     /// List recorded sessions
     Sessions(sessions::SessionsArgs),
     /// Show what sessions did
@@ -176,9 +191,12 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Tag(args) => tag::tag(args, config, out),
         Command::Untag(args) => tag::untag(args, config, out),
         Command::Workloads(args) => workloads::run(args, config, out),
+        Command::Who(args) => who::run(args, config, out),
         Command::Ca(args) => ca::run(args, config, out),
+        Command::Key(args) => key::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
+        Command::Tail(args) if args.host => tail::host::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Watch(args) => watch::run(args, &Config::read(config)?.state_dir, out),
         Command::Search(args) => search::run(args, config, out),

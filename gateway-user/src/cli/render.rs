@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use portreeve_recording::Text;
 use uuid::Uuid;
 
+pub(crate) mod host;
 pub(crate) mod json;
 pub(crate) mod text;
 

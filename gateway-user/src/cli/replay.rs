@@ -16,6 +16,7 @@ use super::render::json;
 
 mod against;
 mod client;
+mod table;
 #[cfg(test)]
 mod tests;
 
@@ -136,7 +137,12 @@ impl Replay {
             | Record::Transport(_)
             | Record::Abandoned(_)
             | Record::Forwarded(_)
-            | Record::Chosen(_) => {}
+            | Record::Chosen(_)
+            | Record::Checkpoint(_)
+            | Record::Sealed(_)
+            | Record::Facts(_)
+            | Record::Rows(_)
+            | Record::Host(_) => {}
         }
         Ok(out.flush()?)
     }

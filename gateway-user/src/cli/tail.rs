@@ -17,6 +17,7 @@ use crate::recorder::directory::{self, SessionPath};
 pub(super) mod arrivals;
 pub(super) mod connects;
 mod follow;
+pub(super) mod host;
 mod merge;
 pub(super) mod selection;
 mod source;
@@ -39,6 +40,7 @@ const LINES_SHOWN: usize = 20;
   portreeve tail --follow --grep '(?i)drop +table'
   portreeve tail --lines 0 9c41d8a2             one session from its start
   portreeve tail --connects --follow            who was refused on the way, and why
+  portreeve tail --host --lines 0               starts, tags, policies and connects of this host, as recorded
   portreeve tail --follow --json | jq 'select(.decision == \"deny\")'")]
 pub(crate) struct TailArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
@@ -57,6 +59,11 @@ pub(crate) struct TailArgs {
     /// newest of them
     #[arg(long, conflicts_with_all = ["session", "server", "since", "verdicts", "classes", "actions", "tables", "grep"])]
     pub(crate) connects: bool,
+
+    /// What befell the host, instead of what sessions did, from the host recordings: starts, tags, policies, connects, and
+    /// which sessions began and ended
+    #[arg(long, conflicts_with_all = ["session", "connects"])]
+    pub(crate) host: bool,
 
     /// One JSON object per record
     #[arg(long)]

@@ -1,7 +1,7 @@
-//! `[[server]]` and `[[server.credential]]`.
+//! `[[server]]`, `[server.catalogue]` and `[[server.credential]]`.
 
 use super::{
-    Compression, Credential, For, Match, Meaning, OnClientGone, Server, Tls, Workload,
+    Account, Compression, Credential, For, HiddenTriggers, Match, Meaning, OnClientGone, Server, Tls, Workload,
     document::{Located, Section},
     names,
     problem::Findings,
@@ -17,7 +17,8 @@ const COMPRESSION: &[(&str, Compression)] = &[
     ("zstd", Compression::Zstd),
 ];
 const ON_CLIENT_GONE: &[(&str, OnClientGone)] = &[("kill", OnClientGone::Kill), ("finish", OnClientGone::Finish)];
-
+const HIDDEN_TRIGGERS: &[(&str, HiddenTriggers)] =
+    &[("deny", HiddenTriggers::Deny), ("ignore", HiddenTriggers::Ignore)];
 const NAMESPACE: &[(&str, Meaning)] = &[("host", Meaning::Host), ("workload", Meaning::Workload)];
 
 /// A match as written, with its place, to compare with those of servers below it.
@@ -45,10 +46,22 @@ pub(super) fn read(
         let compression = choice(&mut section, "compression", COMPRESSION, findings);
         let on_client_gone = choice(&mut section, "on_client_gone", ON_CLIENT_GONE, findings);
         let namespace = namespace(&mut section, tls.as_ref().map(|tls| tls.mode), findings);
+        let hidden_triggers = choice(&mut section, "hidden_triggers", HIDDEN_TRIGGERS, findings);
+        let catalogue = section.section("catalogue", findings).and_then(|mut section| {
+            let account = account(&mut section, place, findings);
+            section.finish(findings);
+            account
+        });
         let credentials = credentials(&mut section, place, workloads, findings);
         section.finish(findings);
-        if let (Some(name), Some(tls), Some(compression), Some(on_client_gone), Some(namespace)) =
-            (name, tls, compression, on_client_gone, namespace)
+        if let (
+            Some(name),
+            Some(tls),
+            Some(compression),
+            Some(on_client_gone),
+            Some(namespace),
+            Some(hidden_triggers),
+        ) = (name, tls, compression, on_client_gone, namespace, hidden_triggers)
         {
             let tls::Settings { mode, ca_file, hosts, client_certificate } = tls;
             servers.push(Server {
@@ -61,6 +74,8 @@ pub(super) fn read(
                 compression,
                 on_client_gone,
                 namespace,
+                hidden_triggers,
+                catalogue,
                 credentials,
             });
         }
@@ -164,22 +179,25 @@ fn credentials(
             findings.warning(section.spot(), "is never used: a credential for `*` comes first; write that one last");
         }
         let fors = fors(&mut section, workloads, findings);
-        let user = section.required("user", "the account's name at the server", findings);
-        let user = user.and_then(|user| checked(&user, names::check_account, findings).map(|()| user));
-        let file = section.required("password_file", "the path of a file that holds the password alone", findings);
-        if let Some(file) = file.as_ref().filter(|_| place.depth == Depth::NamedFiles) {
-            let looked_at = secret::inspect(&place.absolute(file.value)).map_err(|error| error.to_string());
-            if let Some(Some(suspicious)) = valid(looked_at, &file.spot, findings) {
-                findings.warning(&file.spot, suspicious);
-            }
-        }
+        let account = account(&mut section, place, findings);
         section.finish(findings);
-        if let (Some(user), Some(file)) = (user, file) {
-            let password_file = place.absolute(file.value);
-            credentials.push(Credential { fors, user: user.value.to_owned(), password_file });
-        }
+        credentials.extend(account.map(|account| Credential { fors, account }));
     }
     credentials
+}
+
+fn account(section: &mut Section<'_>, place: &Place<'_>, findings: &mut Findings<'_>) -> Option<Account> {
+    let user = section.required("user", "the account's name at the server", findings);
+    let user = user.and_then(|user| checked(&user, names::check_account, findings).map(|()| user));
+    let file = section.required("password_file", "the path of a file that holds the password alone", findings);
+    if let Some(file) = file.as_ref().filter(|_| place.depth == Depth::NamedFiles) {
+        let looked_at = secret::inspect(&place.absolute(file.value)).map_err(|error| error.to_string());
+        if let Some(Some(suspicious)) = valid(looked_at, &file.spot, findings) {
+            findings.warning(&file.spot, suspicious);
+        }
+    }
+    let (user, file) = (user?, file?);
+    Some(Account { user: user.value.to_owned(), password_file: place.absolute(file.value) })
 }
 
 fn fors(section: &mut Section<'_>, workloads: &[Workload], findings: &mut Findings<'_>) -> Vec<For> {

@@ -7,9 +7,11 @@ use super::{
     problem::{Findings, Spot},
     reach, select, servers,
 };
+use crate::hex::hex;
 use crate::limits::{
     CONFIG_BYTES_MAX, DRAIN_SECONDS_MAX, GROUPS_MAX, SOCKET_PATH_BYTES_MAX, STOP_DRAIN_SECONDS, UPGRADE_DRAIN_SECONDS,
 };
+use sha2::{Digest as _, Sha256};
 use std::{
     collections::HashMap,
     fs::File,
@@ -85,7 +87,7 @@ pub(super) fn parse(path: &Path, text: &str, depth: Depth) -> Result<Config, Con
     // What follows a broken line was recovered by guessing: problems found in it would mislead.
     let config = if broken.is_empty() {
         let place = Place { folder: path.parent().unwrap_or(Path::new("/")), depth };
-        whole(path, &place, Section::root(document.get_ref()), &mut findings)
+        whole(path, text, &place, Section::root(document.get_ref()), &mut findings)
     } else {
         None
     };
@@ -115,7 +117,13 @@ fn text(path: &Path) -> Result<String, String> {
     })
 }
 
-fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut Findings<'_>) -> Option<Config> {
+fn whole(
+    path: &Path,
+    text: &str,
+    place: &Place<'_>,
+    mut root: Section<'_>,
+    findings: &mut Findings<'_>,
+) -> Option<Config> {
     let trust_domain = trust_domain(&mut root, findings);
     let state_dir = folder(&mut root, "state_dir", "/var/lib/portreeve", findings);
     let run_dir = folder(&mut root, "run_dir", "/run/portreeve", findings);
@@ -130,6 +138,7 @@ fn whole(path: &Path, place: &Place<'_>, mut root: Section<'_>, findings: &mut F
     root.finish(findings);
     Some(Config {
         path: path.to_owned(),
+        sha256: hex(&Sha256::digest(text)),
         trust_domain: trust_domain?,
         state_dir: state_dir?,
         run_dir: run_dir?,

@@ -58,7 +58,7 @@ fn the_design_s_example_is_read_as_written() {
     assert_eq!(config.workloads[0].cgroup, Some(PathBuf::from("agents/reporting")));
     let server = config.server("orders").unwrap();
     assert_eq!(server.credentials[0].fors, [For::Group("reporting".to_owned())]);
-    assert_eq!(server.credentials[0].password_file, PathBuf::from("/etc/portreeve/secrets/orders_ro"));
+    assert_eq!(server.credentials[0].account.password_file, PathBuf::from("/etc/portreeve/secrets/orders_ro"));
     assert_eq!(config.policy_paths, [PathBuf::from("/etc/portreeve/policies")]);
     assert_eq!(config.warnings, []);
 }
@@ -402,7 +402,7 @@ fn the_first_credential_that_fits_is_used() {
     let server = config.server("orders").unwrap();
     let check = |workload: &str, groups: &[&str], user: Option<&str>| {
         let groups: Vec<String> = groups.iter().map(|&group| group.to_owned()).collect();
-        assert_eq!(config.credential_for(server, workload, &groups).map(|found| found.user.as_str()), user);
+        assert_eq!(config.account_for(server, workload, &groups).map(|found| found.user.as_str()), user);
     };
     check("etl", &[], Some("first"));
     check("reporting", &["reporting", "admins"], Some("first"));

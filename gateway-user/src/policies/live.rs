@@ -11,6 +11,9 @@ use std::{
 
 use arc_swap::ArcSwap;
 use portreeve_policy::Policies;
+use sha2::{Digest as _, Sha256};
+
+use crate::hex::hex;
 
 use super::{PolicyError, Texts, read, validate};
 
@@ -20,6 +23,8 @@ pub(crate) struct Loaded {
     /// From 1, one more with each set.
     pub(crate) generation: u64,
     pub(crate) policies: Policies,
+    /// SHA-256 of the files' names and texts, in hexadecimal.
+    pub(crate) sha256: String,
     loaded_at: SystemTime,
 }
 
@@ -69,7 +74,7 @@ impl Live {
     pub(crate) fn open(paths: &[PathBuf]) -> Result<Self, PolicyError> {
         let texts = read(paths)?;
         let policies = validate(&texts)?;
-        let first = Loaded { generation: 1, policies, loaded_at: SystemTime::now() };
+        let first = Loaded { generation: 1, policies, sha256: sha256(&texts), loaded_at: SystemTime::now() };
         Ok(Self {
             current: ArcSwap::from_pointee(first),
             paths: paths.to_vec(),
@@ -131,16 +136,16 @@ impl Live {
     fn take(&self, read: Result<Texts, PolicyError>, attempt: &mut Attempt) -> Result<Arc<Loaded>, Arc<PolicyError>> {
         let (texts, validated) = match read {
             Ok(texts) => {
-                let validated = validate(&texts);
+                let validated = validate(&texts).map(|policies| (policies, sha256(&texts)));
                 (Some(texts), validated)
             }
             Err(error) => (None, Err(error)),
         };
         attempt.texts = texts;
         match validated {
-            Ok(policies) => {
+            Ok((policies, sha256)) => {
                 let generation = self.current.load().generation.saturating_add(1);
-                let loaded = Arc::new(Loaded { generation, policies, loaded_at: SystemTime::now() });
+                let loaded = Arc::new(Loaded { generation, policies, sha256, loaded_at: SystemTime::now() });
                 self.current.store(Arc::clone(&loaded));
                 attempt.failure = None;
                 tracing::info!(generation, "{} policies are in force", loaded.policies.ids().count());
@@ -160,6 +165,16 @@ impl Live {
     fn attempt(&self) -> MutexGuard<'_, Attempt> {
         self.attempt.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// With the lengths, so that no text goes over into the next name.
+fn sha256(texts: &Texts) -> String {
+    let mut hasher = Sha256::new();
+    for part in texts.iter().flat_map(|(name, text)| [name, text]) {
+        hasher.update((part.len() as u64).to_le_bytes());
+        hasher.update(part);
+    }
+    hex(&hasher.finalize())
 }
 
 #[cfg(test)]

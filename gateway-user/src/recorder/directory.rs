@@ -10,6 +10,9 @@ use uuid::Uuid;
 /// What session files end in.
 pub(crate) const EXTENSION: &str = "prs";
 
+/// The folder of host recordings in the state directory.
+pub(crate) const HOST: &str = "host";
+
 /// One session file, not opened yet. Ordered by day, then by id: ids are UUIDv7, so that is by time.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SessionPath {
@@ -18,6 +21,28 @@ pub(crate) struct SessionPath {
     /// From the file's name.
     pub(crate) id: Uuid,
     pub(crate) path: PathBuf,
+}
+
+/// What a recording's file is called.
+pub(crate) fn file_name(id: Uuid) -> String {
+    format!("{id}.{EXTENSION}")
+}
+
+/// The directory of a day's host recordings.
+pub(super) fn of_host_day(state_dir: &Path, day: &str) -> PathBuf {
+    state_dir.join(HOST).join(day)
+}
+
+/// Every host recording, oldest first.
+///
+/// # Errors
+/// When a directory is there and cannot be read.
+pub(crate) fn host_recordings(state_dir: &Path) -> io::Result<Vec<SessionPath>> {
+    let mut found = Vec::new();
+    for day in names(&state_dir.join(HOST))? {
+        found.extend(recordings(&of_host_day(state_dir, &day), &day)?);
+    }
+    Ok(found)
 }
 
 /// The directory of a day's sessions.
@@ -38,8 +63,11 @@ pub(crate) fn days(state_dir: &Path) -> io::Result<Vec<String>> {
 /// # Errors
 /// When the directory is there and cannot be read.
 pub(crate) fn sessions(state_dir: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
-    let directory = of_day(state_dir, day);
-    let found = names(&directory)?.into_iter().filter_map(|name| {
+    recordings(&of_day(state_dir, day), day)
+}
+
+fn recordings(directory: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
+    let found = names(directory)?.into_iter().filter_map(|name| {
         let id = Uuid::try_parse(name.strip_suffix(EXTENSION)?.strip_suffix('.')?).ok()?;
         Some(SessionPath { day: day.to_owned(), id, path: directory.join(name) })
     });
@@ -65,7 +93,7 @@ pub(crate) fn is_written(file: &File) -> bool {
 /// pages that were allocated. None for one that may still be written, or whose daemon was killed.
 pub(crate) fn closed_at(path: &Path) -> Option<SystemTime> {
     let metadata = fs::metadata(path).ok()?;
-    metadata.modified().ok().filter(|_| !metadata.len().is_multiple_of(super::PAGE_LEN))
+    metadata.modified().ok().filter(|_| !metadata.len().is_multiple_of(super::file::PAGE_LEN))
 }
 
 /// Whether it begins as a session file does.

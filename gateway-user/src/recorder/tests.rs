@@ -1,5 +1,6 @@
 //! The session file against what may happen to a daemon: killed, out of disk, restarted.
 
+use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
@@ -7,15 +8,41 @@ use std::thread;
 
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use portreeve_recording::{Closed, End, Record, Statement, Stream, Text};
+use portreeve_recording::{Closed, End, Record, Started, Statement, Stream, Text};
 
+use super::file::CHUNK_LEN_MIN;
 use super::*;
 
 const DAY_START_NS: u64 = 1_795_219_200_000_000_000;
 const CHILD_DIR: &str = "PORTREEVE_TEST_RECORDER_DIR";
 
+impl Recorder {
+    /// With a key and a host recording of its own.
+    pub(crate) fn new(state_dir: impl Into<PathBuf>) -> Self {
+        let state_dir = state_dir.into();
+        let key = KeyPair::open(&state_dir).unwrap().signing;
+        let host = HostRecording::begin(&state_dir, Arc::clone(&key), started(), DAY_START_NS).unwrap();
+        Self::of(state_dir, key, host)
+    }
+}
+
+pub(crate) fn started() -> Started<'static> {
+    Started {
+        id: "".into(),
+        continues: None,
+        gateway_version: "0.1.0".into(),
+        pid: 4711,
+        kernel: "6.1.0".into(),
+        boot_id: "none".into(),
+        config_path: "/etc/portreeve/portreeve.toml".into(),
+        config_sha256: "".into(),
+        policies_sha256: "".into(),
+        observe: false,
+    }
+}
+
 /// A directory of this test alone, empty.
-fn directory(name: &str) -> PathBuf {
+pub(crate) fn directory(name: &str) -> PathBuf {
     let path = std::env::temp_dir().join(format!("portreeve-recorder-{}-{name}", std::process::id()));
     let _ = fs::remove_dir_all(&path);
     fs::create_dir_all(&path).unwrap();
@@ -60,9 +87,9 @@ fn a_session_lies_in_the_directory_of_its_day_and_only_the_owner_reads_it() {
     let state_dir = directory("day");
     let id = Uuid::from_u128(7);
     let file = Recorder::new(&state_dir).create(id, DAY_START_NS + 1).unwrap();
-    assert_eq!(file.path, state_dir.join(format!("sessions/2026-11-21/{id}.prs")));
+    assert_eq!(file.file.path(), state_dir.join(format!("sessions/2026-11-21/{id}.prs")));
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
-    assert_eq!((mode(&file.path), mode(file.path.parent().unwrap())), (0o600, 0o700));
+    assert_eq!((mode(file.file.path()), mode(file.file.path().parent().unwrap())), (0o600, 0o700));
     Recorder::new(&state_dir).create(Uuid::from_u128(6), DAY_START_NS - 1).unwrap();
     assert_eq!(directory::days(&state_dir).unwrap(), ["2026-11-20", "2026-11-21"]);
     let found = directory::sessions(&state_dir, "2026-11-21").unwrap();
@@ -76,7 +103,7 @@ fn a_session_lies_in_the_directory_of_its_day_and_only_the_owner_reads_it() {
 fn closing_cuts_the_file_to_its_records() {
     let state_dir = directory("close");
     let mut file = Recorder::new(&state_dir).create(Uuid::from_u128(1), DAY_START_NS).unwrap();
-    let path = file.path.clone();
+    let path = file.file.path().to_owned();
     file.append(&statement(1, "SELECT 1")).unwrap();
     file.append(&closed("client quit")).unwrap();
     let reader = File::open(&path).unwrap();
@@ -114,7 +141,7 @@ fn a_file_grows_over_many_windows_and_past_the_longest_record() {
     let error = file.append(&too_long).unwrap_err().to_string();
     assert!(error.contains("cannot append to `") && error.contains("shorten"), "{error}");
     file.append(&statement(310, "after an error")).unwrap();
-    let path = file.path.clone();
+    let path = file.file.path().to_owned();
     let (found, end) = numbers(&path);
     assert_eq!(found, (0..=310).collect::<Vec<_>>());
     assert!(matches!(end, End::Open { .. }), "{end:?}");
@@ -172,7 +199,7 @@ fn a_full_disk_is_an_error_and_the_file_stays_readable() {
         unshare(CloneFlags::CLONE_NEWNS).expect("this test needs root");
         let none = None::<&str>;
         mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).unwrap();
-        mount(Some("tmpfs"), &mount_point, Some("tmpfs"), MsFlags::empty(), Some("size=512k")).unwrap();
+        mount(Some("tmpfs"), &mount_point, Some("tmpfs"), MsFlags::empty(), Some("size=640k")).unwrap();
         fill_the_disk(&mount_point);
     });
     full.join().unwrap();
@@ -195,7 +222,7 @@ fn fill_the_disk(state_dir: &Path) {
         assert!(number < 10_000, "the disk never fills");
     };
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
-    let path = file.path.clone();
+    let path = file.file.path().to_owned();
     assert!(error.to_string().contains(&path.display().to_string()), "{error}");
     assert!(error.to_string().ends_with("free space below `state_dir`"), "{error}");
     assert!(appended.len() > 300, "only {} records fitted", appended.len());

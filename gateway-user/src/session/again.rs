@@ -9,7 +9,7 @@ use portreeve_mysql::response::Summary;
 
 use super::{arrival::Route, aside::Aside};
 use crate::{
-    config::{Credential, Server},
+    config::{Account, Server},
     limits::REPEATED_ANSWER_MAX,
     tls::ServersTls,
 };
@@ -30,10 +30,10 @@ impl Again {
     pub(crate) async fn open(
         servers_tls: &ServersTls,
         server: &Server,
-        (credential, password): (&Credential, &[u8]),
+        (account, password): (&Account, &[u8]),
         destination: SocketAddr,
     ) -> Result<Self, String> {
-        let route = Route { destination, server, credential, password, from: None };
+        let route = Route { destination, server, account, password, reader: None, from: None };
         let mut again = Self(Aside::open_with(servers_tls, &route, "replay", Some(UTF8MB4)).await?);
         match again.ask(READ_ONLY).await?.0.error {
             None => Ok(again),

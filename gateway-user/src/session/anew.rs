@@ -104,7 +104,7 @@ impl Session<'_> {
         attributes: &[(Vec<u8>, Vec<u8>)],
     ) -> Result<Vec<u8>, LoginFailure> {
         let request = ChangeUserRequest {
-            user: self.route.credential.user.as_bytes(),
+            user: self.route.account.user.as_bytes(),
             schema,
             collation,
             connect_attrs: login::attributes(attributes, self.workload, &self.arrival.id),

@@ -7,11 +7,12 @@ use portreeve_abi::Origin;
 use portreeve_recording::{self as record, Evidence, Opened};
 use uuid::Uuid;
 
-use super::{Ended, Link, Verdicts, journal::Journal, journal::now_unix_ns, login, refusal::Refusal};
+use super::{Ended, Link, Verdicts, journal::Journal, login, refusal::Refusal};
 use crate::{
-    config::{Credential, Meaning, Server},
+    config::{Account, Meaning, Server},
     gateway::Gateway,
     interception::{self, Namespace},
+    recorder::now_unix_ns,
     workloads::{Caller, Chosen, Presence, Workload},
 };
 
@@ -69,10 +70,20 @@ pub(super) struct Reason {
 pub(super) struct Route<'g> {
     pub(super) destination: SocketAddr,
     pub(super) server: &'g Server,
-    pub(super) credential: &'g Credential,
+    pub(super) account: &'g Account,
     pub(super) password: &'g [u8],
+    /// Who reads the server's catalogue, and by which password, where that is not the session's account.
+    pub(super) reader: Option<(&'g Account, &'g [u8])>,
     /// The network namespace that the server is dialled from, where that is not the daemon's own.
     pub(super) from: Option<Arc<Namespace>>,
+}
+
+impl Route<'_> {
+    /// The way by which the server's catalogue is read.
+    pub(super) fn of_reader(&self) -> Self {
+        let (account, password) = self.reader.unwrap_or((self.account, self.password));
+        Self { account, password, ..self.clone() }
+    }
 }
 
 impl Arrival {
@@ -110,10 +121,10 @@ impl Arrival {
         let destination = interception::destination(origin);
         let workload = workload.map(Workload::enter);
         let server = place.server(gateway, destination);
-        let credential = workload
+        let account = workload
             .as_ref()
             .zip(server)
-            .and_then(|(workload, server)| gateway.config.credential_for(server, &workload.name, &workload.groups));
+            .and_then(|(workload, server)| gateway.config.account_for(server, &workload.name, &workload.groups));
         let file = gateway.recorder.create(id, now_unix_ns()).context("its recording cannot be made")?;
         let opened = Opened {
             session_id: Cow::Owned(id.to_string()),
@@ -123,7 +134,7 @@ impl Arrival {
             original_destination: Cow::Owned(destination.to_string()),
             client_address: Cow::Owned(peer.to_string()),
             server: server.map(|server| Cow::Borrowed(server.name.as_str())),
-            credential: credential.map(|credential| Cow::Borrowed(credential.user.as_str())),
+            credential: account.map(|account| Cow::Borrowed(account.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
         let mut journal = Journal::open(file, opened, gateway.config.observe)?;
@@ -188,17 +199,18 @@ impl Arrival {
         let Some(server) = self.place.server(gateway, self.destination) else {
             return Err(self.no_server());
         };
-        let Some(credential) = gateway.config.credential_for(server, &workload.name, &workload.groups) else {
+        let Some(account) = gateway.config.account_for(server, &workload.name, &workload.groups) else {
             return Err(format!("workload `{}` has no credential for server `{}`", workload.name, server.name));
         };
-        let Some(password) = gateway.secrets.password(credential) else {
-            return Err(format!("the secret of account `{}` at server `{}` is not held", credential.user, server.name));
-        };
+        let password = held(gateway, server, account)?;
+        let reader = server.catalogue.as_ref();
+        let reader = reader.map(|account| held(gateway, server, account).map(|password| (account, password)));
+        let reader = reader.transpose()?;
         let from = match (server.namespace, &self.place) {
             (Meaning::Workload, Place::There(namespace)) => Some(Arc::clone(namespace)),
             (Meaning::Host | Meaning::Workload, Place::Here) | (Meaning::Host, Place::There(_)) => None,
         };
-        Ok(Route { destination: self.destination, server, credential, password, from })
+        Ok(Route { destination: self.destination, server, account, password, reader, from })
     }
 
     fn no_server(&self) -> String {
@@ -218,6 +230,11 @@ impl Arrival {
         Box::pin(login::turn_away(self, gateway, &refusal)).await;
         Ended::Refused(why.to_owned())
     }
+}
+
+fn held<'g>(gateway: &'g Gateway, server: &Server, account: &Account) -> Result<&'g [u8], String> {
+    let password = gateway.secrets.password(account);
+    password.ok_or_else(|| format!("the secret of account `{}` at server `{}` is not held", account.user, server.name))
 }
 
 /// Lets a stage of the session run until the workload's sessions must end.

@@ -6,11 +6,12 @@ mod trigger;
 
 use std::{sync::Arc, time::Instant};
 
-use portreeve_policy::{Catalogue, Facts, Relation, RoutineKind, Security, View};
+use portreeve_policy::{Catalogue, Facts, Relation, RoutineKind, Security, Sight, View};
 
 use super::{arrival::Route, aside::Aside, relay::Session, verdicts::ScopeKey};
 use crate::{
     catalogue::{Changes, Changing, Shelf, Snapshot},
+    config::HiddenTriggers,
     gateway::Gateway,
     limits::{CATALOGUE_BYTES_MAX, CATALOGUE_COLUMNS_MAX, CATALOGUE_NAMES_MAX, CATALOGUE_ROUTINES_MAX},
 };
@@ -54,6 +55,10 @@ const CASCADES: &str = concat!(
     of_users!("CONSTRAINT_SCHEMA")
 );
 
+const GRANTS: &str = "SHOW GRANTS";
+/// MySQL's: names in grants have no wildcards then.
+const PARTIAL_REVOKES: &str = "SHOW VARIABLES LIKE 'partial_revokes'";
+
 /// What a session knows of the server's views and routines.
 #[derive(Debug)]
 pub(super) struct Definitions {
@@ -71,7 +76,7 @@ impl Definitions {
         let policies = gateway.policies.current();
         Self {
             changes: gateway.catalogues.changes(name),
-            shelf: gateway.catalogues.shelf(name, route.destination, &route.credential.user),
+            shelf: gateway.catalogues.shelf(name, route.destination, &route.of_reader().account.user),
             matter: !policies.policies.permits_everything(&key.subject(), &key.server),
             with_columns: policies.policies.look_at_columns(),
         }
@@ -121,12 +126,48 @@ impl Session<'_> {
     }
 }
 
-/// Reads the catalogue as the session's account sees it.
+/// Reads the catalogue as the server's `catalogue` account sees it, or where there is none, the session's own.
 async fn read(gateway: &Gateway, route: &Route<'_>, session: &str, with_columns: bool) -> Result<Catalogue, String> {
-    let mut aside = Aside::open(gateway, route, session, Some(UTF8MB4)).await?;
+    let route = route.of_reader();
+    let mut aside = Aside::open(gateway, &route, session, Some(UTF8MB4)).await?;
     let catalogue = Reading::default().read(&mut aside, with_columns).await;
+    let catalogue = match catalogue {
+        Ok(catalogue) => within_sight(&mut aside, &route, catalogue).await,
+        Err(why) => Err(why),
+    };
     aside.close().await;
     catalogue
+}
+
+/// With what the account may not be shown of it.
+///
+/// # Errors
+/// The server's `catalogue` account does not see everything: what it misses, a session's account may still use.
+async fn within_sight(aside: &mut Aside, route: &Route<'_>, mut catalogue: Catalogue) -> Result<Catalogue, String> {
+    let is_own = route.server.catalogue.is_none();
+    if is_own && route.server.hidden_triggers == HiddenTriggers::Ignore {
+        return Ok(catalogue);
+    }
+    let mut has_wildcards = true;
+    let partial_revokes = aside.rows(PARTIAL_REVOKES, |row| {
+        has_wildcards = !matches!(texts(row)?, [_, "ON"]);
+        Ok(())
+    });
+    partial_revokes.await?;
+    let mut sight = Sight::new(has_wildcards);
+    let grants = aside.rows(GRANTS, |row| {
+        let [line] = texts(row)?;
+        sight.add(line);
+        Ok(())
+    });
+    grants.await?;
+    if is_own {
+        catalogue.limit_sight(sight);
+    } else if let Some(lacking) = sight.lacks() {
+        let (account, all) = (&route.account.user, Sight::FULL.join(", "));
+        return Err(format!("the `catalogue` account `{account}` needs {all} on *.*, and lacks {lacking}"));
+    }
+    Ok(catalogue)
 }
 
 /// What was taken so far.

@@ -1,10 +1,6 @@
 //! The session's recording as the session writes it: one method per event, time stamped here.
 
-use std::{
-    borrow::Cow,
-    io,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{borrow::Cow, io, time::Duration};
 
 use portreeve_mysql::response::Summary;
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
@@ -13,7 +9,7 @@ use portreeve_recording::{
     Statement, Text, Transport, Verdict, clip,
 };
 
-use crate::recorder::SessionFile;
+use crate::recorder::{SessionFile, now_unix_ns};
 
 /// In place of an error message that may hold secrets; the same words as in a statement.
 const REDACTED: &str = "<redacted>";
@@ -43,12 +39,6 @@ pub(super) struct Journal {
     observes: bool,
     /// Whether secrets were replaced in the last statement.
     redacted: bool,
-}
-
-/// Nanoseconds since 1970 UTC; a clock before that reads 0.
-pub(super) fn now_unix_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Journal {

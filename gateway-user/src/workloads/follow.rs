@@ -29,7 +29,7 @@ impl Workloads {
         let named = self.list().into_iter().filter(|workload| workload.selects.is_empty());
         let named: HashSet<PathBuf> = named.map(|workload| workload.cgroup.clone()).collect();
         let is_named = |cgroup: &Path| named.contains(cgroup);
-        let found = scan::scan(&self.cgroup_mount, &self.configured, &is_named);
+        let found = scan::scan(&self.cgroup_mount, &self.configured, &is_named, &|folder| self.appearing.watch(folder));
         let (chosen, ambiguous): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.by.len() == 1);
         let mut followed = lock(&self.followed);
         for found in &ambiguous {
@@ -76,10 +76,18 @@ impl Workloads {
             return Ok(());
         }
         let tag = Tag::of_selected(workload, found.cgroup.clone());
-        let id = interception.tag(&tag.cgroup, &tag.egress)?;
+        // Known before the kernel redirects, so that its first connect finds it.
+        let workload = Workload { selects: selects.clone(), ..Workload::new(&tag, found.cgroup_id, true) };
+        self.write().insert(found.cgroup_id, Arc::new(workload));
+        let id = interception.tag(&tag.cgroup, &tag.egress);
+        if !matches!(id, Ok(id) if id == found.cgroup_id) {
+            self.write().remove(&found.cgroup_id);
+        }
+        // Made anew since the look at it: the next finds the new one.
+        if id? != found.cgroup_id {
+            return Ok(());
+        }
         tracing::info!(cgroup = %tag.cgroup.display(), workload = %tag.workload, "a selector chose this cgroup: tagged");
-        let workload = Workload { selects: selects.clone(), ..Workload::new(&tag, id, true) };
-        self.write().insert(id, Arc::new(workload));
         Ok(())
     }
 

@@ -22,11 +22,16 @@ pub(super) struct Found {
 }
 
 /// The walk ends at whatever is chosen, and at what `is_tagged` says is somebody's already: who owns a cgroup names those
-/// below it, so the outermost counts.
-pub(super) fn scan(mount: &Path, workloads: &[config::Workload], is_tagged: &dyn Fn(&Path) -> bool) -> Vec<Found> {
+/// below it, so the outermost counts. `enters` is told of each folder before it is read.
+pub(super) fn scan(
+    mount: &Path,
+    workloads: &[config::Workload],
+    is_tagged: &dyn Fn(&Path) -> bool,
+    enters: &dyn Fn(&Path),
+) -> Vec<Found> {
     let mut found = Vec::new();
     if workloads.iter().any(|workload| !workload.selects.is_empty()) {
-        Scan { mount, workloads, is_tagged }.below(
+        Scan { mount, workloads, is_tagged, enters }.below(
             Path::new(""),
             false,
             portreeve_abi::limits::TAG_LEVEL_MAX - 1,
@@ -40,6 +45,7 @@ struct Scan<'s> {
     mount: &'s Path,
     workloads: &'s [config::Workload],
     is_tagged: &'s dyn Fn(&Path) -> bool,
+    enters: &'s dyn Fn(&Path),
 }
 
 impl Scan<'_> {
@@ -64,6 +70,7 @@ impl Scan<'_> {
 
     fn children(&self, parent: &Path) -> io::Result<(u32, Vec<(PathBuf, u64)>)> {
         let folder = self.mount.join(parent);
+        (self.enters)(&folder);
         let owner = fs::metadata(&folder)?.uid();
         let entries = fs::read_dir(&folder)?.flatten();
         let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
@@ -100,7 +107,7 @@ mod tests {
         }
 
         fn chosen(&self, workloads: &[config::Workload], tagged: &str) -> Vec<(String, Vec<usize>)> {
-            let found = scan(&self.0, workloads, &|cgroup| cgroup == Path::new(tagged));
+            let found = scan(&self.0, workloads, &|cgroup| cgroup == Path::new(tagged), &|_| ());
             let mut found: Vec<_> = found
                 .into_iter()
                 .map(|found| (found.cgroup.display().to_string(), found.by.into_iter().map(|(who, _)| who).collect()))

@@ -7,8 +7,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-const PREPARE: u8 = 0x16;
-const EXECUTE: u8 = 0x17;
+pub(super) const PREPARE: u8 = 0x16;
+pub(super) const EXECUTE: u8 = 0x17;
 /// A view that nobody has heard of is known within this, though a snapshot counts for longer.
 const KNOWN_WITHIN: Duration = Duration::from_secs(40);
 

@@ -2,6 +2,7 @@
 
 use super::*;
 use portreeve_tests::{
+    gateway::GatewayConfig,
     host,
     scene::{shop, shop_with},
 };
@@ -103,8 +104,9 @@ fn triggers_are_judged_where_the_account_may_see_them() {
              GRANT SELECT, INSERT, SHOW VIEW ON shop.* TO shop_reporting@'127.%'",
         );
         let mut wire = reporting(&scene);
-        // Hidden: judged by the table alone, as docs/limits.md says.
-        wire.query("INSERT INTO fed VALUES ('a')").unwrap();
+        let hidden = "triggers of `shop.fed` may be hidden from the account at the server";
+        check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", hidden);
+        check_recorded(&scene, hidden);
         scene.server.sql("GRANT TRIGGER ON shop.* TO shop_reporting@'127.%'").unwrap();
         ingest(&scene).query("CREATE VIEW shop.something AS SELECT 1").unwrap();
         let unseen =
@@ -113,6 +115,84 @@ fn triggers_are_judged_where_the_account_may_see_them() {
         scene.server.sql("GRANT SHOW VIEW ON vault.* TO shop_reporting@'127.%'").unwrap();
         ingest(&scene).query("CREATE VIEW shop.something_else AS SELECT 1").unwrap();
         check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", KEYS);
-        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM shop.fed").unwrap(), "1\n");
+        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM shop.fed").unwrap(), "0\n");
+    }
+}
+
+const FAMILY: &str = "
+    CREATE TABLE shop.parents (id INT PRIMARY KEY);
+    CREATE TABLE vault.children (parent INT, FOREIGN KEY (parent) REFERENCES shop.parents (id) ON DELETE CASCADE);
+    INSERT INTO shop.parents VALUES (1);
+    INSERT INTO vault.children VALUES (1);
+    GRANT ALL ON shop.* TO shop_reporting@'127.%';
+";
+
+#[test]
+fn keys_that_the_account_may_not_see_may_be_there() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(flavour, FAMILY);
+        let mut wire = reporting(&scene);
+        wire.query("INSERT INTO parents VALUES (2)").unwrap();
+        let hidden = "foreign keys to `shop.parents` may be hidden from the account at the server";
+        for sql in ["DELETE FROM parents", "UPDATE parents SET id = 3", "REPLACE INTO parents VALUES (1)"] {
+            check_denied(&mut wire, sql, hidden);
+        }
+        wire.query("CREATE TEMPORARY TABLE own (id INT)").unwrap();
+        wire.query("DELETE FROM own").unwrap();
+        scene.server.sql("GRANT TRIGGER ON *.* TO shop_reporting@'127.%'").unwrap();
+        ingest(&scene).query("CREATE VIEW shop.something AS SELECT 1").unwrap();
+        // Privileges on everything count from the next login on.
+        let mut wire = reporting(&scene);
+        check_denied(&mut wire, "DELETE FROM parents", "no policy permits `delete` on `shop-db/vault.children`");
+        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM vault.children").unwrap(), "1\n");
+    }
+}
+
+#[test]
+fn what_is_hidden_may_be_ignored_where_the_operator_says_so() {
+    for flavour in FLAVOURS {
+        let server = shop(flavour).unwrap();
+        server.sql(&format!("{OBJECTS} {FAMILY}")).unwrap();
+        let ignored = |config: &mut GatewayConfig| config.servers[0].extra = "hidden_triggers = \"ignore\"".into();
+        let scene = Scene::with(Arc::new(server), POLICY, ignored).unwrap();
+        reporting(&scene).query("DELETE FROM parents").unwrap();
+        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM vault.children").unwrap(), "0\n");
+    }
+}
+
+/// With the password of `shop_reporting`, whose file is there.
+fn scene_with_reader(flavour: Flavour, grants: &str) -> Scene {
+    let server = shop(flavour).unwrap();
+    server
+        .sql(&format!(
+            "{OBJECTS} {FAMILY} CREATE USER reads_all@'127.%' IDENTIFIED BY 'held-by-portreeve-1';
+             GRANT {grants} ON *.* TO reads_all@'127.%'; REVOKE ALL ON shop.* FROM shop_reporting@'127.%';
+             GRANT SELECT, INSERT, UPDATE, DELETE, EXECUTE ON shop.* TO shop_reporting@'127.%'"
+        ))
+        .unwrap();
+    let account = "[server.catalogue]\nuser = \"reads_all\"\npassword_file = \"secrets/shop-db-0\"\n";
+    Scene::with(Arc::new(server), POLICY, |config| config.servers[0].extra = account.into()).unwrap()
+}
+
+#[test]
+fn an_account_of_the_servers_own_shows_what_sessions_may_not_see() {
+    for flavour in FLAVOURS {
+        let scene = scene_with_reader(flavour, "SELECT, SHOW VIEW, TRIGGER");
+        let mut wire = reporting(&scene);
+        check_gives(&mut wire, "SELECT * FROM safe", &["teapot"]);
+        check_denied(&mut wire, "SELECT * FROM words", KEYS);
+        wire.query("INSERT INTO parents VALUES (2)").unwrap();
+        check_denied(&mut wire, "DELETE FROM parents", "no policy permits `delete` on `shop-db/vault.children`");
+        check_gives(&mut wire, "SELECT CURRENT_USER()", &["shop_reporting@127.%"]);
+        check_gives(&mut wire, "CALL plain()", &["teapot"]);
+    }
+}
+
+#[test]
+fn an_account_for_the_catalogue_that_does_not_see_everything_is_not_believed() {
+    for flavour in FLAVOURS {
+        let scene = scene_with_reader(flavour, "SELECT, SHOW VIEW");
+        let lacking = "the `catalogue` account `reads_all` needs SELECT, SHOW VIEW, TRIGGER on *.*, and lacks TRIGGER";
+        check_denied(&mut reporting(&scene), "SELECT item FROM orders", lacking);
     }
 }

@@ -7,6 +7,7 @@ use portreeve_tests::{
     servers::Flavour,
     wire::Wire,
 };
+use serde_json::Value;
 use std::{path::PathBuf, process::Command, sync::Arc};
 
 /// A small disk at a folder, and what fills it. It goes with its value.
@@ -72,5 +73,10 @@ fn on_a_full_disk_nothing_is_forwarded() {
     let answer = scene.report("SELECT 'space-again'").unwrap();
     assert!(answer.ok() && answer.stdout.contains("space-again"), "{answer:?}");
     scene.gateway.terminate().unwrap();
+    // The session that could not go on has no end; nothing else is harmed.
+    let verified = scene.gateway.cli(&["verify", "--all", "--json"]).unwrap().stdout;
+    let found: Vec<Value> = serde_json::Deserializer::from_slice(&verified).into_iter().map(Result::unwrap).collect();
+    let unsound: Vec<_> = found.iter().filter(|file| file["state"] != "sound").collect();
+    assert!(found.len() >= 3 && unsound.len() == 1 && unsound[0]["state"] == "unfinished", "{found:#?}");
     drop(disk);
 }

@@ -22,7 +22,8 @@ fn records_of(scene: &Scene, answer: &Answer, destination: &str) -> Vec<Value> {
         let records = scene.gateway.records(&[]).unwrap();
         let opened = records.iter().find(|record| record["original_destination"] == destination);
         let session = opened.unwrap_or_else(|| panic!("no session to {destination}: {answer:?}"))["session"].clone();
-        let of_session: Vec<_> = records.into_iter().filter(|record| record["session"] == session).collect();
+        let is_told = |record: &Value| record["session"] == session && record["record"] != "sealed";
+        let of_session: Vec<_> = records.into_iter().filter(is_told).collect();
         if of_session.last().unwrap()["record"] == "closed" {
             return of_session;
         }

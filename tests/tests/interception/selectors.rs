@@ -6,6 +6,7 @@ use portreeve_tests::{
     client,
     dial::{Dialled, dial_once, opened_by},
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
+    process,
     scene::{REPORTING_WORKS, Scene, server},
     servers::{Flavour, PORT},
 };
@@ -137,4 +138,102 @@ fn uid_and_executable_narrow_and_are_recorded() {
     check_refused(&scene, &hash, "not the selector's");
     let untag = scene.gateway.cli(&["untag", "--cgroup", &fits.relative().display().to_string()]).unwrap();
     assert!(String::from_utf8_lossy(&untag.stderr).contains("a selector of workload `chosen`"), "{untag:?}");
+}
+
+const ID: &str = "7a0f3c5e9d1b4a68";
+const POD: &str = "1f2e3d4c-5b6a-4978-8897-a6b5c4d3e2f1";
+
+/// Where the runtimes make a container's cgroup, by either driver, with what the recording is to say of it.
+fn layouts() -> Vec<(String, &'static str)> {
+    let (id, pod, slice) = (ID.repeat(4), POD, POD.replace('-', "_"));
+    vec![
+        (format!("system.slice/docker-{id}.scope"), "docker"),
+        (format!("docker/{id}"), "docker"),
+        (format!("system.slice/nerdctl-{id}.scope"), "nerdctl"),
+        (format!("machine.slice/libpod-{id}.scope"), "podman"),
+        (
+            format!(
+                "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{slice}.slice/cri-containerd-{id}.scope"
+            ),
+            "pod",
+        ),
+        (format!("kubepods.slice/kubepods-pod{slice}.slice/crio-{id}.scope"), "pod"),
+        (format!("kubepods/besteffort/pod{pod}/{id}"), "pod"),
+        (format!("kubepods/pod{pod}/crio-{id}"), "pod"),
+    ]
+}
+
+#[test]
+fn containers_are_known_by_where_their_runtimes_put_them() {
+    let id = ID.repeat(4);
+    let scene = scene_with("", &select(&format!("container = \"{}\"", &id[..12])));
+    for (path, runtime) in layouts() {
+        let cgroup = Cgroup::at(&path).unwrap();
+        wait_until_tagged(&scene, &cgroup);
+        let chosen = check_chosen(&scene, &cgroup);
+        assert_eq!(chosen["container"], id, "{path}");
+        assert_eq!(chosen["pod"].as_str(), (runtime == "pod").then_some(POD), "{path}");
+    }
+}
+
+#[test]
+fn pods_and_units_are_known_by_where_their_managers_put_them() {
+    let slice = POD.replace('-', "_");
+    let selects = select(&format!("pod = \"{POD}\"")) + &select("unit = \"portreeve-test@*.service\"");
+    let scene = scene_with("", &selects);
+    let pods = [
+        format!("kubepods.slice/kubepods-besteffort.slice/kubepods-besteffort-pod{slice}.slice"),
+        format!("kubepods/burstable/pod{POD}"),
+    ];
+    for path in pods {
+        let pod = Cgroup::at(&path).unwrap();
+        wait_until_tagged(&scene, &pod);
+        // A container in it is the pod's.
+        let chosen = check_chosen(&scene, &pod.child("inner").unwrap());
+        assert_eq!(chosen["pod"], POD, "{path}");
+    }
+    for path in ["system.slice", "system.slice/system-portreeve.slice"] {
+        let unit = Cgroup::at(&format!("{path}/portreeve-test@7.service")).unwrap();
+        wait_until_tagged(&scene, &unit);
+        assert_eq!(check_chosen(&scene, &unit)["unit"], "portreeve-test@7.service");
+    }
+    // Names that no manager gives there.
+    for path in [format!("evil/kubepods/burstable/pod{POD}"), "evil/system.slice/portreeve-test@7.service".into()] {
+        let pretender = Cgroup::at(&path).unwrap();
+        thread::sleep(POLL_EVERY * 20);
+        assert_eq!(tagged(&scene, &pretender), None, "{path}");
+    }
+}
+
+#[test]
+fn who_a_process_is_and_why_can_be_asked() {
+    let parent = Cgroup::create("who").unwrap();
+    let path = parent.relative().display().to_string();
+    let scene = scene_with(&format!("refuse_unmatched = [\"{path}\"]"), &select(&format!("cgroup = \"{path}/agent\"")));
+    let agent = parent.child("agent").unwrap();
+    wait_until_tagged(&scene, &agent);
+    let ask = |cgroup: &Cgroup| {
+        let mut sleep = cgroup.command("sleep").unwrap();
+        let mut sleep = process::spawn({
+            sleep.arg("60");
+            sleep
+        })
+        .unwrap();
+        let pid = sleep.id().to_string();
+        let output = scene.gateway.cli(&["who", &pid, "--json"]).unwrap();
+        let shown = scene.gateway.cli(&["who", &pid]).unwrap();
+        process::terminate(&mut sleep).unwrap();
+        let answer: Value = serde_json::from_slice(&output.stdout).unwrap();
+        (output.status.code(), answer, String::from_utf8(shown.stdout).unwrap())
+    };
+    let (code, answer, shown) = ask(&agent.child("inner").unwrap());
+    assert_eq!((code, &answer["workload"]["workload"]), (Some(0), &"chosen".into()), "{answer}");
+    assert_eq!(answer["workload"]["selectors"][0], format!("cgroup = \"{path}/agent\""));
+    assert!(shown.contains("spiffe://example.org/chosen") && shown.contains("(sleep), uid 0"), "{shown}");
+    let (code, answer, shown) = ask(&parent);
+    assert_eq!((code, &answer["refused_below"]), (Some(1), &path.into()), "{answer}");
+    assert!(shown.contains("are refused"), "{shown}");
+    let (code, answer, shown) = ask(&Cgroup::create("nobody").unwrap());
+    assert_eq!((code, &answer["workload"]), (Some(1), &Value::Null));
+    assert!(shown.contains("not intercepted"), "{shown}");
 }

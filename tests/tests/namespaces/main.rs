@@ -8,6 +8,7 @@
 )]
 
 mod containers;
+mod egress;
 mod held;
 mod hostile;
 mod life;
@@ -27,8 +28,10 @@ use portreeve_tests::{
 };
 use serde_json::Value;
 use std::{
+    fs,
+    path::PathBuf,
     process::{Child, Command, Stdio},
-    sync::{Arc, OnceLock},
+    sync::Arc,
     thread,
     time::Instant,
 };
@@ -37,24 +40,26 @@ use std::{
 const QUERY: &str = "SELECT item FROM shop.orders";
 const WORD: &str = "teapot";
 
-static AUTHORITY: OnceLock<Authority> = OnceLock::new();
-
-/// Who signed the server's certificate, which is for `db.example.org`.
-fn authority() -> &'static Authority {
-    AUTHORITY.get_or_init(|| Authority::create().unwrap())
-}
-
+/// Its certificate is for `db.example.org`; who signed it is [`ca`].
 fn server() -> Arc<Server> {
     own_network().unwrap();
     shared(Flavour::MariaDb, || {
-        let pair = authority().server("shop-server", &["DNS:db.example.org"])?;
-        let server = shop_with(Flavour::MariaDb, HOST, &pair.server_arguments(&authority().ca()))?;
+        // The server reads its files when it starts.
+        let authority = Authority::create()?;
+        let pair = authority.server("shop-server", &["DNS:db.example.org"])?;
+        let server = shop_with(Flavour::MariaDb, HOST, &pair.server_arguments(&authority.ca()))?;
+        fs::copy(authority.ca(), ca(&server))?;
         server.sql(
             "CREATE USER shop_reporting@'10.%' IDENTIFIED BY 'held-by-portreeve-1'; GRANT ALL ON *.* TO shop_reporting@'10.%'",
         )?;
         Ok(server)
     })
     .unwrap()
+}
+
+/// Among the server's files, so that it goes with them.
+fn ca(server: &Server) -> PathBuf {
+    server.data().join("signed-by.pem")
 }
 
 fn scene() -> Scene {

@@ -1,6 +1,6 @@
 //! Where the server is dialled from.
 
-use super::{QUERY, WORD, ask, authority, namespaces, scene_with};
+use super::{QUERY, WORD, ask, ca, namespaces, scene_with, server};
 use portreeve_tests::{
     dial::dial_once_in,
     netns::{HOST, Netns},
@@ -12,13 +12,13 @@ use portreeve_tests::{
 const THERE: &str = "192.0.2.5";
 
 fn scene(namespace: &str) -> Scene {
+    let server = server();
+    let ca = ca(&server);
     scene_with(|config| {
         config.servers[0].matches = vec![format!("{THERE}:{PORT}")];
         config.servers[0].tls = "verify-identity".into();
-        config.servers[0].extra = format!(
-            "ca_file = \"{}\"\nhosts = [\"db.example.org\"]\nnamespace = \"{namespace}\"\n",
-            authority().ca().display()
-        );
+        config.servers[0].extra =
+            format!("ca_file = \"{}\"\nhosts = [\"db.example.org\"]\nnamespace = \"{namespace}\"\n", ca.display());
     })
 }
 

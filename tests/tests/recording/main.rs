@@ -11,6 +11,8 @@
 )]
 
 mod asking;
+mod host_recording;
+mod proof;
 mod reached;
 mod watching;
 
@@ -53,7 +55,8 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     let (judged, denied) = (["statement", "verdict", "response"], ["statement", "verdict"]);
     assert_eq!(
         kinds,
-        [&["opened", "login", "transport"], &judged[..], &denied, &judged, &judged, &judged, &["closed"]].concat()
+        [&["opened", "login", "transport"], &judged[..], &denied, &judged, &judged, &judged, &["closed", "sealed"]]
+            .concat()
     );
     let session = records[0]["session"].as_str().unwrap();
     for record in &records {
@@ -108,7 +111,8 @@ fn a_session_is_recorded_from_its_opening_to_its_end() {
     assert_eq!((&responses[0]["rows"], &responses[0]["result_sets"]), (&json!(2), &json!(1)));
     assert_eq!((&responses[1]["error"]["code"], &responses[1]["error"]["sqlstate"]), (&json!(1146), &json!("42S02")));
     assert_eq!((&responses[3]["number"], &responses[3]["affected_rows"]), (&json!(5), &json!(2)));
-    let closed = records.last().unwrap();
+    let [.., closed, sealed] = &records[..] else { panic!("{records:?}") };
+    assert_eq!(sealed["record"], "sealed");
     assert_eq!((&closed["reason"], &closed["statements"]), (&json!("client quit"), &json!(5)));
 }
 

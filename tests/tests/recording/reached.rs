@@ -16,7 +16,7 @@ const OWN_QUESTION: &str = "SELECT @@session.sql_mode, @@session.character_set_c
 /// What a connection begins with on which the gateway asks for views and routines, beside the sessions.
 const OWN_CONNECTION: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1, NAMES utf8mb4";
 /// And what it asks there, with nothing of a client's in it.
-const OWN_QUESTIONS: [&str; 9] = [
+const OWN_QUESTIONS: [&str; 11] = [
     "SELECT @@lower_case_table_names",
     "SELECT TABLE_SCHEMA, TABLE_NAME, TABLE_TYPE FROM information_schema.TABLES",
     "SELECT TABLE_SCHEMA, TABLE_NAME, IF(LENGTH(VIEW_DEFINITION)",
@@ -26,6 +26,8 @@ const OWN_QUESTIONS: [&str; 9] = [
     "SELECT TRIGGER_SCHEMA, TRIGGER_NAME, EVENT_OBJECT_TABLE,",
     "SELECT CONSTRAINT_SCHEMA, TABLE_NAME, UNIQUE_CONSTRAINT_SCHEMA,",
     "SHOW CREATE TRIGGER ",
+    "SHOW VARIABLES LIKE 'partial_revokes'",
+    "SHOW GRANTS",
 ];
 
 /// Command and text of everything in a server's general log that came from the accounts that Portreeve holds, without what it

@@ -40,7 +40,7 @@ fn tail_and_sessions_show_what_happened() {
     assert_eq!(of_kind(&of_reporting, "opened").len(), 2);
     let id = records[0]["session"].as_str().unwrap();
     let of_session = scene.gateway.records(&[&id[id.len() - 8..]]).unwrap();
-    assert!(of_session.len() == 7 && of_session.iter().all(|record| record["session"] == id), "{of_session:#?}");
+    assert!(of_session.len() == 8 && of_session.iter().all(|record| record["session"] == id), "{of_session:#?}");
 
     let mut wire = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
     let sessions: Vec<Value> = scene

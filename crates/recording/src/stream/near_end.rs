@@ -5,6 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use rkyv::util::AlignedVec;
 
 use super::Stream;
+use crate::header::Header;
 use crate::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, NEAR_END_CHECKED_MAX, NEAR_END_LEN, NEARER_END_LEN};
 use crate::reader::{End, Position, Reader};
 
@@ -33,7 +34,7 @@ impl<F: Read + Seek> Stream<F> {
         let mut bytes = AlignedVec::<FRAME_ALIGN>::with_capacity(window_len);
         self.file.seek(SeekFrom::Start(start))?;
         bytes.extend_from_reader(&mut self.file.by_ref().take(window_len as u64))?;
-        let Some(position) = find(&bytes, start, frames) else { return Ok(false) };
+        let Some(position) = find(self.header, &bytes, start, frames) else { return Ok(false) };
         self.position = position;
         self.bytes = AlignedVec::new();
         self.consumed = 0;
@@ -43,11 +44,11 @@ impl<F: Read + Seek> Stream<F> {
 }
 
 /// The first place in `bytes`, which lie at `start`, from which an unbroken chain of at least so many frames leads to their end.
-fn find(bytes: &[u8], start: u64, frames: u64) -> Option<Position> {
+fn find(header: Header, bytes: &[u8], start: u64, frames: u64) -> Option<Position> {
     let (mut at, mut checked) = (0, 0);
     while at + FRAME_HEADER_LEN <= bytes.len() && checked < NEAR_END_CHECKED_MAX {
         let rest = bytes.get(at..)?;
-        match Position::after_unproven(rest, start + at as u64) {
+        match Position::after_unproven(header, rest, start + at as u64) {
             Err(looked_at) => checked += looked_at,
             Ok((position, frame_len)) => {
                 checked += frame_len;

@@ -43,7 +43,12 @@ impl About {
             | Record::Transport(_)
             | Record::Abandoned(_)
             | Record::Forwarded(_)
-            | Record::Chosen(_) => {}
+            | Record::Chosen(_)
+            | Record::Checkpoint(_)
+            | Record::Sealed(_)
+            | Record::Facts(_)
+            | Record::Rows(_)
+            | Record::Host(_) => {}
         }
     }
 

@@ -9,7 +9,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use crate::config::Config;
-use crate::recorder::directory::EXTENSION;
+use crate::recorder::directory::{EXTENSION, HOST};
 
 /// Where the session files lie.
 #[derive(Debug, Clone, Default, Args)]
@@ -77,7 +77,7 @@ fn collect(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> io::Result<
         let path = entry?.path();
         if path.extension() == Some(OsStr::new(EXTENSION)) {
             files.push(path);
-        } else if depth > 1 && path.is_dir() {
+        } else if depth > 1 && path.file_name() != Some(OsStr::new(HOST)) && path.is_dir() {
             collect(&path, depth - 1, files)?;
         }
     }

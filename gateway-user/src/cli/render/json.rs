@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use portreeve_recording::{Entry, ErrorText, Evidence, Record};
+use portreeve_recording::{Entry, ErrorText, Evidence, Record, Rows, Signature};
 use serde::Serialize;
 
-use super::{is_unsafe, text, time};
+use super::{host, is_unsafe, text, time};
+use crate::hex::hex;
 
 /// What every object begins with.
 #[derive(Debug, Serialize)]
@@ -94,6 +95,30 @@ enum Fields<'a> {
         exe: Option<&'a str>,
         sha256: Option<&'a str>,
     },
+    Checkpoint(SignatureFields),
+    Sealed(SignatureFields),
+    Facts {
+        number: u64,
+        actions: &'a [String],
+        resources: &'a [String],
+    },
+    Rows {
+        number: u64,
+        result_set: u32,
+        first: u64,
+        columns: &'a [String],
+        /// Row by row.
+        rows: Vec<Vec<Option<TextFields<'a>>>>,
+        truncated: bool,
+    },
+    Host(host::Fields<'a>),
+}
+
+/// In hexadecimal.
+#[derive(Debug, Serialize)]
+struct SignatureFields {
+    key: String,
+    signature: String,
 }
 
 #[derive(Debug, Serialize)]
@@ -237,7 +262,30 @@ fn fields<'a>(record: &'a Record<'_>) -> Fields<'a> {
             exe: chosen.exe.as_deref(),
             sha256: chosen.sha256.as_deref(),
         },
+        Record::Checkpoint(signature) => Fields::Checkpoint(self::signature(signature)),
+        Record::Sealed(signature) => Fields::Sealed(self::signature(signature)),
+        Record::Facts(facts) => {
+            Fields::Facts { number: facts.number, actions: &facts.actions, resources: &facts.resources }
+        }
+        Record::Rows(rows) => Fields::Rows {
+            number: rows.number,
+            result_set: rows.result_set,
+            first: rows.first,
+            columns: &rows.columns,
+            rows: table(rows),
+            truncated: rows.truncated,
+        },
+        Record::Host(host) => Fields::Host(host::fields(host)),
     }
+}
+
+fn signature(signature: &Signature) -> SignatureFields {
+    SignatureFields { key: hex(&signature.key), signature: hex(&signature.signature) }
+}
+
+fn table<'a>(rows: &'a Rows<'_>) -> Vec<Vec<Option<TextFields<'a>>>> {
+    let value = |value: &'a Option<portreeve_recording::Text<'_>>| value.as_ref().map(text_fields);
+    rows.values.chunks(rows.columns.len().max(1)).map(|row| row.iter().map(value).collect()).collect()
 }
 
 fn evidence<'a>(evidence: &'a Evidence<'_>) -> EvidenceFields<'a> {
@@ -263,7 +311,7 @@ fn text_fields<'a>(text: &'a portreeve_recording::Text<'_>) -> TextFields<'a> {
     let exact = matches!(kept, Cow::Borrowed(_));
     TextFields {
         text: kept,
-        hex: (!exact).then(|| text.kept().iter().map(|byte| format!("{byte:02x}")).collect()),
+        hex: (!exact).then(|| hex(text.kept())),
         length: text.length,
         truncated: text.truncated,
         redacted: text.redacted,

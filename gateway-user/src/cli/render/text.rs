@@ -3,7 +3,8 @@
 use std::borrow::Cow;
 
 use portreeve_recording::{
-    Chosen, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Statement, Transport, Verdict,
+    Chosen, Closed, Command, Decision, Entry, ErrorText, Login, Opened, Record, Response, Rows, Statement, Transport,
+    Verdict,
 };
 use uuid::Uuid;
 
@@ -61,6 +62,10 @@ impl SessionText {
             Record::Abandoned(abandoned) => format!("left   {}", shown(&abandoned.detail)),
             Record::Forwarded(forwarded) => format!("as     {}", sql(&forwarded.sql)),
             Record::Chosen(chosen) => self::chosen(chosen),
+            Record::Rows(rows) => self::rows(rows),
+            Record::Host(host) => super::host::text(host),
+            // For programs: `portreeve verify` says what signatures prove, the verdict what was asked.
+            Record::Checkpoint(_) | Record::Sealed(_) | Record::Facts(_) => return,
         };
         self.flush(line);
         line(at, self.line(at, &what));
@@ -177,6 +182,21 @@ fn response(response: &Response<'_>) -> String {
     }
     line.push_str(&format!(" {}", duration(response.duration_ns)));
     line
+}
+
+fn rows(rows: &Rows<'_>) -> String {
+    let columns = rows.columns.len().max(1);
+    let lines = rows.values.chunks(columns).map(|row| {
+        let value = |value: &Option<_>| value.as_ref().map_or_else(|| "NULL".to_owned(), sql);
+        row.iter().map(value).collect::<Vec<_>>().join(", ")
+    });
+    let shown = lines.map(|row| format!("({row})")).collect::<Vec<_>>().join(" ");
+    let more = if rows.truncated { " … more rows were not kept" } else { "" };
+    format!("rows   {} {shown}{more}", shown_list(&rows.columns))
+}
+
+fn shown_list(names: &[String]) -> String {
+    names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")
 }
 
 fn closed(closed: &Closed<'_>) -> String {

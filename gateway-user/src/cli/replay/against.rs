@@ -15,7 +15,7 @@ use super::ReplayArgs;
 use crate::cli::recorded::{About, Analyses, Asks, Event, Exchange, Recording};
 use crate::cli::render::{duration, workload_name};
 use crate::cli::{NO, Usage};
-use crate::config::{Config, Credential, Server, secret};
+use crate::config::{Account, Config, Server, secret};
 use crate::session::Again;
 use crate::tls::ServersTls;
 
@@ -99,11 +99,11 @@ impl Repeating {
         servers_tls: &ServersTls,
         about: &About,
     ) -> anyhow::Result<Self> {
-        let credential = credential(args, config, server, about)?;
-        let password = secret::read(&credential.password_file)
-            .with_context(|| format!("secret file {} cannot be read", credential.password_file.display()))?;
+        let account = account(args, config, server, about)?;
+        let password = secret::read(&account.password_file)
+            .with_context(|| format!("secret file {} cannot be read", account.password_file.display()))?;
         let address = address(args, server, about)?;
-        let again = Again::open(servers_tls, server, (credential, &password), address).await;
+        let again = Again::open(servers_tls, server, (account, &password), address).await;
         let again = again.map_err(|why| anyhow!("cannot log in to `{}`: {why}", server.name))?;
         Ok(Self { again, schema: None })
     }
@@ -130,19 +130,14 @@ impl Repeating {
     }
 }
 
-fn credential<'s>(
-    args: &ReplayArgs,
-    config: &Config,
-    server: &'s Server,
-    about: &About,
-) -> anyhow::Result<&'s Credential> {
+fn account<'s>(args: &ReplayArgs, config: &Config, server: &'s Server, about: &About) -> anyhow::Result<&'s Account> {
     let found = match &args.credential {
-        Some(user) => server.credentials.iter().find(|credential| credential.user == *user),
+        Some(user) => server.accounts().find(|account| account.user == *user),
         None => {
             let id = about.workload.as_deref().unwrap_or_default();
             let known = config.workloads.iter().find(|workload| workload.spiffe_id == id);
             let name = known.map_or(workload_name(id), |workload| workload.name.as_str());
-            config.credential_for(server, name, &about.groups)
+            config.account_for(server, name, &about.groups)
         }
     };
     let server = &server.name;

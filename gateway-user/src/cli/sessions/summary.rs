@@ -111,7 +111,12 @@ impl Summary {
             | ArchivedRecord::Transport(_)
             | ArchivedRecord::Abandoned(_)
             | ArchivedRecord::Forwarded(_)
-            | ArchivedRecord::Chosen(_) => {}
+            | ArchivedRecord::Chosen(_)
+            | ArchivedRecord::Checkpoint(_)
+            | ArchivedRecord::Sealed(_)
+            | ArchivedRecord::Facts(_)
+            | ArchivedRecord::Rows(_)
+            | ArchivedRecord::Host(_) => {}
             ArchivedRecord::Closed(closed) => self.reason = Some(closed.reason.as_str().to_owned()),
         }
     }

@@ -79,7 +79,7 @@ fn json_has_every_record_with_its_keys() {
     let objects: Vec<serde_json::Value> = lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!(
         objects.iter().map(|object| object["record"].as_str().unwrap()).collect::<Vec<_>>(),
-        ["opened", "statement", "verdict", "statement", "response", "closed"]
+        ["opened", "statement", "verdict", "statement", "response", "closed", "sealed"]
     );
     for object in &objects {
         assert_eq!(object["session"], id(1).to_string());
@@ -108,8 +108,9 @@ fn a_damaged_file_does_not_hide_the_others() {
     fs::write(day.join("notes.txt"), "not ours").unwrap();
     let first = day.join(format!("{}.prs", id(1)));
     let mut bytes = fs::read(&first).unwrap();
-    let last = bytes.len() - 100;
-    bytes[last] ^= 1;
+    let reason = b"client quit";
+    let at = bytes.windows(reason.len()).position(|window| window == reason).unwrap();
+    bytes[at] ^= 1;
     fs::write(&first, bytes).unwrap();
     let shown = lines(&args(|_| ()), &state_dir);
     assert_eq!(shown.len(), 6, "{shown:#?}");
@@ -273,5 +274,24 @@ fn the_last_lines_of_a_long_file_are_shown_without_reading_it_all() {
     fs::write(&path, bytes).unwrap();
     assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
     assert!(lines(&args(|_| ()), &state_dir).len() < 10);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn a_filter_waits_for_what_the_policies_were_asked() {
+    let state_dir = state_dir("asked");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1002, statement(1, b"SELECT * FROM a_view"));
+    append(&mut file, 1003, verdict(1, Decision::Deny));
+    append(&mut file, 1003, facts(1, &["select"], &["orders/shop.orders"]));
+    append(&mut file, 1004, statement(2, b"SELECT * FROM other_view"));
+    append(&mut file, 1005, verdict(2, Decision::Deny));
+    let shown = lines(&args(|args| args.filter.tables = vec!["orders".to_owned()]), &state_dir);
+    assert!(shown.len() == 1 && shown[0].contains("a_view"), "{shown:#?}");
+    // The last one is not held back for more.
+    assert_eq!(
+        lines(&args(|args| args.filter.verdicts = vec![crate::cli::recorded::VerdictName::Deny]), &state_dir).len(),
+        2
+    );
     fs::remove_dir_all(state_dir).unwrap();
 }

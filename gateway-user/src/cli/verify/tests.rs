@@ -1,11 +1,16 @@
 //! `verify` over files that the recorder wrote and somebody changed.
 
-use std::fs;
+use std::fs::{self, File};
 
-use portreeve_recording::{Abandoned, Closed, Entry, Record};
+use portreeve_recording::{
+    Abandoned, Closed, Encoder, Entry, Format, Header, Kind, Record, Signed, SigningKey, Stream,
+};
+use uuid::Uuid;
 
+use super::file::{State, check};
+use super::ledger::check_all;
 use super::*;
-use crate::recorder::{Recorder, SessionFile};
+use crate::recorder::{KeyPair, Recorder, SessionFile, directory};
 
 const CREATED_NS: u64 = 1_795_231_554_000_000_000;
 
@@ -39,6 +44,10 @@ impl StateDir {
         self.path(number)
     }
 
+    fn key(&self) -> PublicKey {
+        KeyPair::open(&self.0).unwrap().public
+    }
+
     fn path(&self, number: u128) -> PathBuf {
         self.0.join(format!("sessions/2026-11-21/{}.prs", Uuid::from_u128(number)))
     }
@@ -65,19 +74,23 @@ fn starts(path: &Path) -> Vec<usize> {
 #[test]
 fn closed_and_running_sessions_are_sound() {
     let dir = StateDir::new("sound");
-    dir.closed(1);
+    let paths = [dir.closed(1), dir.path(2)];
     let running = dir.session(2);
-    let files = all(&dir.0).unwrap();
-    let found: Vec<_> = files.iter().map(|path| check(path)).map(|found| (found.state, found.frames)).collect();
-    assert_eq!(found, [(State::Sound, 4), (State::Open, 3)]);
+    let key = [dir.key()];
+    let found: Vec<_> = paths.iter().map(|path| check(path, &key)).collect();
+    let found: Vec<_> = found.iter().map(|found| (found.state, found.frames, found.signed_frames)).collect();
+    // A seal as well.
+    assert_eq!(found, [(State::Sound, 5, 5), (State::Open, 3, 0)]);
     let mut out = Vec::new();
-    let code = verify(&files, false, &mut out).unwrap();
-    assert_eq!(String::from_utf8(out).unwrap(), "2 of 2 recordings are sound\n");
+    let code = report(paths.iter().map(|path| check(path, &[])), false, &mut out).unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.starts_with("2 of 2 recordings are sound\nheld against the keys they name"), "{text}");
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::SUCCESS));
 
     drop(running);
-    let killed = check(&dir.path(2));
+    let killed = check(&dir.path(2), &key);
     assert_eq!((killed.state, killed.frames), (State::Unfinished, 3));
+    assert!(killed.problem.unwrap().contains("none of them is signed"));
 }
 
 #[test]
@@ -89,9 +102,9 @@ fn what_was_altered_cut_or_moved_is_told_by_its_frame() {
     let frame = |index: usize| &whole[starts[index]..starts[index + 1]];
     let reads_as = |parts: &[&[u8]], state, frames, problem: &str| {
         fs::write(&path, parts.concat()).unwrap();
-        let found = check(&path);
+        let found = check(&path, &[]);
         assert_eq!((found.state, found.frames), (state, frames), "{found:?}");
-        assert_eq!(found.byte, if frames == 4 { whole.len() as u64 } else { starts[frames as usize] as u64 });
+        assert_eq!(found.byte, if frames == 5 { whole.len() as u64 } else { starts[frames as usize] as u64 });
         assert!(found.problem.as_deref().unwrap().contains(problem), "{found:?}");
     };
     let (head, tail) = (&whole[..starts[1]], &whole[starts[3]..]);
@@ -103,7 +116,51 @@ fn what_was_altered_cut_or_moved_is_told_by_its_frame() {
     reads_as(&[head, frame(1), frame(1)], State::Damaged, 2, "does not continue the hash chain");
     reads_as(&[head, &frame(1)[..60]], State::Damaged, 1, "ends inside a frame");
     reads_as(&[head, frame(1)], State::Unfinished, 2, "ends after 2 frames");
-    reads_as(&[&whole, frame(3)], State::Damaged, 4, "after the record that closed");
+    reads_as(&[&whole[..starts[4]]], State::Damaged, 4, "frame 4, at byte");
+    reads_as(&[&whole, frame(3)], State::Damaged, 5, "after the record that closed");
+}
+
+/// Whoever writes the file can compute its chain anew, and sign it with a key of their own.
+#[test]
+fn a_file_made_anew_is_told_by_its_signature() {
+    let dir = StateDir::new("forged");
+    let path = dir.closed(1);
+    let entries = entries(&path);
+    let forge = |header: &Header, key: Option<&SigningKey>, entries: &[Entry<'static>]| {
+        let (mut encoder, start) = Encoder::new(header);
+        let mut bytes = start.to_vec();
+        for entry in entries {
+            encoder.encode(entry, &mut bytes).unwrap();
+        }
+        if let Some(key) = key {
+            encoder.sign(Signed::Seal, key, &mut bytes).unwrap();
+        }
+        fs::write(&path, bytes).unwrap();
+        check(&path, &[dir.key()])
+    };
+    let header = Header::new(Kind::Session, Uuid::from_u128(1).into_bytes(), CREATED_NS);
+    let mut altered = entries.clone();
+    altered[1].at_unix_ns += 1;
+    let found = forge(&header, None, &altered);
+    assert_eq!((found.state, found.frames), (State::Damaged, 4), "{found:?}");
+    assert!(found.problem.unwrap().contains("frame 4, at byte"));
+    let own = SigningKey::from_seed(&[1; 32]);
+    let found = forge(&header, Some(&own), &altered[..4]);
+    assert_eq!((found.state, found.frames), (State::WrongKey, 4), "{found:?}");
+    let found = forge(&header, None, &altered[..4]);
+    assert_eq!(found.state, State::Damaged, "{found:?}");
+    assert!(found.problem.unwrap().contains("its seal is gone"));
+    let found = forge(&Header { format: Format::One, ..header }, None, &altered[..4]);
+    assert_eq!(found.state, State::Unsigned, "{found:?}");
+}
+
+fn entries(path: &Path) -> Vec<Entry<'static>> {
+    let mut stream = Stream::open(File::open(path).unwrap()).unwrap();
+    let mut entries = Vec::new();
+    while let Ok(frame) = stream.next_frame().unwrap() {
+        entries.push(frame.to_entry().unwrap());
+    }
+    entries
 }
 
 #[test]
@@ -112,22 +169,75 @@ fn a_file_in_anothers_place_and_one_that_is_no_recording_are_found() {
     let path = dir.closed(1);
     let other = dir.closed(2);
     fs::copy(&other, &path).unwrap();
-    let found = check(&path);
+    let found = check(&path, &[]);
     assert_eq!(found.state, State::Damaged);
     assert!(found.problem.unwrap().contains("under another's name"));
     // A copy under a name of one's own is as good.
     let copy = dir.0.join("evidence.prs");
     fs::copy(&other, &copy).unwrap();
-    assert_eq!(check(&copy).state, State::Sound);
+    assert_eq!(check(&copy, &[]).state, State::Sound);
 
     let empty = dir.0.join("a\nb.prs");
     fs::write(&empty, "").unwrap();
     let mut out = Vec::new();
-    let code = verify(&[empty, dir.0.join("absent.prs"), copy], false, &mut out).unwrap();
+    let files = [empty, dir.0.join("absent.prs"), copy];
+    let code = report(files.iter().map(|path| check(path, &[dir.key()])), false, &mut out).unwrap();
     let text = String::from_utf8(out).unwrap();
     assert_eq!(text.lines().count(), 3, "{text}");
     assert!(text.contains(r"a\nb.prs: the file has no header") && text.ends_with("1 of 3 recordings are sound\n"));
     assert_eq!(format!("{code:?}"), format!("{:?}", ExitCode::from(1)));
+}
+
+/// The states in the findings that are a problem, by the end of their path.
+fn problems(dir: &StateDir) -> Vec<(String, State)> {
+    let found = check_all(&dir.0, &[dir.key()]).unwrap().into_iter().filter(|found| found.problem.is_some());
+    let mut found: Vec<_> =
+        found.map(|found| (found.path.file_name().unwrap().to_str().unwrap().to_owned(), found.state)).collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    found
+}
+
+#[test]
+fn the_ledger_tells_what_is_missing_what_was_cut_and_what_was_put_there() {
+    let dir = StateDir::new("ledger");
+    let paths = [dir.closed(1), dir.closed(2), dir.closed(3), dir.closed(4)];
+    assert_eq!(problems(&dir), []);
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+
+    fs::remove_file(&paths[0]).unwrap();
+    // Up to its last signature there is nothing to see in a file that was cut, but that it ended later.
+    let (whole, starts) = (fs::read(&paths[1]).unwrap(), starts(&paths[1]));
+    fs::write(&paths[1], &whole[..starts[3]]).unwrap();
+    // A daemon elsewhere made one with the same key.
+    let elsewhere = StateDir::new("elsewhere");
+    fs::create_dir_all(elsewhere.0.join("keys")).unwrap();
+    fs::copy(dir.0.join("keys/recording.key"), elsewhere.0.join("keys/recording.key")).unwrap();
+    fs::copy(elsewhere.closed(9), dir.path(9)).unwrap();
+    fs::copy(elsewhere.closed(3), &paths[2]).unwrap();
+    let expected =
+        [(name(&paths[0]), State::Missing), (name(&paths[1]), State::Damaged), (name(&dir.path(9)), State::Unlisted)];
+    assert_eq!(problems(&dir), expected);
+}
+
+#[test]
+fn a_host_recording_that_is_gone_or_was_cut_is_missed_by_the_next() {
+    let dir = StateDir::new("hosts");
+    drop(dir.closed(1));
+    let first = directory::host_recordings(&dir.0).unwrap().remove(0).path;
+    drop(dir.closed(2));
+    assert_eq!(problems(&dir), []);
+    let name = first.file_name().unwrap().to_str().unwrap().to_owned();
+
+    let (whole, starts) = (fs::read(&first).unwrap(), starts(&first));
+    fs::write(&first, &whole[..starts[1]]).unwrap();
+    let found = problems(&dir);
+    assert!(found.contains(&(name.clone(), State::Damaged)), "{found:?}");
+
+    fs::remove_file(&first).unwrap();
+    let found = problems(&dir);
+    assert!(found.contains(&(name, State::Missing)), "{found:?}");
+    fs::write(&first, whole).unwrap();
+    assert_eq!(problems(&dir), []);
 }
 
 #[test]
@@ -135,9 +245,22 @@ fn json_has_one_object_per_file() {
     let dir = StateDir::new("json");
     let path = dir.closed(1);
     let mut out = Vec::new();
-    verify(std::slice::from_ref(&path), true, &mut out).unwrap();
+    report([check(&path, &[dir.key()])].into_iter(), true, &mut out).unwrap();
     let found: serde_json::Value = serde_json::from_slice(&out).unwrap();
     let bytes = fs::metadata(&path).unwrap().len();
-    let expected = serde_json::json!({"path": path, "state": "sound", "frames": 4, "byte": bytes, "problem": null});
+    let expected = serde_json::json!({
+        "path": path, "state": "sound", "frames": 5, "signed_frames": 5, "byte": bytes, "key": dir.key().to_string(),
+        "key_is_trusted": true, "problem": null
+    });
     assert_eq!(found, expected);
+}
+
+#[test]
+fn a_key_is_given_by_its_digits_or_by_a_file() {
+    let dir = StateDir::new("key");
+    let key = dir.key();
+    assert_eq!(public_key(&key.to_string()).unwrap(), key);
+    assert_eq!(public_key(recorder::public_path(&dir.0).to_str().unwrap()).unwrap(), key);
+    let error = format!("{:#}", public_key("nonsense").unwrap_err());
+    assert!(error.contains("is no file and no key: a public key has 64 hexadecimal digits"), "{error}");
 }

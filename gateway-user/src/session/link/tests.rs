@@ -4,7 +4,7 @@ mod compression;
 
 use super::*;
 use crate::{
-    config::{Compression, Meaning, OnClientGone, Server, Tls},
+    config::{Compression, HiddenTriggers, Meaning, OnClientGone, Server, Tls},
     tls::{Authority, Certificates},
 };
 use std::{fs, path::PathBuf, time::SystemTime};
@@ -38,6 +38,8 @@ impl Ends {
             compression: Compression::Client,
             on_client_gone: OnClientGone::Kill,
             namespace: Meaning::Host,
+            hidden_triggers: HiddenTriggers::Deny,
+            catalogue: None,
             credentials: Vec::new(),
         };
         let to_server = ServerTls::load(&server).unwrap().unwrap();

@@ -58,7 +58,7 @@ impl LoginFailure {
             }
         };
         tracing::error!(
-            session, server = %name, account = %route.credential.user,
+            session, server = %name, account = %route.account.user,
             "there is no login at the server: {why}"
         );
         let refusal = Refusal::access(&told, session);

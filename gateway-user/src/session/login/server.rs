@@ -97,7 +97,7 @@ pub(in crate::session) async fn log_in(
         capabilities: Compressed::ask(compressed, wanted.capabilities),
         max_packet_size: MAX_PACKET_SIZE,
         collation: wanted.collation,
-        user: route.credential.user.as_bytes(),
+        user: route.account.user.as_bytes(),
         schema: wanted.schema,
         connect_attrs: wanted.attributes,
         zstd_level: compressed.and_then(Compressed::level),

@@ -4,7 +4,7 @@ use super::{
     super::{Facts, ServerTls, ServersTls, VERSIONS, facts_of_server, provider},
     DAY, Folder, handshake,
 };
-use crate::config::{ClientCertificate, Compression, Meaning, OnClientGone, Server, Tls};
+use crate::config::{ClientCertificate, Compression, HiddenTriggers, Meaning, OnClientGone, Server, Tls};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, SanType};
 use rustls::{
     RootCertStore, ServerConfig,
@@ -56,6 +56,8 @@ impl Upstream {
             compression: Compression::Client,
             on_client_gone: OnClientGone::Kill,
             namespace: Meaning::Host,
+            hidden_triggers: HiddenTriggers::Deny,
+            catalogue: None,
             credentials: Vec::new(),
         }
     }

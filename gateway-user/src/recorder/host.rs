@@ -1,0 +1,320 @@
+//! The host recording: what befell the daemon, who connected, and the ledger of recordings. One file per daemon at a time.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use portreeve_recording::{
+    Connects, Entry, Follows, Header, Host, Kind, Lost, PoliciesLoaded, Record, SigningKey, Started, Stopped, Tagged,
+};
+use uuid::Uuid;
+
+use super::file::RecordFile;
+use super::past::{self, Before};
+use super::{directory, make_directory, utc_day};
+use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX};
+
+/// Connects that are the same within one minute.
+const MINUTE_NS: u64 = 60_000_000_000;
+
+/// Writes `<state_dir>/host/<date>/<id>.prs`, a new one each day and where one has grown too long.
+#[derive(Debug)]
+pub(crate) struct HostRecording {
+    state_dir: PathBuf,
+    key: Arc<SigningKey>,
+    /// What each file begins with.
+    started: Started<'static>,
+    /// None once it has ended.
+    current: Mutex<Option<Current>>,
+    minute: Mutex<Minute>,
+    known: Mutex<Known>,
+    /// Of killed daemons, whose sessions are still to be entered.
+    killed: Mutex<Vec<Before>>,
+}
+
+#[derive(Debug)]
+struct Current {
+    id: Uuid,
+    day: String,
+    file: RecordFile,
+}
+
+/// What was recorded last of what may change.
+#[derive(Debug, Default)]
+struct Known {
+    /// By cgroup id.
+    tags: HashMap<u64, Tagged<'static>>,
+    policies: Option<PoliciesLoaded<'static>>,
+}
+
+/// The connects of a minute: the first of a kind is recorded at once, those like it are counted.
+#[derive(Debug, Default)]
+struct Minute {
+    began_unix_ns: u64,
+    kinds: HashMap<ConnectKind, Option<Connects<'static>>>,
+    unlisted: u64,
+    /// Lost in the kernel since the last minute.
+    events_lost: u64,
+}
+
+/// What makes connects the same.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ConnectKind {
+    refused: Option<String>,
+    workload: Option<String>,
+    destination: Option<String>,
+    uid: Option<u32>,
+}
+
+impl ConnectKind {
+    fn of(connect: &Connects<'_>) -> Self {
+        let owned = |text: &Option<std::borrow::Cow<'_, str>>| text.as_deref().map(str::to_owned);
+        Self {
+            refused: owned(&connect.refused),
+            workload: owned(&connect.workload),
+            destination: owned(&connect.destination),
+            uid: connect.uid,
+        }
+    }
+}
+
+impl HostRecording {
+    /// Begins the recording of a daemon. `id` and `continues` of `started` are written by this.
+    ///
+    /// # Errors
+    /// The file cannot be made or written, or the directory not be read.
+    pub(crate) fn begin(
+        state_dir: impl Into<PathBuf>,
+        key: Arc<SigningKey>,
+        started: Started<'static>,
+        now_unix_ns: u64,
+    ) -> io::Result<Arc<Self>> {
+        let this = Self {
+            state_dir: state_dir.into(),
+            key,
+            started,
+            current: Mutex::default(),
+            minute: Mutex::new(Minute { began_unix_ns: now_unix_ns, ..Minute::default() }),
+            known: Mutex::default(),
+            killed: Mutex::default(),
+        };
+        let (first, before) = this.create(None, now_unix_ns)?;
+        *this.current() = Some(first);
+        *lock(&this.killed) = before.into_iter().filter(|before| before.follows.ended).collect();
+        Ok(Arc::new(this))
+    }
+
+    /// Appends one record.
+    ///
+    /// # Errors
+    /// It cannot be written, or the recording has ended.
+    pub(crate) fn record(&self, at_unix_ns: u64, host: Host<'static>) -> io::Result<()> {
+        match self.current().as_mut() {
+            Some(current) => current.append(at_unix_ns, host),
+            None => Err(io::Error::other("the host recording has ended: the daemon stops")),
+        }
+    }
+
+    /// A connect: recorded if it is the first of its kind in this minute, counted if not.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn connect(&self, now_unix_ns: u64, connect: Connects<'static>) -> io::Result<()> {
+        let mut minute = lock(&self.minute);
+        let room = CONNECT_KINDS_PER_MINUTE_MAX.saturating_sub(minute.kinds.len());
+        match minute.kinds.entry(ConnectKind::of(&connect)) {
+            std::collections::hash_map::Entry::Occupied(mut known) => {
+                match known.get_mut() {
+                    Some(like) => {
+                        like.count = like.count.saturating_add(1);
+                        like.last_unix_ns = connect.last_unix_ns;
+                    }
+                    None => drop(known.insert(Some(connect))),
+                }
+                Ok(())
+            }
+            std::collections::hash_map::Entry::Vacant(new) if room > 0 => {
+                new.insert(None);
+                drop(minute);
+                self.record(now_unix_ns, Host::Connects(Box::new(connect)))
+            }
+            std::collections::hash_map::Entry::Vacant(_) => {
+                minute.unlisted = minute.unlisted.saturating_add(1);
+                Ok(())
+            }
+        }
+    }
+
+    /// Events that the kernel programs could not tell; they show with the minute.
+    pub(crate) fn events_lost(&self, count: u64) {
+        let mut minute = lock(&self.minute);
+        minute.events_lost = minute.events_lost.saturating_add(count);
+    }
+
+    /// Records the tags that are not as they were when this was last called.
+    ///
+    /// # Errors
+    /// One cannot be written; the next call tries again.
+    pub(crate) fn tags_are(&self, now_unix_ns: u64, tags: Vec<Tagged<'static>>) -> io::Result<()> {
+        let tags: HashMap<_, _> = tags.into_iter().map(|tag| (tag.cgroup_id, tag)).collect();
+        let mut known = lock(&self.known);
+        for gone in known.tags.values().filter(|tag| tags.get(&tag.cgroup_id) != Some(tag)) {
+            self.record(now_unix_ns, Host::Untagged(Box::new(gone.clone())))?;
+        }
+        for new in tags.values().filter(|tag| known.tags.get(&tag.cgroup_id) != Some(tag)) {
+            self.record(now_unix_ns, Host::Tagged(Box::new(new.clone())))?;
+        }
+        known.tags = tags;
+        Ok(())
+    }
+
+    /// Records the policies in force, if they, or why others are not, are not as when this was last called.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn policies_are(&self, now_unix_ns: u64, policies: PoliciesLoaded<'static>) -> io::Result<()> {
+        let mut known = lock(&self.known);
+        if known.policies.as_ref() != Some(&policies) {
+            self.record(now_unix_ns, Host::PoliciesLoaded(Box::new(policies.clone())))?;
+            known.policies = Some(policies);
+        }
+        Ok(())
+    }
+
+    /// What is due: the minute's connects, another file, the ends of sessions whose daemon was killed. Not for a thread that serves
+    /// sessions: it reads files.
+    ///
+    /// # Errors
+    /// Something cannot be read or written; it is tried again the next time.
+    pub(crate) fn keep(&self, now_unix_ns: u64) -> io::Result<()> {
+        self.enter_orphans(now_unix_ns)?;
+        if now_unix_ns.saturating_sub(lock(&self.minute).began_unix_ns) >= MINUTE_NS {
+            self.end_minute(now_unix_ns)?;
+        }
+        if self.is_rotation_due(now_unix_ns)? {
+            self.rotate(now_unix_ns)?;
+        }
+        Ok(())
+    }
+
+    /// Ends the recording, with its seal.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub(crate) fn stop(&self, now_unix_ns: u64, reason: &str) -> io::Result<()> {
+        self.end_minute(now_unix_ns)?;
+        let Some(current) = self.current().take() else { return Ok(()) };
+        current.end(now_unix_ns, reason, None).map(drop)
+    }
+
+    fn end_minute(&self, now_unix_ns: u64) -> io::Result<()> {
+        let fresh = Minute { began_unix_ns: now_unix_ns, ..Minute::default() };
+        let ended = std::mem::replace(&mut *lock(&self.minute), fresh);
+        for connects in ended.kinds.into_values().flatten() {
+            self.record(now_unix_ns, Host::Connects(Box::new(connects)))?;
+        }
+        let lost = Lost { connect_events: ended.events_lost, connects_unlisted: ended.unlisted };
+        if lost.connect_events > 0 || lost.connects_unlisted > 0 {
+            self.record(now_unix_ns, Host::Lost(Box::new(lost)))?;
+        }
+        Ok(())
+    }
+
+    fn enter_orphans(&self, now_unix_ns: u64) -> io::Result<()> {
+        let killed = std::mem::take(&mut *lock(&self.killed));
+        for before in killed {
+            match past::orphans(&self.state_dir, &before) {
+                Ok(orphans) => {
+                    for ended in orphans {
+                        self.record(now_unix_ns, Host::SessionEnded(Box::new(ended)))?;
+                    }
+                }
+                Err(error) => tracing::error!("`{}` cannot be read: {error:#}", before.path.display()),
+            }
+        }
+        Ok(())
+    }
+
+    fn is_rotation_due(&self, now_unix_ns: u64) -> io::Result<bool> {
+        let today = utc_day(now_unix_ns)?;
+        let current = self.current();
+        Ok(current.as_ref().is_some_and(|now| now.day != today || now.file.length() >= HOST_RECORDING_BYTES_MAX))
+    }
+
+    /// Goes on in another file. Sessions that begin meanwhile are entered in the old one until the new one is whole.
+    fn rotate(&self, now_unix_ns: u64) -> io::Result<()> {
+        let Some(id) = self.current().as_ref().map(|current| current.id) else { return Ok(()) };
+        let (mut next, _) = self.create(Some(id), now_unix_ns)?;
+        let mut current = self.current();
+        if let Some(old) = current.take() {
+            let mut follows = old.follows();
+            match old.end(now_unix_ns, "it goes on in another file", Some(next.id)) {
+                Ok((frames, chain)) => (follows.frames, follows.chain) = (frames, chain),
+                Err(error) => tracing::error!("a host recording was left without its seal: {error}"),
+            }
+            next.append(now_unix_ns, Host::Follows(Box::new(follows)))?;
+            *current = Some(next);
+        }
+        Ok(())
+    }
+
+    /// A new file that follows all before it but `continues`, which is still written; also those it follows.
+    fn create(&self, continues: Option<Uuid>, now_unix_ns: u64) -> io::Result<(Current, Vec<Before>)> {
+        let before = past::before(&self.state_dir, continues)?;
+        let (id, day) = (Uuid::now_v7(), utc_day(now_unix_ns)?);
+        let path = make_directory(directory::of_host_day(&self.state_dir, &day))?.join(directory::file_name(id));
+        let header = Header::new(Kind::Host, id.into_bytes(), now_unix_ns);
+        let mut current = Current { id, day, file: RecordFile::create(path, &header, Arc::clone(&self.key))? };
+        let started = Started {
+            id: id.to_string().into(),
+            continues: continues.map(|id| id.to_string().into()),
+            ..self.started.clone()
+        };
+        current.append(now_unix_ns, Host::Started(Box::new(started)))?;
+        for one in &before {
+            current.append(now_unix_ns, Host::Follows(Box::new(one.follows.clone())))?;
+        }
+        Ok((current, before))
+    }
+
+    fn current(&self) -> MutexGuard<'_, Option<Current>> {
+        lock(&self.current)
+    }
+}
+
+impl Drop for HostRecording {
+    /// A start that failed.
+    fn drop(&mut self) {
+        let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(current) = current {
+            let at_unix_ns = current.file.last_unix_ns();
+            let _ = current.end(at_unix_ns, "the daemon did not come to serve", None);
+        }
+    }
+}
+
+impl Current {
+    fn append(&mut self, at_unix_ns: u64, host: Host<'static>) -> io::Result<()> {
+        self.file.append(&Entry { at_unix_ns, record: Record::Host(Box::new(host)) })
+    }
+
+    fn follows(&self) -> Follows<'static> {
+        let (frames, chain) = self.file.state();
+        Follows { id: self.id.to_string().into(), ended: true, frames, chain }
+    }
+
+    /// Frames and chain of the whole file.
+    fn end(mut self, at_unix_ns: u64, reason: &str, continued: Option<Uuid>) -> io::Result<(u64, [u8; 32])> {
+        let continued = continued.map(|id| id.to_string().into());
+        self.append(at_unix_ns, Host::Stopped(Box::new(Stopped { reason: reason.to_owned().into(), continued })))?;
+        let state = self.file.state();
+        self.file.close()?;
+        Ok(state)
+    }
+}
+
+/// Each change under these locks is one append or insert: who panicked left whole values.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
