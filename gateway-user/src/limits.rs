@@ -85,6 +85,8 @@ pub(crate) const FACTS_KEPT_MAX: usize = 10_000;
 pub(crate) const FACTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// The texts of one recorded session's prepared statements that are remembered while it is read, in bytes.
 pub(crate) const RECORDED_PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Rows of one recorded answer that are kept while it is read: no more are taken beyond so many bytes.
+pub(crate) const RECORDED_ROWS_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Statements of one recorded session that wait for their answer while it is read.
 pub(crate) const RECORDED_PENDING_MAX: usize = 64;
 

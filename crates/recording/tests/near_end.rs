@@ -30,7 +30,11 @@ fn closed() -> Entry<'static> {
 
 /// A file of statements with the given texts.
 fn file<'a>(texts: impl IntoIterator<Item = &'a [u8]>) -> (Encoder, Vec<u8>) {
-    let (mut encoder, head) = Encoder::new(&HEADER);
+    file_of(&HEADER, texts)
+}
+
+fn file_of<'a>(header: &Header, texts: impl IntoIterator<Item = &'a [u8]>) -> (Encoder, Vec<u8>) {
+    let (mut encoder, head) = Encoder::new(header);
     let mut bytes = head.to_vec();
     for (number, text) in (1..).zip(texts) {
         encoder.encode(&statement(number, text), &mut bytes).unwrap();
@@ -87,9 +91,11 @@ fn a_shorter_file_and_too_few_frames_are_read_from_the_start() {
 #[test]
 fn of_small_frames_the_last_few_are_enough() {
     let texts: Vec<Vec<u8>> = (0..5000).map(|number| format!("SELECT {number}").into_bytes()).collect();
-    let (_, bytes) = file(texts.iter().map(Vec::as_slice));
-    let (skipped, numbers, _) = after_skip(&bytes, 10);
-    assert!(skipped && numbers.len() < 4000 && numbers.last() == Some(&5000), "{} frames", numbers.len());
+    for format in [Format::One, Format::Two] {
+        let (_, bytes) = file_of(&Header { format, ..HEADER }, texts.iter().map(Vec::as_slice));
+        let (skipped, numbers, _) = after_skip(&bytes, 10);
+        assert!(skipped && numbers.len() < 4000 && numbers.last() == Some(&5000), "{} frames", numbers.len());
+    }
 }
 
 #[test]

@@ -16,6 +16,7 @@ use super::render::json;
 
 mod against;
 mod client;
+mod table;
 #[cfg(test)]
 mod tests;
 

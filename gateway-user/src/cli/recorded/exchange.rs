@@ -3,7 +3,9 @@
 use std::rc::Rc;
 
 use portreeve_policy::{Action, Resource};
-use portreeve_recording::{Abandoned, Command, Entry, Forwarded, Record, Response, Statement, Text, Verdict};
+use portreeve_recording::{
+    Abandoned, Command, Decision, Entry, Facts, Forwarded, Record, Response, Rows, Statement, Text, Verdict,
+};
 
 use super::PreparedText;
 
@@ -17,6 +19,10 @@ pub(in crate::cli) struct Exchange {
     pub(in crate::cli) prepared: Option<Rc<PreparedText>>,
     /// None for commands that nobody judges.
     pub(in crate::cli) verdict: Option<Verdict<'static>>,
+    /// What the policies were asked, where that is recorded.
+    pub(in crate::cli) facts: Option<Facts<'static>>,
+    /// Rows of the answer, where they are recorded, up to [`RECORDED_ROWS_BYTES_MAX`](crate::limits::RECORDED_ROWS_BYTES_MAX).
+    pub(in crate::cli) rows: Vec<Rows<'static>>,
     /// What was forwarded in its place.
     pub(in crate::cli) forwarded: Option<Text<'static>>,
     pub(in crate::cli) response: Option<Response<'static>>,
@@ -31,8 +37,9 @@ impl Exchange {
         statement: Statement<'static>,
         prepared: Option<Rc<PreparedText>>,
     ) -> Self {
-        let (verdict, forwarded, response, abandoned) = (None, None, None, None);
-        Self { at_unix_ns, statement, prepared, verdict, forwarded, response, abandoned, until_unix_ns: at_unix_ns }
+        let (verdict, facts, forwarded, response, abandoned) = (None, None, None, None, None);
+        let (rows, until_unix_ns) = (Vec::new(), at_unix_ns);
+        Self { at_unix_ns, statement, prepared, verdict, facts, rows, forwarded, response, abandoned, until_unix_ns }
     }
 
     /// The text that runs: the statement's own, or that of the statement which it executes.
@@ -54,6 +61,14 @@ impl Exchange {
         ];
         let at_unix_ns = self.at_unix_ns;
         all.into_iter().flatten().map(move |record| Entry { at_unix_ns, record })
+    }
+
+    /// Whether nothing of it was forwarded.
+    pub(in crate::cli) fn is_denied(&self) -> bool {
+        self.verdict.as_ref().is_some_and(|verdict| match verdict.decision {
+            Decision::Allow | Decision::WouldDeny => false,
+            Decision::Deny => true,
+        })
     }
 
     pub(in crate::cli) fn asks(&self) -> Asks<'_> {

@@ -79,12 +79,14 @@ pub(in crate::cli) struct Question<'a> {
     /// What it executes.
     pub(in crate::cli) prepared: Option<&'a PreparedText>,
     pub(in crate::cli) verdict: Option<&'a Verdict<'static>>,
+    /// What the policies were asked, where that is recorded.
+    pub(in crate::cli) facts: Option<&'a portreeve_recording::Facts<'static>>,
 }
 
 impl<'a> From<&'a Exchange> for Question<'a> {
     fn from(exchange: &'a Exchange) -> Self {
-        let Exchange { statement, prepared, verdict, .. } = exchange;
-        Self { statement, prepared: prepared.as_deref(), verdict: verdict.as_ref() }
+        let Exchange { statement, prepared, verdict, facts, .. } = exchange;
+        Self { statement, prepared: prepared.as_deref(), verdict: verdict.as_ref(), facts: facts.as_ref() }
     }
 }
 
@@ -149,7 +151,7 @@ impl Filter {
 
     /// Whether a statement is wanted. One whose tables and actions cannot be found has none.
     pub(in crate::cli) fn is_statement(&self, about: &About, asked: Question<'_>, analyses: &mut Analyses) -> bool {
-        let Question { statement, prepared, verdict } = asked;
+        let Question { statement, prepared, verdict, facts: recorded } = asked;
         let is_verdict = |wanted: &VerdictName| verdict.is_some_and(|verdict| wanted.is(verdict.decision));
         let is_class = |wanted: &String| verdict.is_some_and(|verdict| verdict.class == *wanted);
         if !any_or_none(&self.verdicts, is_verdict) || !any_or_none(&self.classes, is_class) {
@@ -163,14 +165,23 @@ impl Filter {
         if self.actions.is_empty() && self.tables.is_empty() {
             return true;
         }
-        let is_wanted = |request: &Request| self.is_request(request);
-        match asks(statement, prepared) {
+        let is_found = match asks(statement, prepared) {
             Asks::Text { sql, schema, prepared } => {
                 analyses.of(about, sql, schema, prepared).is_ok_and(|facts| self.are_facts(&facts))
             }
-            Asks::Command(action, resource) => is_wanted(&Request { action, resource }),
+            Asks::Command(action, resource) => self.is_request(&Request { action, resource }),
             Asks::Unknown(_) | Asks::Nothing => false,
-        }
+        };
+        is_found || recorded.is_some_and(|facts| self.are_recorded(facts))
+    }
+
+    /// Whether what the policies were asked has the action and the table. Which action was asked of which table is not recorded.
+    fn are_recorded(&self, facts: &portreeve_recording::Facts<'_>) -> bool {
+        let has_action = |wanted: &String| {
+            facts.actions.iter().any(|name| Action::ALL.iter().any(|of| of.as_str() == name && is_action(wanted, *of)))
+        };
+        let has_table = |wanted: &(Option<String>, String)| facts.resources.iter().any(|id| is_table_id(id, wanted));
+        any_or_none(&self.actions, has_action) && any_or_none(&self.tables, has_table)
     }
 
     fn are_facts(&self, facts: &Facts) -> bool {
@@ -207,6 +218,15 @@ pub(in crate::cli) fn regex(text: &str) -> anyhow::Result<Regex> {
 
 fn any_or_none<T>(wanted: &[T], is: impl FnMut(&T) -> bool) -> bool {
     wanted.is_empty() || wanted.iter().any(is)
+}
+
+/// Whether a resource as policy calls it (`orders/shop.users`, a column `orders/shop.users.card`) is of a table.
+fn is_table_id(id: &str, (schema, table): &(Option<String>, String)) -> bool {
+    // Its own separators are escaped in names, as `%2E`.
+    let Some((_, name)) = id.split_once('/') else { return false };
+    let mut parts = name.split('.').map(|part| part.replace("%2E", ".").replace("%2F", "/").replace("%25", "%"));
+    let (Some(of), Some(name)) = (parts.next(), parts.next()) else { return false };
+    name.eq_ignore_ascii_case(table) && schema.as_ref().is_none_or(|schema| of.eq_ignore_ascii_case(schema))
 }
 
 fn is_action(wanted: &str, action: Action) -> bool {

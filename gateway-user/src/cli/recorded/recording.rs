@@ -5,11 +5,11 @@ use std::fs::File;
 use std::path::Path;
 
 use anyhow::bail;
-use portreeve_recording::{Command, End, Entry, Record, Stream};
+use portreeve_recording::{Command, End, Entry, Record, Rows, Stream};
 use uuid::Uuid;
 
 use super::{About, Exchange, PreparedTexts};
-use crate::limits::RECORDED_PENDING_MAX;
+use crate::limits::{RECORDED_PENDING_MAX, RECORDED_ROWS_BYTES_MAX};
 
 /// A session file that is being read.
 #[derive(Debug)]
@@ -94,9 +94,16 @@ impl Recording {
                 }
             }
             Record::Verdict(verdict) => {
-                let is_over = is_denied(&verdict);
-                let number = verdict.number;
-                self.update(number, at_unix_ns, is_over, |exchange| exchange.verdict = Some(verdict));
+                self.update(verdict.number, at_unix_ns, false, |exchange| exchange.verdict = Some(verdict));
+            }
+            Record::Facts(facts) => {
+                let is_over = self.pending.get(&facts.number).is_some_and(Exchange::is_denied);
+                self.update(facts.number, at_unix_ns, is_over, |exchange| exchange.facts = Some(facts));
+            }
+            Record::Rows(rows) => {
+                self.update(rows.number, at_unix_ns, false, |exchange| {
+                    exchange.rows.extend(kept(&exchange.rows, rows))
+                });
             }
             Record::Forwarded(forwarded) => {
                 self.update(forwarded.number, at_unix_ns, false, |exchange| exchange.forwarded = Some(forwarded.sql));
@@ -109,7 +116,7 @@ impl Recording {
                 let number = abandoned.number;
                 self.update(number, at_unix_ns, true, |exchange| exchange.abandoned = Some(abandoned));
             }
-            Record::Checkpoint(_) | Record::Sealed(_) | Record::Facts(_) | Record::Rows(_) | Record::Host(_) => {}
+            Record::Checkpoint(_) | Record::Sealed(_) | Record::Host(_) => {}
             record @ (Record::Opened(_)
             | Record::Login(_)
             | Record::Closed(_)
@@ -150,7 +157,9 @@ impl Recording {
             | Command::BulkExecute
             | Command::Admin { .. } => false,
         };
-        let over = self.pending.extract_if(.., |_, exchange| is_unanswered(exchange.statement.command));
+        let over = self
+            .pending
+            .extract_if(.., |_, exchange| exchange.is_denied() || is_unanswered(exchange.statement.command));
         self.ready.extend(over.map(|(_, exchange)| Event::Exchange(Box::new(exchange))));
     }
 
@@ -160,10 +169,8 @@ impl Recording {
     }
 }
 
-/// Whether nothing of it was forwarded.
-fn is_denied(verdict: &portreeve_recording::Verdict<'_>) -> bool {
-    match verdict.decision {
-        portreeve_recording::Decision::Allow | portreeve_recording::Decision::WouldDeny => false,
-        portreeve_recording::Decision::Deny => true,
-    }
+/// Rows that follow, if those that are kept leave room for them.
+fn kept(rows: &[Rows<'_>], next: Rows<'static>) -> Option<Rows<'static>> {
+    let bytes = |rows: &Rows<'_>| rows.values.iter().flatten().map(|value| value.kept().len() + 1).sum::<usize>();
+    (rows.iter().map(bytes).sum::<usize>() <= RECORDED_ROWS_BYTES_MAX).then_some(next)
 }

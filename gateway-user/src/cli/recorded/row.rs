@@ -104,14 +104,25 @@ pub(in crate::cli) const COLUMNS: &[Column] = &[
 impl<'a> Row<'a> {
     pub(in crate::cli) fn new(about: &'a About, exchange: &'a Exchange, analyses: &mut Analyses) -> Self {
         let facts = match exchange.asks() {
+            // What is recorded is more: it was found with the server's catalogue.
+            _ if exchange.facts.is_some() => None,
             Asks::Text { sql, schema, prepared } => analyses.of(about, sql, schema, prepared).ok(),
             Asks::Command(..) | Asks::Unknown(_) | Asks::Nothing => None,
         };
         Self { about, exchange, facts }
     }
 
-    /// `schema.table` of each table that the text names, as far as it was read.
+    /// `schema.table` of each table (or routine) that the policies were asked about; where that is not recorded, of each table that
+    /// the text names, as far as it was read.
     pub(in crate::cli) fn tables(&self) -> BTreeSet<String> {
+        if let Some(facts) = &self.exchange.facts {
+            // Behind the server's name; those with a dot are tables, routines and columns of tables.
+            let names = facts
+                .resources
+                .iter()
+                .filter_map(|id| Some(id.split_once('/')?.1.splitn(3, '.').take(2).collect::<Vec<_>>()));
+            return names.filter(|parts| parts.len() == 2).map(|parts| parts.join(".")).collect();
+        }
         let statements = self.facts.iter().flat_map(|facts| &facts.statements);
         let tables =
             statements.flat_map(|statement| &statement.requests).filter_map(|request| match &request.resource {

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use portreeve_recording::{
-    Closed, Command, Decision, Entry, ErrorText, Evidence, Login, Opened, Record, Response, Statement, Text, Verdict,
+    Closed, Command, Decision, Entry, ErrorText, Evidence, Facts, Login, Opened, Record, Response, Statement, Text,
+    Verdict,
 };
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -146,4 +147,10 @@ pub(in crate::cli) fn busy_session(state_dir: &Path, number: u8) {
     append(&mut file, at(50), in_shop(5, Command::Close, Some(3), b""));
     append(&mut file, at(60), closed());
     file.close().unwrap();
+}
+
+/// What the policies were asked.
+pub(in crate::cli) fn facts(number: u64, actions: &[&str], resources: &[&str]) -> Record<'static> {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into();
+    Record::Facts(Facts { number, actions: owned(actions), resources: owned(resources) })
 }

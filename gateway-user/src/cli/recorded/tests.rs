@@ -162,3 +162,33 @@ fn prepared_texts_are_remembered_up_to_a_bound() {
     texts.learn(&statement(in_shop(100, Command::Close, Some(70), b"")));
     assert!(of(&texts, 70).is_none());
 }
+
+#[test]
+fn what_the_policies_were_asked_counts_where_it_is_recorded() {
+    let state_dir = state_dir("facts");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1001, login());
+    // A view: by its text nobody knows what lies under it.
+    for (number, decision) in [(1, Decision::Allow), (2, Decision::Deny)] {
+        append(&mut file, 1002, in_shop(number, Command::Query, None, b"SELECT * FROM open_orders"));
+        append(&mut file, 1003, verdict(number, decision));
+        append(&mut file, 1003, facts(number, &["select"], &["orders/shop.open_orders", "orders/shop.orders"]));
+        if decision == Decision::Allow {
+            append(&mut file, 1004, response(number, None));
+        }
+    }
+    append(&mut file, 1005, in_shop(3, Command::Query, None, b"SELECT 1"));
+    append(&mut file, 1006, verdict(3, Decision::Allow));
+    drop(file);
+    let path = &files(&state_dir).unwrap()[0];
+    let of = |tables: &[&str], actions: &[&str]| {
+        let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        wanted(&FilterArgs { tables: owned(tables), actions: owned(actions), ..FilterArgs::default() }, path)
+    };
+    assert_eq!(numbers(path), [1, 2, 3]);
+    assert_eq!(of(&["orders"], &[]), [1, 2]);
+    assert_eq!(of(&["shop.open_orders"], &["read"]), [1, 2]);
+    assert_eq!(of(&["orders"], &["write"]), [0; 0]);
+    assert_eq!(of(&["vault.orders"], &[]), [0; 0]);
+    fs::remove_dir_all(state_dir).unwrap();
+}

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use portreeve_policy::Flavour;
 use portreeve_recording::{Closed, Command, Decision, Login, Response};
 
+use super::table;
 use crate::cli::recorded::{About, Exchange};
 use crate::cli::render::{self, escape, text, time};
 
@@ -105,6 +106,7 @@ pub(super) fn answered(about: &About, exchange: &Exchange, out: &mut impl Write)
     if let Some(forwarded) = &exchange.forwarded {
         writeln!(out, "-- forwarded as: {}", render::sql(forwarded))?;
     }
+    table::write(&exchange.rows, out)?;
     if let Some(response) = &exchange.response {
         writeln!(out, "{}", summary(about, exchange.statement.command, response))?;
     }
@@ -114,7 +116,7 @@ pub(super) fn answered(about: &About, exchange: &Exchange, out: &mut impl Write)
     writeln!(out)
 }
 
-/// The line that the client ends an answer with. Rows are not recorded, only how many there were.
+/// The line that the client ends an answer with. It is about all rows, whether they are recorded or not.
 fn summary(about: &About, command: Command, response: &Response<'_>) -> String {
     if let Some(error) = &response.error {
         let (sqlstate, message) = (escape(error.sqlstate.as_bytes()), escape(error.message.as_bytes()));

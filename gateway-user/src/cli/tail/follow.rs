@@ -131,11 +131,11 @@ impl<'a> Follow<'a> {
                 }
                 Next::Entry(_) => return None,
                 Next::Later => {
-                    source.flush(line);
+                    source.flush(&self.shown.filter, &mut self.analyses, line);
                     return Some(false);
                 }
                 Next::Ended => {
-                    source.flush(line);
+                    source.flush(&self.shown.filter, &mut self.analyses, line);
                     return None;
                 }
             }

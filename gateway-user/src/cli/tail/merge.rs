@@ -50,7 +50,7 @@ impl<'a> Merge<'a> {
         match source.next() {
             Next::Entry(entry) => self.heads.push(Reverse(Head { entry, source })),
             Next::Later if self.shown.args.follow => self.running.push(source),
-            Next::Later | Next::Ended => source.flush(&mut push),
+            Next::Later | Next::Ended => source.flush(&self.shown.filter, &mut self.analyses, &mut push),
         }
         Some(lines)
     }

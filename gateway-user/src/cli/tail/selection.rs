@@ -2,19 +2,28 @@
 
 use std::collections::BTreeSet;
 
-use portreeve_recording::{Command, Entry, Record};
+use portreeve_recording::{Command, Entry, Facts, Record};
 
 use crate::cli::recorded::{About, Analyses, Filter, PreparedTexts, Question};
 use crate::limits::RECORDED_PENDING_MAX;
 
-/// Passes the records of wanted statements. A statement is held until its verdict says whether it is wanted, which is recorded with
-/// it.
+/// Passes the records of wanted statements. A statement is held until it can be said whether it is wanted: its verdict is recorded with
+/// it, and what the policies were asked right behind that.
 #[derive(Debug, Default)]
 pub(in crate::cli) struct Selection {
     texts: PreparedTexts,
-    held: Option<Entry<'static>>,
+    /// The statement, then its verdict.
+    held: Vec<Entry<'static>>,
     /// Wanted statements that more may be recorded about.
     chosen: BTreeSet<u64>,
+}
+
+/// What a choice is made by.
+#[derive(Debug)]
+pub(in crate::cli) struct Choosing<'a> {
+    pub(in crate::cli) about: &'a About,
+    pub(in crate::cli) filter: &'a Filter,
+    pub(in crate::cli) analyses: &'a mut Analyses,
 }
 
 impl Selection {
@@ -22,38 +31,45 @@ impl Selection {
     pub(in crate::cli) fn take(
         &mut self,
         entry: Entry<'static>,
-        about: &About,
-        filter: &Filter,
-        analyses: &mut Analyses,
+        by: &mut Choosing<'_>,
         show: &mut impl FnMut(&Entry<'static>),
     ) {
-        if !filter.is_about_statements() {
-            if filter.is_time(entry.at_unix_ns) {
+        if !by.filter.is_about_statements() {
+            if by.filter.is_time(entry.at_unix_ns) {
                 show(&entry);
             }
             return;
         }
         match &entry.record {
             Record::Statement(statement) => {
-                self.release(None, about, filter, analyses, show);
+                self.release(None, by, show);
                 self.texts.learn(statement);
-                self.held = Some(entry);
+                self.held.push(entry);
             }
-            Record::Verdict(verdict) => {
-                let number = verdict.number;
-                self.release(Some(&entry), about, filter, analyses, show);
-                self.pass(number, &entry, show);
+            Record::Verdict(verdict) if self.holds(verdict.number) => self.held.push(entry),
+            Record::Verdict(verdict) => self.pass(verdict.number, &entry, show),
+            Record::Facts(facts) => {
+                self.release(Some(facts), by, show);
+                self.pass(facts.number, &entry, show);
             }
             Record::Response(response) => {
                 let number = response.number;
-                self.release(None, about, filter, analyses, show);
+                self.release(None, by, show);
                 self.pass(number, &entry, show);
                 self.chosen.remove(&number);
             }
-            Record::Forwarded(forwarded) => self.pass(forwarded.number, &entry, show),
-            Record::Abandoned(abandoned) => self.pass(abandoned.number, &entry, show),
-            Record::Facts(facts) => self.pass(facts.number, &entry, show),
-            Record::Rows(rows) => self.pass(rows.number, &entry, show),
+            Record::Forwarded(forwarded) => {
+                self.release(None, by, show);
+                self.pass(forwarded.number, &entry, show);
+            }
+            Record::Rows(rows) => {
+                self.release(None, by, show);
+                self.pass(rows.number, &entry, show);
+            }
+            Record::Abandoned(abandoned) => {
+                self.release(None, by, show);
+                self.pass(abandoned.number, &entry, show);
+            }
             // It may stand between a statement and its verdict.
             Record::Checkpoint(_) => {}
             Record::Opened(_)
@@ -62,10 +78,13 @@ impl Selection {
             | Record::Transport(_)
             | Record::Chosen(_)
             | Record::Sealed(_)
-            | Record::Host(_) => {
-                self.release(None, about, filter, analyses, show);
-            }
+            | Record::Host(_) => self.release(None, by, show),
         }
+    }
+
+    fn holds(&self, number: u64) -> bool {
+        let Some(Record::Statement(statement)) = self.held.first().map(|entry| &entry.record) else { return false };
+        statement.number == number && self.held.len() == 1
     }
 
     fn pass(&self, number: u64, entry: &Entry<'static>, show: &mut impl FnMut(&Entry<'static>)) {
@@ -74,31 +93,35 @@ impl Selection {
         }
     }
 
-    /// Shows the statement that is held, if it is wanted, now that its verdict came or none will.
-    fn release(
+    /// Shows the statement that is held, if it is wanted, now that all came that is recorded with it.
+    pub(in crate::cli) fn release(
         &mut self,
-        verdict: Option<&Entry<'static>>,
-        about: &About,
-        filter: &Filter,
-        analyses: &mut Analyses,
+        facts: Option<&Facts<'static>>,
+        by: &mut Choosing<'_>,
         show: &mut impl FnMut(&Entry<'static>),
     ) {
-        let Some(held) = self.held.take() else { return };
-        let Record::Statement(statement) = &held.record else { return };
-        let verdict = match verdict.map(|entry| &entry.record) {
-            Some(Record::Verdict(verdict)) if verdict.number == statement.number => Some(verdict),
+        let held = std::mem::take(&mut self.held);
+        let Some((Record::Statement(statement), at_unix_ns)) =
+            held.first().map(|entry| (&entry.record, entry.at_unix_ns))
+        else {
+            return;
+        };
+        let verdict = match held.get(1).map(|entry| &entry.record) {
+            Some(Record::Verdict(verdict)) => Some(verdict),
             Some(_) | None => None,
         };
         let prepared = self.texts.of(statement);
-        let question = Question { statement, prepared: prepared.as_deref(), verdict };
-        if filter.is_time(held.at_unix_ns) && filter.is_statement(about, question, analyses) {
-            if statement.command != Command::Close {
-                self.chosen.insert(statement.number);
-            }
-            if self.chosen.len() > RECORDED_PENDING_MAX {
-                self.chosen.pop_first();
-            }
-            show(&held);
+        let facts = facts.filter(|facts| facts.number == statement.number);
+        let question = Question { statement, prepared: prepared.as_deref(), verdict, facts };
+        if !by.filter.is_time(at_unix_ns) || !by.filter.is_statement(by.about, question, by.analyses) {
+            return;
         }
+        if statement.command != Command::Close {
+            self.chosen.insert(statement.number);
+        }
+        if self.chosen.len() > RECORDED_PENDING_MAX {
+            self.chosen.pop_first();
+        }
+        held.iter().for_each(show);
     }
 }

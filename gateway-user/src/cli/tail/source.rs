@@ -1,14 +1,14 @@
 //! One session file being read for `tail`.
 
 use std::fs::File;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use portreeve_recording::{End, Entry, Stream};
 use uuid::Uuid;
 
 use super::Shown;
-use super::selection::Selection;
+use super::selection::{Choosing, Selection};
 use crate::cli::recorded::{About, Analyses, Filter};
 use crate::cli::render::json;
 use crate::cli::render::text::SessionText;
@@ -123,19 +123,33 @@ impl Source {
         line: &mut impl FnMut(u64, String),
     ) {
         let Self { path, id, about, selection, text, .. } = self;
-        selection.take(entry, about, filter, analyses, &mut |entry| match text {
-            Some(text) => text.take(entry, line),
-            None => match json::object(id, about.workload.as_deref(), entry) {
-                Ok(object) => line(entry.at_unix_ns, object),
-                Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", path.display()),
-            },
-        });
+        let mut by = Choosing { about, filter, analyses };
+        selection.take(entry, &mut by, &mut |entry| shown(text, (path, id, about), entry, line));
     }
 
     /// Hands over what waited for a further record.
-    pub(super) fn flush(&mut self, line: &mut impl FnMut(u64, String)) {
-        if let Some(text) = &mut self.text {
+    pub(super) fn flush(&mut self, filter: &Filter, analyses: &mut Analyses, line: &mut impl FnMut(u64, String)) {
+        let Self { path, id, about, selection, text, .. } = self;
+        let mut by = Choosing { about, filter, analyses };
+        selection.release(None, &mut by, &mut |entry| shown(text, (path, id, about), entry, line));
+        if let Some(text) = text {
             text.flush(line);
         }
+    }
+}
+
+/// Hands the lines of a record to `line`.
+fn shown(
+    text: &mut Option<SessionText>,
+    (path, id, about): (&Path, &str, &About),
+    entry: &Entry<'_>,
+    line: &mut impl FnMut(u64, String),
+) {
+    match text {
+        Some(text) => text.take(entry, line),
+        None => match json::object(id, about.workload.as_deref(), entry) {
+            Ok(object) => line(entry.at_unix_ns, object),
+            Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", path.display()),
+        },
     }
 }

@@ -275,3 +275,22 @@ fn the_last_lines_of_a_long_file_are_shown_without_reading_it_all() {
     assert!(lines(&args(|_| ()), &state_dir).len() < 10);
     fs::remove_dir_all(state_dir).unwrap();
 }
+
+#[test]
+fn a_filter_waits_for_what_the_policies_were_asked() {
+    let state_dir = state_dir("asked");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1002, statement(1, b"SELECT * FROM a_view"));
+    append(&mut file, 1003, verdict(1, Decision::Deny));
+    append(&mut file, 1003, facts(1, &["select"], &["orders/shop.orders"]));
+    append(&mut file, 1004, statement(2, b"SELECT * FROM other_view"));
+    append(&mut file, 1005, verdict(2, Decision::Deny));
+    let shown = lines(&args(|args| args.filter.tables = vec!["orders".to_owned()]), &state_dir);
+    assert!(shown.len() == 1 && shown[0].contains("a_view"), "{shown:#?}");
+    // The last one is not held back for more.
+    assert_eq!(
+        lines(&args(|args| args.filter.verdicts = vec![crate::cli::recorded::VerdictName::Deny]), &state_dir).len(),
+        2
+    );
+    fs::remove_dir_all(state_dir).unwrap();
+}

@@ -14,7 +14,7 @@ use crate::cli::recorded::{About, Analyses, Filter};
 use crate::cli::render::text::SessionText;
 use crate::cli::render::time;
 use crate::cli::tail::arrivals::Arrivals;
-use crate::cli::tail::selection::Selection;
+use crate::cli::tail::selection::{Choosing, Selection};
 use crate::limits::{WATCHED_LINE_CHARS_MAX, WATCHED_LINES_MAX, WATCHED_SESSIONS_MAX};
 use crate::recorder::directory::{self, SessionPath};
 
@@ -238,7 +238,8 @@ impl Session {
             | Record::Host(_) => {}
         }
         let Self { selection, about, text, lines, .. } = self;
-        selection.take(entry, about, filter, analyses, &mut |entry| {
+        let mut by = Choosing { about, filter, analyses };
+        selection.take(entry, &mut by, &mut |entry| {
             let tone = tone(&entry.record);
             text.take(entry, &mut |_, line| lines.push_back((tone, cut(line))));
         });
