@@ -168,8 +168,26 @@ impl Gateway {
         Ok(folders??.concat())
     }
 
+    /// Ends a daemon that took over from the child (`portreeve upgrade`): it is nobody's.
+    fn end_successor(&self) -> Result<()> {
+        let Ok(status) = self.json(&["status", "--json"]) else { return Ok(()) };
+        let pid = status.get("pid").and_then(Value::as_u64).and_then(|pid| u32::try_from(pid).ok());
+        let pid = pid.context("a status without a pid")?;
+        process::signal_pid(pid, Signal::SIGTERM)?;
+        let start = Instant::now();
+        while Path::new(&format!("/proc/{pid}")).exists() {
+            if start.elapsed() > GATEWAY_START_MAX {
+                bail!("process {pid} does not end");
+            }
+            thread::sleep(POLL_EVERY);
+        }
+        Ok(())
+    }
+
     fn remove(&mut self) -> Result<()> {
-        self.terminate()?;
+        if self.terminate()?.is_some() {
+            self.end_successor()?;
+        }
         let run_dir = self.dir.join("run");
         process::on_keeper(move || remove_pins(&run_dir))??;
         if thread::panicking() {
