@@ -75,7 +75,7 @@ mod tests {
         }
         assert_eq!(names.used(), ["a", "b", "c"]);
         names.used = 0;
-        names.add(|to| to.push_str("d"));
+        names.add(|to| to.push('d'));
         assert_eq!(names.used(), ["d"]);
         for number in 0..=FACTS_RECORDED_MAX {
             names.add(|to| to.push_str(&number.to_string()));
