@@ -17,6 +17,9 @@ use super::retention::Retention;
 use super::{directory, make_directory, utc_day};
 use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX, RETENTION_EVERY_NS};
 
+#[cfg(test)]
+mod tests;
+
 /// Connects that are the same within one minute.
 const MINUTE_NS: u64 = 60_000_000_000;
 

@@ -92,6 +92,8 @@ fn tail_follow_shows_a_statement_as_it_happens() {
             if line.contains(mark) {
                 let verdict: Value = serde_json::from_str(&lines.recv_timeout(CLIENT_RUN_MAX).unwrap()).unwrap();
                 assert_eq!(verdict["decision"], "allow");
+                let facts: Value = serde_json::from_str(&lines.recv_timeout(CLIENT_RUN_MAX).unwrap()).unwrap();
+                assert_eq!(facts["actions"], json!(["inspect"]));
                 break lines.recv_timeout(CLIENT_RUN_MAX).unwrap();
             }
         };
