@@ -50,10 +50,17 @@ pub(super) fn check_all(state_dir: &Path, trusted: &[PublicKey]) -> anyhow::Resu
             }
         }
     }
-    let there: HashSet<_> = sessions.iter().map(|session| session.id).collect();
     // A daemon may be at work: what looks wrong beside a ledger read a moment ago is held against the ledger of now.
     let (now, _) = Ledger::read(state_dir, trusted)?;
-    findings.extend(doubtful.into_iter().map(|session| now.session(session, trusted)).filter(|found| !found.is_absent));
+    let mut there: HashSet<_> = sessions.iter().map(|session| session.id).collect();
+    for session in doubtful {
+        let finding = now.session(session, trusted);
+        if finding.is_absent {
+            there.remove(&session.id);
+        } else {
+            findings.push(finding);
+        }
+    }
     findings.extend(now.missing(state_dir, &there, trusted));
     Ok(findings)
 }
@@ -70,8 +77,11 @@ impl Ledger {
         }
         for recording in &recordings {
             let extents = followed.remove(&recording.id).unwrap_or_default();
-            findings.push(ledger.read_one(recording, extents, trusted));
+            findings.push((recording.id, ledger.read_one(recording, extents, trusted)));
         }
+        // Retention may be at work as well.
+        findings.retain(|(id, finding)| !finding.is_absent || !ledger.removed.contains(id));
+        let mut findings: Vec<_> = findings.into_iter().map(|(_, finding)| finding).collect();
         let gone = followed.into_keys().filter(|id| !ledger.removed.contains(id));
         findings.extend(gone.map(|id| missing(&state_dir.join("host"), id, "another host recording follows it")));
         Ok((ledger, findings))
