@@ -110,7 +110,7 @@ enum Command {
 
 Examples:
   portreeve who 4242
-  portreeve who $(pidof -s agent) --json | jq -r .workload.spiffe_id")]
+  portreeve who 4242 --json | jq -r .workload.spiffe_id")]
     Who(who::WhoArgs),
     /// Show the CA that clients must trust to verify the gateway, and make it when it is missing
     #[command(after_help = "Examples:
