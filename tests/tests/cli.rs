@@ -418,11 +418,12 @@ fn examples(help: &str) -> Vec<String> {
     lines.filter_map(|line| typed(line.split("  ").next().unwrap_or_default())).collect()
 }
 
-/// A command without the programs behind it; none for a synopsis, and for the daemon itself.
+/// A command without the programs behind it; none for a synopsis, for what writes files, and for the daemon itself.
 fn typed(line: &str) -> Option<String> {
     let command = line.split(" | ").next()?.replace(" --follow", "");
     let synopsis = command.contains('[') || command.contains('<');
-    (!synopsis && !command.starts_with("portreeve run")).then_some(command)
+    let writes = command.contains(" --output ");
+    (!synopsis && !writes && !command.starts_with("portreeve run")).then_some(command)
 }
 
 #[test]

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
+use crate::cli::Usage;
+
 /// Standard output, or a file that gets its name when it is whole.
 #[derive(Debug)]
 pub(super) enum Output {
@@ -24,9 +26,15 @@ pub(super) struct Unfinished {
 
 impl Output {
     /// # Errors
-    /// When no file can be made in the folder.
+    /// When no file can be made in the folder, or something that is no file has this name.
     pub(super) fn new(path: Option<&Path>) -> anyhow::Result<Self> {
         let Some(path) = path else { return Ok(Self::Stdout) };
+        if fs::metadata(path).is_ok_and(|metadata| !metadata.is_file()) {
+            // A device or pipe would be replaced by a file.
+            return Err(
+                Usage(format!("`{}` is no regular file: redirect standard output to it", path.display())).into()
+            );
+        }
         let name = path.file_name().with_context(|| format!("`{}` is no file name", path.display()))?;
         let mut unfinished = name.to_owned();
         unfinished.push(format!(".{}.unfinished", std::process::id()));

@@ -113,6 +113,9 @@ fn an_output_that_cannot_be_finished_is_not_there() {
     output.writer().unwrap().write_all(b"half").unwrap();
     drop(output);
     assert_eq!(fs::read_dir(&state_dir).unwrap().count(), 0);
+    // Whoever is root would replace the device.
+    let error = Output::new(Some(Path::new("/dev/null"))).unwrap_err().to_string();
+    assert!(error.contains("no regular file"), "{error}");
     fs::remove_dir_all(state_dir).unwrap();
 }
 

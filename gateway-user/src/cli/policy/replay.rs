@@ -120,9 +120,9 @@ fn tell(found: &changes::Found, out: &mut impl Write) -> anyhow::Result<()> {
     }
     writeln!(
         out,
-        "{} of {} sessions: {} unchanged, {} would be denied, {} would be permitted, {} not judged",
+        "{} of {}: {} unchanged, {} would be denied, {} would be permitted, {} not judged",
         statements(found.statements),
-        found.sessions,
+        counted(found.sessions, "session"),
         found.unchanged,
         found.would_be_denied,
         found.would_be_permitted,
@@ -132,5 +132,9 @@ fn tell(found: &changes::Found, out: &mut impl Write) -> anyhow::Result<()> {
 }
 
 fn statements(count: u64) -> String {
-    if count == 1 { "1 statement".to_owned() } else { format!("{count} statements") }
+    counted(count, "statement")
+}
+
+fn counted(count: u64, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }

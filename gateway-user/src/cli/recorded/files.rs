@@ -38,10 +38,8 @@ impl FolderArgs {
     pub(in crate::cli) fn files(&self, session: Option<&str>, config: &Path) -> anyhow::Result<Vec<PathBuf>> {
         let folder = self.folder(config)?;
         // Nothing was recorded yet.
-        if self.sessions.is_none() && !folder.exists() {
-            return Ok(Vec::new());
-        }
-        let mut files = files(&folder)?;
+        let is_missing = self.sessions.is_none() && !folder.exists();
+        let mut files = if is_missing { Vec::new() } else { files(&folder)? };
         let Some(wanted) = session else { return Ok(files) };
         let id = |path: &PathBuf| Uuid::try_parse(path.file_stem()?.to_str()?).ok();
         files.retain(|path| id(path).is_some_and(|id| is_session(wanted, id)));

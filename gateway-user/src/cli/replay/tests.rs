@@ -64,6 +64,17 @@ fn pauses_are_as_long_as_they_were_by_the_speed() {
 }
 
 #[test]
+fn a_session_that_is_not_there_is_said() {
+    let state_dir = state_dir("missing");
+    busy_session(&state_dir, 1);
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let args = ReplayArgs { session: "ffff".to_owned(), folder, ..ReplayArgs::default() };
+    let error = run(&args, Path::new("/nowhere"), &mut Vec::new()).unwrap_err().to_string();
+    assert!(error.contains("no session begins or ends with `ffff`"), "{error}");
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
 fn json_has_a_row_for_each_statement() {
     let (text, _) = replayed("json", |args| args.json = true);
     let numbers: Vec<_> =

@@ -1,8 +1,9 @@
 //! One recorded statement, judged anew.
 
 use crate::cli::recorded::{About, Analyses, Asks, Exchange};
-use portreeve_policy::{Action, Decision, Policies, Resource, Subject, Verdict};
+use portreeve_policy::{Action, Decision, Facts, Policies, Resource, Subject, Verdict};
 use portreeve_recording::{Command, Decision as Recorded, Entry, Record, Text};
+use std::collections::BTreeSet;
 
 /// Judges by policies.
 #[derive(Debug)]
@@ -37,10 +38,7 @@ impl Judging<'_> {
             Asks::Unknown(why) => Err(why),
             // The gateway's own limits, and what it does not speak, are denied whatever the policies are.
             Asks::Text { .. } if was.class == "command" && was.policies.is_empty() => return None,
-            Asks::Text { sql, schema, prepared } => {
-                let runs = runs(exchange);
-                self.text(about, sql, schema, prepared, &was.class, runs, exchange.at_unix_ns)
-            }
+            Asks::Text { sql, schema, prepared } => self.text(about, sql, schema, prepared, exchange, &was.class),
             Asks::Command(action, resource) => self.command(about, action, resource, exchange.at_unix_ns),
         };
         Some(Judged {
@@ -68,16 +66,14 @@ impl Judging<'_> {
         })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "what a verdict depends on")]
     fn text(
         &mut self,
         about: &About,
         sql: &Text<'_>,
         schema: Option<&str>,
         prepared: bool,
+        exchange: &Exchange,
         was_class: &str,
-        runs: u64,
-        at_unix_ns: u64,
     ) -> Result<Verdict, &'static str> {
         let facts = self.analyses.of(about, sql, schema, prepared)?;
         if facts.kills.is_some() {
@@ -88,9 +84,13 @@ impl Judging<'_> {
                 "the daemon read it otherwise: in another `sql_mode`, by views or routines, or as another version",
             );
         }
-        let facts = if runs == 1 { facts } else { facts.times(runs).into() };
         let mut context = self.analyses.context(about, schema, prepared)?;
-        context.now_unix_ms = ms(at_unix_ns);
+        if exchange.facts.as_ref().is_some_and(|recorded| reaches_more(recorded, &facts, context.server)) {
+            return Err("it reaches what only the server could tell: behind views, routines, triggers or foreign keys");
+        }
+        let runs = runs(exchange);
+        let facts = if runs == 1 { facts } else { facts.times(runs).into() };
+        context.now_unix_ms = ms(exchange.at_unix_ns);
         Ok(self.policies.judge(&subject(about)?, &facts, &context))
     }
 
@@ -120,6 +120,15 @@ impl Judged {
 fn subject(about: &About) -> Result<Subject, &'static str> {
     let spiffe_id = about.workload.clone().ok_or("whose session it was is not recorded")?;
     Ok(Subject { spiffe_id, groups: about.groups.clone() })
+}
+
+/// Whether the policies were asked about more than the text shows.
+fn reaches_more(recorded: &portreeve_recording::Facts<'_>, facts: &Facts, server: &str) -> bool {
+    let requests = facts.statements.iter().flat_map(|statement| &statement.requests);
+    let shown: BTreeSet<String> = requests.map(|request| request.resource.id(server)).collect();
+    // Of a column, its table: which columns are asked about depends on what the policies speak of.
+    let table = |id: &str| id.splitn(3, '.').take(2).collect::<Vec<_>>().join(".");
+    recorded.resources.iter().any(|id| !shown.contains(&table(id)))
 }
 
 /// How many times at once the text runs: of a bulk execution each row is recorded as one parameter.

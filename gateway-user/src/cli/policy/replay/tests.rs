@@ -90,3 +90,31 @@ fn where_nothing_permits_any_more_the_policies_that_did_are_named() {
     assert!(text.contains("as no policy permits it (was permitted by reporting-read): 3 statements"), "{text}");
     assert!(text.contains("login with the schema `shop`"), "{text}");
 }
+
+#[test]
+fn what_lay_behind_a_view_is_not_judged_by_the_views_name() {
+    let state_dir = state_dir("behind");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1001, login());
+    for (number, resources) in [
+        (1, &["orders/shop.orders"][..]),
+        (2, &["orders/shop.orders", "orders/shop.customers"]),
+        (3, &["orders/shop.orders", "orders/shop.orders.id"]),
+    ] {
+        append(&mut file, 1002, in_shop(number, Command::Query, None, b"SELECT id FROM orders"));
+        append(&mut file, 1003, verdict(number, Decision::Allow));
+        append(&mut file, 1003, facts(number, &["select"], resources));
+    }
+    drop(file);
+    let policy = state_dir.join("new.cedar");
+    fs::write(&policy, SAME).unwrap();
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let mut out = Vec::new();
+    run(&ReplayArgs { policies: vec![policy], folder, ..ReplayArgs::default() }, Path::new("/nowhere"), &mut out)
+        .unwrap();
+    let text = String::from_utf8(out).unwrap();
+    assert!(text.contains("not judged: 1 statement, 1 of them permitted: it reaches what only the server"), "{text}");
+    // The login, and the two that reach what they name.
+    assert!(text.contains("4 statements of 1 session: 3 unchanged"), "{text}");
+    fs::remove_dir_all(state_dir).unwrap();
+}
