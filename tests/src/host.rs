@@ -124,9 +124,8 @@ pub fn run_files() -> Result<Vec<PathBuf>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(error).context("cannot read target/run"),
     };
-    let mut files = entries
-        .map(|entry| Ok(entry.context("cannot read target/run")?.path()))
-        .collect::<Result<Vec<_>>>()?;
+    let mut files =
+        entries.map(|entry| Ok(entry.context("cannot read target/run")?.path())).collect::<Result<Vec<_>>>()?;
     if files.is_empty() {
         files.push(runs);
     }
