@@ -14,3 +14,11 @@ pub(crate) const FILE_LINES_MAX: usize = 800;
 pub(crate) const MAIN_LINES_MAX: usize = 100;
 /// Each fuzz target runs this long in `cargo xtask test --fuzz`.
 pub(crate) const FUZZ_SECONDS: u32 = 60;
+/// A kernel under test, with all interception tests; by software on a busy machine they take some minutes.
+pub(crate) const KERNEL_RUN_MAX: Duration = Duration::from_secs(30 * 60);
+/// The same with what `cargo xtask test` runs of them.
+pub(crate) const KERNEL_RUN_QUICK_MAX: Duration = Duration::from_secs(10 * 60);
+/// Memory of a virtual machine: half of it for the files that are written there.
+pub(crate) const KERNEL_MEMORY_MIB: u32 = 2048;
+/// Its processors.
+pub(crate) const KERNEL_PROCESSORS: u32 = 2;

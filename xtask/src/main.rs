@@ -17,6 +17,7 @@ mod conformance;
 mod corpus;
 mod demo;
 mod differential;
+mod kernels;
 mod limits;
 mod setup;
 mod suite;
@@ -50,6 +51,8 @@ enum Chore {
     Corpus(corpus::Args),
     /// Compare the tables that analysis finds with those that a server asks privileges for.
     Differential(differential::Args),
+    /// Boot Debian's kernels, load the kernel programs there and run the interception tests inside.
+    Kernels(kernels::Args),
     /// Check the tree against the rules that no other tool knows.
     Tidy(tidy::Args),
 }
@@ -63,6 +66,7 @@ fn main() -> ExitCode {
         Chore::Conformance(args) => conformance::run(&args),
         Chore::Corpus(args) => corpus::run(&args),
         Chore::Differential(args) => differential::run(&args),
+        Chore::Kernels(args) => kernels::run(&args),
         Chore::Tidy(args) => tidy::run(&args),
     };
     report(done)

@@ -2,7 +2,7 @@
 
 mod fuzz;
 
-use crate::{chore, differential, setup, tidy};
+use crate::{chore, differential, kernels, setup, tidy};
 use anyhow::{Result, bail};
 use portreeve_tests::{cgroup, host, netns};
 use std::{
@@ -36,8 +36,8 @@ struct Phase {
 
 /// Tests by outcome, summed over test binaries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    passed: u32,
+pub(crate) struct Counts {
+    pub(crate) passed: u32,
     failed: u32,
     ignored: u32,
 }
@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         if phases.last().is_some_and(|phase| phase.failed.is_none()) {
             phases.push(phase("end-to-end", |counts| tests(&["--package", "portreeve-tests"], counts)));
             phases.push(phase("differential", |_| differential::quick()));
+            phases.push(phase("kernels", |_| kernels::quick()));
         }
         phases.push(phase("left behind", |_| left_behind()));
     }
@@ -137,7 +138,7 @@ fn conclude(phases: &[Phase]) -> Result<()> {
 
 impl Counts {
     /// libtest's closing line: `test result: ok. 3 passed; 0 failed; 0 ignored; …`.
-    fn parse(line: &str) -> Option<Self> {
+    pub(crate) fn parse(line: &str) -> Option<Self> {
         let (_, rest) = line.strip_prefix("test result: ")?.split_once(". ")?;
         let mut parts = rest.split("; ");
         let mut count = |what: &str| parts.next()?.strip_suffix(what)?.trim().parse().ok();

@@ -55,18 +55,23 @@ pub(super) fn make_llvm(machine: &Machine, progress: &mut dyn FnMut(&str)) -> Re
 fn wanted(distribution: Distribution) -> Vec<&'static str> {
     let mut packages = vec![
         "build-essential",
+        // `cargo xtask kernels`: what boots Debian's kernels, and what unpacks them.
+        "busybox-static",
         "ca-certificates",
+        "cpio",
         // Container runtimes, for agents in them: none is a service.
         "crun",
         "debootstrap",
         "haproxy",
         "iproute2",
+        "kmod",
         "mariadb-client",
         // The server without its service: nothing is started, and the tests bring their own data folders.
         if distribution == Distribution::UbuntuJammy { "mariadb-server-core-10.6" } else { "mariadb-server-core" },
         "nftables",
         "openssl",
         "python3-venv",
+        "qemu-system-x86",
         "runc",
         "strace",
         "sysbench",
@@ -74,6 +79,8 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "systemd",
         "systemd-container",
         "util-linux",
+        "xz-utils",
+        "zstd",
     ];
     packages.extend(CLIENTS);
     if distribution != Distribution::Debian {
