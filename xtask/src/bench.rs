@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: Portreeve beside no proxy, a proxy that does nothing, and MySQL's own.
 
+mod connects;
 mod load;
 mod memory;
 mod table;
@@ -11,7 +12,7 @@ use anyhow::{Context as _, Result, bail};
 use load::{Load, Sample};
 use portreeve_tests::{cgroup, host, process};
 use std::{collections::BTreeMap, fs, path::PathBuf};
-use table::Row;
+use table::{Measured, Row};
 use target::Lane;
 
 /// Measure statements per second, connections per second, a large result and memory per idle session: directly, through
@@ -20,7 +21,7 @@ use target::Lane;
 /// needs no root.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs\n  cargo xtask bench --only verdicts             analysis and policy alone"
+    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs\n  cargo xtask bench --only verdicts             analysis and policy alone\n  cargo xtask bench --only connects             what kernel programs cost a connect: a minute"
 )]
 pub(crate) struct Args {
     /// How long each measurement runs.
@@ -47,6 +48,8 @@ enum Part {
     Loads,
     /// Analysis and policy, without a connection.
     Verdicts,
+    /// What the kernel programs cost a connect, in and out of scope.
+    Connects,
 }
 
 /// Connections at once in the statement rate.
@@ -60,49 +63,63 @@ struct Plan {
     idle: u32,
 }
 
-/// Errors when a proxy does not start or a load fails: a table with holes would mislead.
+/// Errors when a proxy does not start, a load fails (a table with holes would mislead), or a connect costs more than it may.
 pub(crate) fn run(args: &Args) -> Result<()> {
+    let wants = |part: Part| args.only.is_none_or(|only| only == part);
+    let mut measured = Measured::default();
     if args.only != Some(Part::Verdicts) {
         host::require_root()?;
     }
-    let verdicts = if args.only == Some(Part::Loads) { Vec::new() } else { verdicts::run(args.quick)? };
-    if args.only == Some(Part::Verdicts) {
-        print!("\n{}", verdicts::text(&verdicts));
-        println!("criterion's estimates. {}", machine());
-        return write_json(args, &[], &verdicts, 0, 0);
+    if wants(Part::Verdicts) {
+        measured.verdicts = verdicts::run(args.quick)?;
     }
-    setup::ensure()?;
-    chore::build_release()?;
-    // Both before any thread starts.
-    host::private_mounts()?;
-    process::catch_interrupts()?;
-    cgroup::sweep()?;
-    host::sweep_run_dirs()?;
     let plan = if args.quick {
         Plan { seconds: 1, rounds: 2, idle: IDLE_SESSIONS / 5 }
     } else {
         Plan { seconds: args.seconds, rounds: args.rounds, idle: IDLE_SESSIONS }
     };
-
-    let bench = target::Bench::start()?;
-    // First: after the loads, proxies hold freed memory that idle sessions would fill unseen.
-    let memory = idle_memory(&bench, &plan)?;
-    let mut rows = Vec::new();
-    for load in loads() {
-        rows.push(measure(&bench, load, &plan)?);
+    if args.only != Some(Part::Verdicts) {
+        prepare()?;
     }
-    rows.push(memory);
-    print!("\n{}", table::text(&rows));
-    println!("{} rounds of {} s by turns; medians. {}", plan.rounds, plan.seconds, machine());
-    if !verdicts.is_empty() {
-        print!("\n{}", verdicts::text(&verdicts));
+    if wants(Part::Loads) {
+        measured.rows = measure_loads(&plan)?;
+        print!("\n{}", table::text(&measured.rows));
+        println!("{} rounds of {} s by turns; medians. {}", plan.rounds, plan.seconds, machine());
     }
-    write_json(args, &rows, &verdicts, plan.rounds, plan.seconds)
+    if !measured.verdicts.is_empty() {
+        print!("\n{}", verdicts::text(&measured.verdicts));
+        println!("criterion's estimates. {}", machine());
+    }
+    if wants(Part::Connects) {
+        measured.connects = Some(connects::run(plan.rounds)?);
+        println!("{} rounds by turns. {}", plan.rounds, machine());
+    }
+    write_json(args, &measured, &plan)?;
+    measured.connects.as_ref().map_or(Ok(()), connects::check)
 }
 
-fn write_json(args: &Args, rows: &[Row], verdicts: &[verdicts::Verdict], rounds: u32, seconds: u32) -> Result<()> {
+/// What all but verdicts need. Mounts and signals before any thread starts.
+fn prepare() -> Result<()> {
+    setup::ensure()?;
+    chore::build_release()?;
+    host::private_mounts()?;
+    process::catch_interrupts()?;
+    cgroup::sweep()?;
+    host::sweep_run_dirs()
+}
+
+fn measure_loads(plan: &Plan) -> Result<Vec<Row>> {
+    let bench = target::Bench::start()?;
+    // First: after the loads, proxies hold freed memory that idle sessions would fill unseen.
+    let memory = idle_memory(&bench, plan)?;
+    let mut rows = loads().map(|load| measure(&bench, load, plan)).collect::<Result<Vec<_>>>()?;
+    rows.push(memory);
+    Ok(rows)
+}
+
+fn write_json(args: &Args, measured: &Measured, plan: &Plan) -> Result<()> {
     if let Some(path) = &args.json {
-        let json = table::json(rows, verdicts, &machine(), rounds, seconds)?;
+        let json = table::json(measured, &machine(), plan.rounds, plan.seconds)?;
         fs::write(path, json).with_context(|| format!("cannot write `{}`", path.display()))?;
         println!("samples and medians: {}", path.display());
     }

@@ -1,6 +1,6 @@
 //! Medians and ratios, for people and for programs.
 
-use super::{load::Sample, target::Lane, verdicts::Verdict};
+use super::{connects::Connects, load::Sample, target::Lane, verdicts::Verdict};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -53,7 +53,7 @@ impl Row {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
+pub(super) fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     let upper = values.get(values.len() / 2)?;
@@ -89,10 +89,21 @@ fn digits(value: f64) -> usize {
     usize::from(value.abs() < 100.0)
 }
 
+/// Everything that was measured; empty where it was not.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) rows: Vec<Row>,
+    pub(super) verdicts: Vec<Verdict>,
+    pub(super) connects: Option<Connects>,
+}
+
 /// The same with every sample.
-pub(super) fn json(rows: &[Row], verdicts: &[Verdict], machine: &str, rounds: u32, seconds: u32) -> Result<String> {
+pub(super) fn json(measured: &Measured, machine: &str, rounds: u32, seconds: u32) -> Result<String> {
+    let Measured { rows, verdicts, connects } = measured;
     let rows: Vec<_> = rows.iter().map(Row::json).collect();
-    let value = json!({ "machine": machine, "rounds": rounds, "seconds": seconds, "rows": rows, "verdicts": verdicts });
+    let value = json!({
+        "machine": machine, "rounds": rounds, "seconds": seconds, "rows": rows, "verdicts": verdicts, "connects": connects,
+    });
     let mut text = serde_json::to_string_pretty(&value).context("cannot write JSON")?;
     text.push('\n');
     Ok(text)
@@ -130,7 +141,8 @@ mod tests {
 
     #[test]
     fn json_holds_the_samples() {
-        let text = json(&[row(&[(Lane::Direct, &[1.0, 2.0])])], &[], "a machine", 2, 1).unwrap();
+        let measured = Measured { rows: vec![row(&[(Lane::Direct, &[1.0, 2.0])])], ..Measured::default() };
+        let text = json(&measured, "a machine", 2, 1).unwrap();
         let value: Value = serde_json::from_str(&text).unwrap();
         assert_eq!(value["rows"][0]["lanes"]["direct"]["samples"][1]["value"], 2.0);
         assert_eq!(value["rows"][0]["portreeve_to_direct"], Value::Null);

@@ -136,6 +136,7 @@ mod tests {
         let mut seen = Vec::new();
         assert_eq!(show("one\ntwo\nth", &mut |line: &str| seen.push(line.to_owned())), 8);
         assert_eq!(seen, ["one", "two"]);
-        assert_eq!(show("th", &mut |_: &str| unreachable!()), 0);
+        assert_eq!(show("th", &mut |line: &str| seen.push(line.to_owned())), 0);
+        assert_eq!(seen.len(), 2);
     }
 }

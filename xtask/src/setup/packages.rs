@@ -83,7 +83,10 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         "zstd",
     ];
     packages.extend(CLIENTS);
-    if distribution != Distribution::Debian {
+    if distribution == Distribution::Debian {
+        // `cargo xtask bench --only connects`; Ubuntu has it in packages of its kernels.
+        packages.push("bpftool");
+    } else {
         // debootstrap verifies Debian's archive with it.
         packages.push("debian-archive-keyring");
     }

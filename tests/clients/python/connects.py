@@ -1,0 +1,28 @@
+"""Times connects, each closed at once by a reset, and prints the nanoseconds of each as JSON.
+
+usage: connects.py HOST PORT COUNT PAUSE_MICROSECONDS
+
+`connect` is connect(2) alone, `whole` goes from socket(2) to close(2).
+"""
+import json
+import socket
+import struct
+import sys
+import time
+
+host, port, count, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]) / 1e6
+# A connection that ends by a reset leaves no port behind in TIME_WAIT: thousands would use them up.
+reset = struct.pack("ii", 1, 0)
+connects, wholes = [], []
+for _ in range(count):
+    begin = time.perf_counter_ns()
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, reset)
+    before = time.perf_counter_ns()
+    client.connect((host, port))
+    after = time.perf_counter_ns()
+    client.close()
+    wholes.append(time.perf_counter_ns() - begin)
+    connects.append(after - before)
+    time.sleep(pause)
+print(json.dumps({"connect": connects, "whole": wholes}))
