@@ -44,7 +44,7 @@ fn filters_and_search_find_what_clients_did() {
     assert!(denied.contains("SELECT card FROM customers") && denied.lines().count() == 1, "{denied}");
     let orders = objects(&scene.portreeve(&["tail", "--json", "--table", "shop.orders"]).unwrap());
     let kinds: Vec<_> = orders.iter().map(|record| record["record"].as_str().unwrap()).collect();
-    assert_eq!(kinds, ["statement", "verdict", "response"]);
+    assert_eq!(kinds, ["statement", "verdict", "facts", "response"]);
     assert_eq!(scene.portreeve(&["tail", "--action", "write"]).unwrap(), "");
     assert_eq!(ask(&scene, &["tail", "--action", "wriet"]).0, Some(2));
 

@@ -86,7 +86,9 @@ impl Kernel {
     }
 
     pub(super) fn image(&self) -> PathBuf {
-        self.root().join(format!("boot/vmlinuz-{}", self.version))
+        let boot = self.root().join(format!("boot/vmlinuz-{}", self.version));
+        // Where packages have it since 7.0.
+        if boot.exists() { boot } else { self.modules().join("vmlinuz") }
     }
 
     pub(super) fn modules(&self) -> PathBuf {

@@ -88,7 +88,7 @@ impl Stage {
 
     /// Sessions that are open at the daemon.
     pub(super) fn sessions(&self) -> Result<u64> {
-        let status = self.gateway.json(&["status"])?;
+        let status = self.gateway.json(&["status", "--json"])?;
         status.get("sessions_open").and_then(Value::as_u64).context("status counts no sessions")
     }
 
@@ -110,7 +110,7 @@ impl Stage {
     }
 
     fn gateway_listener(&self) -> Result<SocketAddr> {
-        let status = self.gateway.json(&["status"])?;
+        let status = self.gateway.json(&["status", "--json"])?;
         let listener = status.pointer("/listen/0").and_then(Value::as_str);
         listener.context("status names no listener")?.parse().context("status names no address")
     }
