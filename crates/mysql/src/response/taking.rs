@@ -24,6 +24,37 @@ pub struct RowLimits {
     pub bytes: usize,
 }
 
+/// What a packet holds that may be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Column,
+    Row,
+    Nothing,
+}
+
+impl Holds {
+    const fn at(stage: Stage) -> Self {
+        match stage {
+            Stage::Columns { .. } | Stage::PreparedColumns { .. } => Self::Column,
+            Stage::Rows { .. } => Self::Row,
+            Stage::Result
+            | Stage::Simple
+            | Stage::Statistics
+            | Stage::ColumnsEnd
+            | Stage::FieldList
+            | Stage::LocalInfile
+            | Stage::AfterLocalInfile
+            | Stage::Prepare
+            | Stage::PreparedParameters { .. }
+            | Stage::PreparedParametersEnd { .. }
+            | Stage::UndescribedParametersEnd { .. }
+            | Stage::PreparedColumnsEnd
+            | Stage::BinlogEvents
+            | Stage::Complete => Self::Nothing,
+        }
+    }
+}
+
 /// The columns of a result set. A prepared statement's are worth keeping: its rows may come without definitions later on.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Columns {
@@ -44,12 +75,15 @@ impl Columns {
         &self.names
     }
 
-    fn add(&mut self, payload: &[u8], extended: bool) -> Result<(), ProtocolError> {
+    /// Appends what a definition says. Returns the length of the name.
+    fn add(&mut self, payload: &[u8], extended: bool) -> Result<usize, ProtocolError> {
         let definition = ColumnDefinition::parse(payload, extended)?;
         let kept = definition.name.get(..COLUMN_NAME_KEPT_MAX).unwrap_or(definition.name);
-        self.names.push(String::from_utf8_lossy(kept).into_owned());
+        let name = String::from_utf8_lossy(kept).into_owned();
+        let len = name.len();
+        self.names.push(name);
         self.types.push(RowColumn::of(&definition));
-        Ok(())
+        Ok(len)
     }
 
     /// Bytes that they count for in a record.
@@ -95,6 +129,8 @@ pub(super) struct Taking {
     learned: Option<Arc<Columns>>,
     /// Definitions that came so far of the result set at hand.
     defined: Columns,
+    /// What all definitions of it count for, also those that were too many to be kept.
+    defined_cost: usize,
     columns: Option<Arc<Columns>>,
     /// What came of the packet at hand.
     packet: Vec<u8>,
@@ -120,6 +156,7 @@ impl Taking {
             known,
             learned: None,
             defined: Columns::default(),
+            defined_cost: 0,
             packet: Vec::new(),
             is_over: false,
             sets: u32::from(fetches),
@@ -135,7 +172,7 @@ impl Taking {
         self.ready.extend(self.batch.take());
         self.sets = self.sets.saturating_add(1);
         self.row = 0;
-        self.defined = Columns::default();
+        (self.defined, self.defined_cost) = (Columns::default(), 0);
         // What was known is of one result set: the first.
         let known = self.known.take().filter(|known| known.names.len() as u64 == count);
         self.columns = (!described).then(|| known.unwrap_or_else(|| Arc::new(Columns::unnamed(count))));
@@ -143,11 +180,10 @@ impl Taking {
 
     /// Some of a packet that goes through.
     pub(super) fn piece(&mut self, stage: Stage, bytes: &[u8]) {
-        let max = match stage {
-            _ if self.is_full => return,
-            Stage::Columns { .. } | Stage::PreparedColumns { .. } => COLUMN_DEFINITION_MAX,
-            Stage::Rows { .. } => self.left.bytes,
-            _ => return,
+        let max = match Holds::at(stage) {
+            Holds::Column if !self.is_full => COLUMN_DEFINITION_MAX,
+            Holds::Row if !self.is_full => self.left.bytes,
+            Holds::Column | Holds::Row | Holds::Nothing => return,
         };
         self.is_over |= self.packet.len().saturating_add(bytes.len()) > max;
         if !self.is_over {
@@ -161,17 +197,27 @@ impl Taking {
             return Ok(());
         }
         let (packet, is_over) = (take(&mut self.packet), take(&mut self.is_over));
-        match stage {
-            Stage::Columns { .. } | Stage::PreparedColumns { .. } if is_over => {
+        match Holds::at(stage) {
+            Holds::Column if is_over => {
                 return Err(ProtocolError::malformed("column definition", "length", Fault::Invalid));
             }
-            Stage::Columns { .. } | Stage::PreparedColumns { .. } => self.defined.add(&packet, extended)?,
-            Stage::Rows { .. } => self.take_row(&packet, is_over)?,
-            _ => {}
+            Holds::Column => self.define(&packet, extended)?,
+            Holds::Row => self.take_row(&packet, is_over)?,
+            Holds::Nothing => {}
         }
         // Its room is for the next one.
         self.packet = packet;
         self.packet.clear();
+        Ok(())
+    }
+
+    /// The next column. Of a result set whose names alone are more than may be taken, nothing is remembered: no row of it fits.
+    fn define(&mut self, packet: &[u8], extended: bool) -> Result<(), ProtocolError> {
+        let name_len = self.defined.add(packet, extended)?;
+        self.defined_cost = self.defined_cost.saturating_add(name_len).saturating_add(TAKEN_VALUE_LEN);
+        if self.defined_cost > self.left.bytes {
+            self.defined = Columns::default();
+        }
         Ok(())
     }
 

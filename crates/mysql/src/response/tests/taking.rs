@@ -115,3 +115,18 @@ fn a_row_that_cannot_be_read_is_not_passed() {
         assert!(Response::new(Expect::Query, OLD.into()).with_rows(MANY, None).feed(&wire).is_err());
     }
 }
+
+#[test]
+fn of_a_result_with_more_names_than_may_be_taken_nothing_is_kept() {
+    let item = named("item", 0xFD);
+    let mut packets: Vec<&[u8]> = vec![&[9]];
+    packets.extend([&item[..]; 9]);
+    packets.extend([EOF, b"\0\0\0\0\0\0\0\0\0", EOF]);
+    let wire = wire(&packets);
+    for size in [1, wire.len()] {
+        let limits = RowLimits { rows: 1, bytes: 8 * (4 + 64) };
+        let (all, mut response) = taken(Response::new(Expect::Query, OLD.into()).with_rows(limits, None), &wire, size);
+        assert_eq!(all, [(0, 0, vec![], true)]);
+        assert_eq!(response.columns(), None);
+    }
+}
