@@ -59,10 +59,19 @@ pub(crate) struct Config {
 }
 
 /// `[recording]`
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Recording {
     pub(crate) durability: Durability,
     pub(crate) retention: Retention,
+    /// Whose result rows are recorded.
+    pub(crate) rows_of: Vec<For>,
+}
+
+impl Recording {
+    /// Whether the result rows of this workload are recorded.
+    pub(crate) fn keeps_rows(&self, workload: &str, groups: &[String]) -> bool {
+        self.rows_of.iter().any(|one| one.fits(workload, groups))
+    }
 }
 
 /// `[interception]`

@@ -10,7 +10,7 @@ pub use plan::Plan;
 
 use crate::tracking::starts_with_ignoring_case;
 
-use column::ColumnDefinition;
+pub(crate) use column::ColumnDefinition;
 
 /// The variables, in lower case.
 const VARIABLES: [&[u8]; 7] =

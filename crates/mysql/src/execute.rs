@@ -1,5 +1,6 @@
 //! COM_STMT_EXECUTE: which statement, with which parameter values.
 
+mod text;
 mod value;
 
 use std::collections::BTreeSet;
@@ -12,6 +13,7 @@ use crate::limits::PARAMETERS_MAX;
 use crate::reader::Reader;
 use crate::{Fault, ProtocolError};
 
+pub(crate) use text::{RowColumn, push_value};
 pub use value::Value;
 pub(crate) use value::{Width, width};
 

@@ -40,6 +40,16 @@ pub const LOCAL_INFILE_NAME_MAX: usize = 511;
 /// Columns of one result set; the servers stop at 4096, the wire's prepared statements at this.
 pub const COLUMNS_MAX: u64 = 65_535;
 
+/// Bytes of a column's definition, where rows are taken for a recording: it is held whole.
+pub const COLUMN_DEFINITION_MAX: usize = 64 * 1024;
+
+/// Bytes of a column's name that are taken.
+pub const COLUMN_NAME_KEPT_MAX: usize = 256;
+
+/// Bytes that a value or name counts for beside its own, where rows are taken: what a record has around it, and what a binary
+/// value grows by as text.
+pub const TAKEN_VALUE_LEN: usize = 64;
+
 /// Times a server may switch the plugin in one login: MariaDB asks once for each alternative of `IDENTIFIED VIA … OR …`.
 pub const AUTH_SWITCHES_MAX: u8 = 4;
 

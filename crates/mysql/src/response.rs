@@ -1,15 +1,17 @@
 //! The server's answer to one command, followed through whatever pieces it arrives in.
 //!
 //! The bytes are forwarded as they are, but for what leads the client past the gateway: redirects in OK packets, and,
-//! where asked for, the variables of [`conceal`](crate::conceal). Rows go through in pieces and unread; what decides
-//! where the answer ends is small and taken whole, out of the caller's buffer.
+//! where asked for, the variables of [`conceal`](crate::conceal). Rows go through in pieces and unread, unless they are
+//! taken for a recording; what decides where the answer ends is small and taken whole, out of the caller's buffer.
 
 mod concealing;
 mod outbox;
 mod stage;
 mod summary;
+mod taking;
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use crate::capabilities::{Capabilities, MariaDbCapabilities, Negotiated};
 use crate::conceal::Plan;
@@ -19,10 +21,12 @@ use crate::packet::header;
 use crate::{Misbehaviour, ProtocolError, tracking};
 
 pub use summary::{Prepared, ResponseError, Summary};
+pub use taking::{Columns, RowLimits, TakenRows};
 
 use concealing::Concealing;
 use outbox::Outbox;
 use stage::{Action, Handling, Stage};
+use taking::Taking;
 
 /// The code of an ERR packet that reports progress and ends nothing (MariaDB, `PROGRESS`).
 const PROGRESS_CODE: u16 = 0xFFFF;
@@ -90,6 +94,8 @@ pub struct Response {
     summary: Summary,
     local_infile_name: Vec<u8>,
     concealing: Option<Concealing>,
+    /// Behind a pointer: most answers have none.
+    taking: Option<Box<Taking>>,
 }
 
 /// What decides how packets are read.
@@ -125,6 +131,12 @@ impl Expect {
     }
 }
 
+impl Layout {
+    const fn has_extended_metadata(&self) -> bool {
+        self.negotiated.has_mariadb(MariaDbCapabilities::MARIADB_CLIENT_EXTENDED_METADATA)
+    }
+}
+
 impl Response {
     /// Follows the answer to a command whose packet had sequence id 0, on a leg where `negotiated` is in force.
     #[must_use]
@@ -149,6 +161,7 @@ impl Response {
             summary: Summary::NOTHING,
             local_infile_name: Vec::new(),
             concealing: None,
+            taking: None,
         }
     }
 
@@ -173,6 +186,26 @@ impl Response {
         self.layout.conceals = true;
         self.concealing = Some(Concealing::new(self.layout.expect, known));
         self
+    }
+
+    /// Takes the rows for a recording, so far as `limits` say. `known` is what [`Response::columns`] said of an earlier answer
+    /// to the same prepared statement, for when this one comes without column definitions.
+    #[must_use]
+    pub fn with_rows(mut self, limits: RowLimits, known: Option<Arc<Columns>>) -> Self {
+        self.taking = Some(Box::new(Taking::new(self.layout.expect, limits, known)));
+        self
+    }
+
+    /// The rows whose last byte was consumed since the last call, as the client gets them. None, unless with
+    /// [`Response::with_rows`].
+    pub fn take_rows(&mut self) -> Vec<TakenRows> {
+        self.taking.as_mut().map(|taking| taking.ready()).unwrap_or_default()
+    }
+
+    /// The columns of the (first) result set, or of the statement prepared, where their definitions came; only with
+    /// [`Response::with_rows`].
+    pub fn columns(&mut self) -> Option<&Arc<Columns>> {
+        self.taking.as_mut().and_then(|taking| taking.learned())
     }
 
     #[must_use]
@@ -226,7 +259,7 @@ impl Response {
             let goes_on = match self.place {
                 Place::Start => self.start(&mut outbox)?,
                 Place::Continuation => self.continuation(&mut outbox)?,
-                Place::Payload { left, continued } => self.payload(&mut outbox, left, continued),
+                Place::Payload { left, continued } => self.payload(&mut outbox, left, continued)?,
             };
             if !goes_on {
                 break;
@@ -319,25 +352,35 @@ impl Response {
         Ok(true)
     }
 
-    fn payload(&mut self, outbox: &mut Outbox<'_>, left: usize, continued: bool) -> bool {
+    fn payload(&mut self, outbox: &mut Outbox<'_>, left: usize, continued: bool) -> Result<bool, ProtocolError> {
         let taken = left.min(outbox.rest().len());
+        if let Some(taking) = &mut self.taking {
+            taking.piece(self.stage, outbox.rest().get(..taken).unwrap_or_default());
+        }
         outbox.pass(taken);
         let left = left.saturating_sub(taken);
         if left > 0 {
             self.place = Place::Payload { left, continued };
-            return false;
+            return Ok(false);
         }
         if continued {
             self.place = Place::Continuation;
-            return true;
+            return Ok(true);
         }
         self.place = Place::Start;
+        self.end_taken()?;
         if matches!(self.stage, Stage::Rows { .. }) {
             self.summary.row();
         } else {
             self.stage = self.stage.behind_streamed(&self.layout);
         }
-        true
+        Ok(true)
+    }
+
+    /// A packet that may be taken for a recording is whole.
+    fn end_taken(&mut self) -> Result<(), ProtocolError> {
+        let extended = self.layout.has_extended_metadata();
+        self.taking.as_mut().map_or(Ok(()), |taking| taking.end_packet(self.stage, extended))
     }
 
     /// The payload's length by a header whose sequence id is due.
@@ -386,13 +429,22 @@ impl Response {
 
     /// Takes a whole column definition or row in which something may have to be concealed.
     fn conceal(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, ProtocolError> {
+        let stage = self.stage;
+        let rewritten = self.concealed(payload)?;
+        if let Some(taking) = &mut self.taking {
+            taking.piece(stage, rewritten.as_deref().unwrap_or(payload));
+            taking.end_packet(stage, self.layout.has_extended_metadata())?;
+        }
+        Ok(rewritten)
+    }
+
+    fn concealed(&mut self, payload: &[u8]) -> Result<Option<Vec<u8>>, ProtocolError> {
         let Some(concealing) = self.concealing.as_mut() else { return Ok(None) };
         if matches!(self.stage, Stage::Rows { .. }) {
             self.summary.row();
             return concealing.row(payload, self.layout.expect.is_binary());
         }
-        let extended = self.layout.negotiated.has_mariadb(MariaDbCapabilities::MARIADB_CLIENT_EXTENDED_METADATA);
-        let rewritten = concealing.column(payload, extended)?;
+        let rewritten = concealing.column(payload, self.layout.has_extended_metadata())?;
         let next = self.stage.behind_streamed(&self.layout);
         if !matches!(next, Stage::Columns { .. } | Stage::PreparedColumns { .. }) {
             concealing.end_columns();
@@ -402,6 +454,9 @@ impl Response {
     }
 
     fn begin_columns(&mut self, columns: u64, described: bool) -> Result<(), ProtocolError> {
+        if let Some(taking) = &mut self.taking {
+            taking.begin_columns(columns, described);
+        }
         self.concealing.as_mut().map_or(Ok(()), |concealing| concealing.begin_columns(columns, described))
     }
 }

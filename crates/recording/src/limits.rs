@@ -33,8 +33,12 @@ pub const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 /// Nanoseconds after which a checkpoint is due, as soon as something is recorded.
 pub const CHECKPOINT_NS: u64 = 10_000_000_000;
 
-/// Bytes of the rows of one `Rows` record; a result has as many records as it needs.
-pub const ROWS_RECORD_LEN_MAX: usize = 256 * 1024;
+/// Rows of one answer that are recorded; the last record of them is marked as truncated where there were more.
+pub const ROWS_KEPT_MAX: u64 = 1000;
+
+/// Bytes of one answer's rows that are recorded, with 64 for each value and name. No record of them is longer, as a piece of
+/// the answer is recorded before it is forwarded.
+pub const ROWS_KEPT_BYTES_MAX: usize = 1024 * 1024;
 
 /// Bytes at the end of a file among which [`crate::Stream::skip_near_end`] looks for frames. What a writer allocates ahead is less.
 pub const NEAR_END_LEN: usize = 16 * 1024 * 1024;
@@ -51,8 +55,8 @@ const _: () = {
     assert!(PAYLOAD_LEN_MAX.is_multiple_of(FRAME_ALIGN));
     // One statement at its limit fits a frame with room for the names beside it.
     assert!(TEXT_KEPT_MAX * 2 <= PAYLOAD_LEN_MAX);
-    // The last row of a record may be one of the longest value that is kept.
-    assert!(ROWS_RECORD_LEN_MAX + TEXT_KEPT_MAX * 2 <= PAYLOAD_LEN_MAX);
+    // A value of a row is kept whole, and a record of them fits a frame.
+    assert!(ROWS_KEPT_BYTES_MAX <= TEXT_KEPT_MAX && ROWS_KEPT_BYTES_MAX * 2 <= PAYLOAD_LEN_MAX);
     assert!(PAYLOAD_LEN_MAX <= i32::MAX as usize, "rkyv's relative pointers are 32 bits wide");
     assert!(NEAR_END_LEN.is_multiple_of(FRAME_ALIGN) && NEAR_END_LEN > 2 * PAYLOAD_LEN_MAX);
     assert!(STREAM_CHUNK_LEN >= HEADER_LEN + FRAME_HEADER_LEN);

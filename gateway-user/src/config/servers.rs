@@ -209,8 +209,13 @@ fn fors(section: &mut Section<'_>, workloads: &[Workload], findings: &mut Findin
     if found.value.is_empty() {
         findings.error(&found.spot, format!("is empty: write {WHAT}"));
     }
+    whom(&found.value, workloads, findings)
+}
+
+/// A list of `group:<name>`, `workload:<name>` and `*`.
+pub(super) fn whom(list: &[Located<&str>], workloads: &[Workload], findings: &mut Findings<'_>) -> Vec<For> {
     let mut fors = Vec::new();
-    for text in &found.value {
+    for text in list {
         let Some(one) = checked(text, parse_for, findings) else { continue };
         if let Some(stranger) = stranger(&one, workloads) {
             findings.warning(&text.spot, stranger);

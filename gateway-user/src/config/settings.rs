@@ -137,7 +137,7 @@ fn whole(
     let guarded = interception.as_ref().map(|interception| interception.ports.as_slice());
     let servers = servers::read(&mut root, place, guarded, &workloads, findings);
     let policy = policy(&mut root, place, findings);
-    let recording = recording(&mut root, findings);
+    let recording = recording(&mut root, &workloads, findings);
     root.finish(findings);
     Some(Config {
         path: path.to_owned(),
@@ -271,7 +271,7 @@ fn spiffe_id(
 }
 
 /// `[recording]`, which may be left out: then everything is kept.
-fn recording(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Recording> {
+fn recording(root: &mut Section<'_>, workloads: &[Workload], findings: &mut Findings<'_>) -> Option<Recording> {
     if !root.has("recording") {
         return Some(Recording::default());
     }
@@ -290,10 +290,11 @@ fn recording(root: &mut Section<'_>, findings: &mut Findings<'_>) -> Option<Reco
         findings.error(&days.spot, format!("`{}` is too long: write 0 to {KEEP_DAYS_MAX}", days.value));
     }
     let keep_bytes = section.long_number("keep_bytes", findings);
+    let rows_of = section.strings("rows_of", findings).map(|found| servers::whom(&found.value, workloads, findings));
     section.finish(findings);
     let retention =
         Retention { keep_days: keep_days.map(|days| days.value), keep_bytes: keep_bytes.map(|bytes| bytes.value) };
-    Some(Recording { durability, retention })
+    Some(Recording { durability, retention, rows_of: rows_of.unwrap_or_default() })
 }
 
 /// `[policy]`

@@ -608,3 +608,20 @@ fn sessions_drain_for_as_long_as_it_says_and_not_for_ever() {
     let found = shown(&format!("upgrade_drain_seconds = 604801\n{GOOD}"));
     assert!(found.iter().any(|problem| problem.contains("upgrade_drain_seconds: `604801` is too long")), "{found:#?}");
 }
+
+#[test]
+fn rows_are_recorded_of_those_that_are_named() {
+    let check = |rows_of: &str, workload: &str, groups: &[&str], expected: bool| {
+        let config = read(&format!("recording = {{ rows_of = {rows_of} }}\n{GOOD}")).unwrap();
+        let groups: Vec<_> = groups.iter().map(|group| (*group).to_owned()).collect();
+        assert_eq!(config.recording.keeps_rows(workload, &groups), expected, "{rows_of}");
+    };
+    check("[]", "etl", &["reporting"], false);
+    check(r#"["*"]"#, "etl", &[], true);
+    check(r#"["workload:etl", "group:reporting"]"#, "etl", &[], true);
+    check(r#"["workload:etl", "group:reporting"]"#, "other", &["reporting"], true);
+    check(r#"["workload:etl", "group:reporting"]"#, "other", &["etl"], false);
+    assert!(!read(GOOD).unwrap().recording.keeps_rows("etl", &[]));
+    let found = shown(&format!("recording = {{ rows_of = [\"etl\"] }}\n{GOOD}"));
+    assert!(found.iter().any(|problem| problem.contains("recording.rows_of")), "{found:#?}");
+}

@@ -65,10 +65,15 @@ impl Session<'_> {
             true => response.with_concealing(forwarded.plan()),
             false => response,
         };
+        let response = match self.arrival.journal.row_limits() {
+            Some(limits) => response.with_rows(limits, forwarded.columns()),
+            None => response,
+        };
         let mut answering = Answering { response, sent, first_byte: None, abandoned: false };
         self.running = Some(forwarded.number);
         let ended = self.pass(gateway, &forwarded, &mut answering).await;
-        let Answering { response, first_byte, abandoned, .. } = answering;
+        let Answering { mut response, first_byte, abandoned, .. } = answering;
+        let columns = response.columns().cloned();
         let summary = response.summary();
         let first_byte = first_byte.unwrap_or_default();
         if abandoned || matches!(ended, Err(Ended::Client(_))) {
@@ -82,7 +87,7 @@ impl Session<'_> {
         }
         let anew = forwarded.begins_anew() && summary.error.is_none();
         let must_ask = self.commands.must_ask(&forwarded, summary);
-        self.commands.settle(forwarded, summary, response.plan());
+        self.commands.settle(forwarded, summary, response.plan(), columns);
         if anew {
             Box::pin(self.begin_anew(gateway)).await?;
         } else if must_ask {
@@ -106,7 +111,12 @@ impl Session<'_> {
                             return Ok(());
                         }
                     }
-                    State::More | State::Complete => self.pass_on(progress.consumed, progress.pass).await?,
+                    State::More | State::Complete => {
+                        if self.arrival.journal.row_limits().is_some() {
+                            self.record_rows(forwarded.number, answering).await?;
+                        }
+                        self.pass_on(progress.consumed, progress.pass).await?;
+                    }
                 }
                 match progress.state {
                     State::Complete if self.upstream.unread().is_empty() => return Ok(()),
@@ -119,6 +129,19 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// Records the rows whose last bytes are forwarded next.
+    async fn record_rows(&mut self, number: u64, answering: &mut Answering) -> Result<(), Ended> {
+        let journal = &mut self.arrival.journal;
+        let taken = answering.response.take_rows();
+        for rows in &taken {
+            journal.rows(number, rows)?;
+        }
+        if !taken.is_empty() {
+            journal.durable().await?;
+        }
+        Ok(())
     }
 
     async fn pass_on(&mut self, consumed: usize, pass: Pass) -> Result<(), Ended> {

@@ -137,7 +137,10 @@ impl Arrival {
             credential: account.map(|account| Cow::Borrowed(account.user.as_str())),
             gateway_version: Cow::Borrowed(env!("CARGO_PKG_VERSION")),
         };
-        let mut journal = Journal::open(file, opened, gateway.config.observe, gateway.config.recording.durability)?;
+        let recording = &gateway.config.recording;
+        let keeps_rows =
+            workload.as_ref().is_some_and(|workload| recording.keeps_rows(&workload.name, &workload.groups));
+        let mut journal = Journal::open(file, opened, gateway.config.observe, recording.durability, keeps_rows)?;
         if let Some(chosen) = chosen {
             journal.chosen(record_of(chosen))?;
         }

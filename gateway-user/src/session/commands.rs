@@ -15,7 +15,7 @@ use portreeve_mysql::{
     command::Command,
     conceal::Plan,
     outcome::Tracked,
-    response::{Expect, Summary},
+    response::{Columns, Expect, Summary},
 };
 use portreeve_policy::{Decision, Facts, Flavour, Judgement, Modes, Policies, StatementClass, Verdict, analyse};
 use portreeve_recording::{Command as Recorded, Text};
@@ -78,6 +78,8 @@ pub(super) struct Forwarded {
     text: Option<Box<[u8]>>,
     /// Of the statement prepared, where its answers are looked through: what was concealed in its definitions.
     plan: Option<Plan>,
+    /// Of the statement prepared, where rows are recorded: its columns, if they came.
+    columns: Option<Arc<Columns>>,
     /// The text to send in place of the client's.
     pub(super) canonical: Option<Rc<str>>,
     /// The id to send in place of MariaDB's "statement prepared last": what that is must not be the server's to say.
@@ -119,6 +121,7 @@ impl Forwarded {
             effect: Effect::None,
             text: None,
             plan: None,
+            columns: None,
             canonical: None,
             statement_id: None,
             changes_definitions: false,
@@ -142,6 +145,11 @@ impl Forwarded {
     /// What is known of the columns that are concealed.
     pub(super) fn plan(&self) -> Option<Plan> {
         self.plan.clone()
+    }
+
+    /// What is known of the columns of its result.
+    pub(super) fn columns(&self) -> Option<Arc<Columns>> {
+        self.columns.clone()
     }
 
     /// Whether the text names what a server may tell of ways round the gateway: that is what judgements are marked by.
@@ -530,17 +538,23 @@ impl Commands {
     }
 
     /// Takes over what the server's whole answer means for the commands after it.
-    pub(super) fn settle(&mut self, forwarded: Forwarded, summary: &Summary, plan: Option<&Plan>) {
+    pub(super) fn settle(
+        &mut self,
+        forwarded: Forwarded,
+        summary: &Summary,
+        plan: Option<&Plan>,
+        columns: Option<Arc<Columns>>,
+    ) {
         let failed = summary.error.is_some();
         let schema = match forwarded.effect {
             Effect::Schema(schema) if !failed => Some(Some(schema)),
             Effect::SchemaOfSeveral(schema) => Some((!failed).then_some(schema)),
             Effect::Prepared(preparing) => {
-                self.settle_prepared(preparing, summary, plan);
+                self.settle_prepared(preparing, summary, plan, columns);
                 None
             }
             Effect::Schema(_) | Effect::Reset | Effect::None => {
-                self.settle_executed(forwarded.statement_id, plan);
+                self.settle_executed(forwarded.statement_id, plan, columns);
                 None
             }
         };

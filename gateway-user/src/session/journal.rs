@@ -4,17 +4,21 @@ mod facts;
 
 use std::{borrow::Cow, io, time::Duration};
 
-use portreeve_mysql::response::Summary;
+use portreeve_mysql::response::{RowLimits, Summary, TakenRows};
 use portreeve_policy::{Decision as PolicyDecision, Verdict as PolicyVerdict};
 use portreeve_recording::{
-    Abandoned, Chosen, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response,
+    Abandoned, Chosen, Closed, Command, Decision, Entry, ErrorText, Forwarded, Login, Opened, Record, Response, Rows,
     Statement, Text, Transport, Verdict, clip,
 };
+
+use portreeve_recording::limits::{ROWS_KEPT_BYTES_MAX, ROWS_KEPT_MAX};
 
 use crate::recorder::{Durability, SessionFile, now_unix_ns};
 
 /// In place of an error message that may hold secrets; the same words as in a statement.
 const REDACTED: &str = "<redacted>";
+/// How much of each answer is recorded, where its rows are.
+const ROW_LIMITS: RowLimits = RowLimits { rows: ROWS_KEPT_MAX, bytes: ROWS_KEPT_BYTES_MAX };
 
 /// The recording could not be written: nothing more may be forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -44,18 +48,21 @@ pub(super) struct Journal {
     /// Whether secrets were replaced in the last statement.
     redacted: bool,
     durability: Durability,
+    /// Rows of answers are recorded.
+    keeps_rows: bool,
 }
 
 impl Journal {
-    /// `observes` says that what policy denies is forwarded.
+    /// `observes` says that what policy denies is forwarded, `keeps_rows` that rows of answers are recorded.
     pub(super) fn open(
         file: SessionFile,
         opened: Opened<'_>,
         observes: bool,
         durability: Durability,
+        keeps_rows: bool,
     ) -> Result<Self, JournalError> {
         let server = opened.server.as_deref().unwrap_or_default().into();
-        let mut journal = Self { file, server, statements: 0, observes, redacted: false, durability };
+        let mut journal = Self { file, server, statements: 0, observes, redacted: false, durability, keeps_rows };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -163,6 +170,24 @@ impl Journal {
         let arrived = Arrived { command: Command::LocalInfile, prepared: None, text, schema: None, parameters: &[] };
         self.refused(arrived, "no policy permits `local_infile` for the file that the server asked for")?;
         Ok(())
+    }
+
+    /// How much of each answer is recorded; none where rows are not.
+    pub(super) fn row_limits(&self) -> Option<RowLimits> {
+        self.keeps_rows.then_some(ROW_LIMITS)
+    }
+
+    /// Records rows of the answer to a statement, before the last byte of each is forwarded.
+    pub(super) fn rows(&mut self, number: u64, rows: &TakenRows) -> Result<(), JournalError> {
+        let values: Vec<_> = rows.values().map(|value| value.map(Text::of_bytes)).collect();
+        self.write(Record::Rows(Rows {
+            number,
+            result_set: rows.result_set,
+            first: rows.first,
+            columns: Cow::Borrowed(rows.columns.names()),
+            values: Cow::Borrowed(&values),
+            truncated: rows.truncated,
+        }))
     }
 
     /// Records the server's answer to the last statement.

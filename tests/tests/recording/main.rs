@@ -16,6 +16,7 @@ mod host_recording;
 mod killed;
 mod proof;
 mod reached;
+mod rows;
 mod watching;
 
 use portreeve_tests::{

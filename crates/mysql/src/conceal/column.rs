@@ -15,6 +15,8 @@ pub(crate) struct ColumnDefinition<'a> {
     pub(crate) column_type: Option<ColumnType>,
     /// Where in the payload the flags are.
     flags_at: usize,
+    pub(crate) flags: u16,
+    pub(crate) decimals: u8,
 }
 
 impl<'a> ColumnDefinition<'a> {
@@ -37,8 +39,8 @@ impl<'a> ColumnDefinition<'a> {
         let column_type = ColumnType::try_from(reader.u8("type")?).ok();
         let flags_at = payload.len().saturating_sub(reader.rest().len());
         // Flags, decimals, filler. COM_FIELD_LIST has the default value behind.
-        reader.array::<5>("flags")?;
-        Ok(Self { name, column_type, flags_at })
+        let [low, high, decimals, _, _] = reader.array::<5>("flags")?;
+        Ok(Self { name, column_type, flags_at, flags: u16::from_le_bytes([low, high]), decimals })
     }
 
     /// The same definition for a column that may be NULL; `None` when it may be already.

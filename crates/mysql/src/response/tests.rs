@@ -1,6 +1,7 @@
 mod concealing;
 mod layouts;
 mod redirects;
+mod taking;
 
 use super::*;
 use crate::limits::{LOCAL_INFILE_NAME_MAX, PACKET_PAYLOAD_MAX};

@@ -185,18 +185,10 @@ fn response(response: &Response<'_>) -> String {
 }
 
 fn rows(rows: &Rows<'_>) -> String {
-    let columns = rows.columns.len().max(1);
-    let lines = rows.values.chunks(columns).map(|row| {
-        let value = |value: &Option<_>| value.as_ref().map_or_else(|| "NULL".to_owned(), sql);
-        row.iter().map(value).collect::<Vec<_>>().join(", ")
-    });
-    let shown = lines.map(|row| format!("({row})")).collect::<Vec<_>>().join(" ");
-    let more = if rows.truncated { " … more rows were not kept" } else { "" };
-    format!("rows   {} {shown}{more}", shown_list(&rows.columns))
-}
-
-fn shown_list(names: &[String]) -> String {
-    names.iter().map(|name| shown(name)).collect::<Vec<_>>().join(", ")
+    // What they hold is for `replay` and `--json`: a line would not.
+    let count = rows.values.len() / rows.columns.len().max(1);
+    let more = if rows.truncated { ", those that follow are not" } else { "" };
+    format!("       {count} recorded{more}")
 }
 
 fn closed(closed: &Closed<'_>) -> String {

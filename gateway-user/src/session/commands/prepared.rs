@@ -7,7 +7,7 @@ use portreeve_mysql::{
     command::StatementId,
     conceal::Plan,
     execute::{Execute, ParameterType},
-    response::{Expect, Summary},
+    response::{Columns, Expect, Summary},
 };
 use portreeve_policy::{Facts, Flavour, Judgement};
 use portreeve_recording::{Command as Recorded, Text};
@@ -30,6 +30,8 @@ use crate::{
 const PREPARED_MAX: usize = 4096;
 /// Parameters of them in all: their types are remembered.
 const PARAMETERS_MAX: usize = 1024 * 1024;
+/// Columns of their results that are remembered in all, where rows are recorded.
+const COLUMNS_KEPT_MAX: usize = 64 * 1024;
 const COM_STMT_EXECUTE: u8 = 0x17;
 const COM_STMT_BULK_EXECUTE: u8 = 0xFA;
 
@@ -64,6 +66,8 @@ pub(super) struct Prepared {
     long_data: BTreeSet<u16>,
     /// What is concealed in its result.
     plan: Option<Plan>,
+    /// Of its result, where rows are recorded: they may come without definitions later on.
+    columns: Option<Arc<Columns>>,
 }
 
 impl Prepared {
@@ -160,19 +164,48 @@ impl Commands {
     }
 
     /// Remembers what the server prepared.
-    pub(super) fn settle_prepared(&mut self, preparing: Preparing, summary: &Summary, plan: Option<&Plan>) {
+    pub(super) fn settle_prepared(
+        &mut self,
+        preparing: Preparing,
+        summary: &Summary,
+        plan: Option<&Plan>,
+        columns: Option<Arc<Columns>>,
+    ) {
         let Some(prepared) = &summary.prepared else { return };
         let Preparing { number, judgement, depends, text } = preparing;
         let (types, long_data) = (Vec::new(), BTreeSet::new());
         let (parameters, plan) = (prepared.parameters, plan.cloned());
+        let columns = columns.filter(|columns| self.have_room_for(columns));
         let scope = Rc::clone(&self.scope);
-        let statement = Prepared { number, judgement, depends, scope, text, parameters, types, long_data, plan };
+        let statement =
+            Prepared { number, judgement, depends, scope, text, parameters, types, long_data, plan, columns };
         self.prepared.insert(prepared.statement_id, statement);
         self.last_prepared = LastPrepared::Id(prepared.statement_id);
     }
 
+    /// Whether columns of one more result may be remembered.
+    fn have_room_for(&self, columns: &Columns) -> bool {
+        let known = self.prepared.values().filter_map(|prepared| prepared.columns.as_ref());
+        let count: usize = known.map(|columns| columns.names().len()).sum();
+        count.saturating_add(columns.names().len()) <= COLUMNS_KEPT_MAX
+    }
+
     /// Remembers what an execution said of its result, for fetches and for executions that come without definitions.
-    pub(super) fn settle_executed(&mut self, statement_id: Option<u32>, plan: Option<&Plan>) {
+    pub(super) fn settle_executed(
+        &mut self,
+        statement_id: Option<u32>,
+        plan: Option<&Plan>,
+        columns: Option<Arc<Columns>>,
+    ) {
+        if let (Some(id), Some(columns)) = (statement_id, columns)
+            && let Some(known) = self.prepared.get(&id).map(|prepared| prepared.columns.as_ref())
+            && known != Some(&columns)
+        {
+            let columns = Some(columns).filter(|columns| self.have_room_for(columns));
+            if let Some(prepared) = self.prepared.get_mut(&id) {
+                prepared.columns = columns;
+            }
+        }
         if let (Some(id), Some(plan)) = (statement_id, plan)
             && let Some(prepared) = self.prepared.get_mut(&id)
         {
@@ -302,10 +335,11 @@ impl Commands {
             prepared.types = bound;
         }
         prepared.long_data.clear();
-        let plan = prepared.plan.clone();
+        let (plan, columns) = (prepared.plan.clone(), prepared.columns.clone());
         Ok(self.by_verdict(gateway, verdict, || Forwarded {
             judgement: Some(Rc::clone(&judgement)),
             plan,
+            columns,
             statement_id: Some(id),
             changes_definitions: judgement.facts.changes_definitions(),
             ..Forwarded::plain(number, run.expect)
@@ -403,11 +437,13 @@ impl Commands {
         };
         gateway.counters.statement(false);
         let (judgement, plan) = (Rc::clone(&prepared.judgement), prepared.plan.clone());
+        let columns = prepared.columns.clone();
         let arrived = Arrived { prepared: Some(prepared.number), ..self.arrived(command, Text::empty()) };
         let number = journal.arrived(arrived)?;
         Ok(Action::Forward(Forwarded {
             judgement: Some(judgement),
             plan,
+            columns,
             statement_id: Some(id),
             ..Forwarded::plain(number, expect)
         }))

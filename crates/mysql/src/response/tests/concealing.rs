@@ -7,7 +7,7 @@ use crate::conceal::is_mentioned;
 const NOT_NULL: u8 = 1;
 
 /// A column definition of that type and flags; `extended` puts MariaDB's further field in.
-fn column(org_table: &str, name: &str, column_type: u8, flags: u8, extended: bool) -> Vec<u8> {
+pub(super) fn column(org_table: &str, name: &str, column_type: u8, flags: u8, extended: bool) -> Vec<u8> {
     let mut payload = Vec::new();
     for field in ["def", "", org_table, org_table, name, ""] {
         payload.push(field.len() as u8);
