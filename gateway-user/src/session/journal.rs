@@ -220,8 +220,9 @@ impl Journal {
         }))
     }
 
-    /// Writes the last record and closes the file.
-    pub(super) fn close(
+    /// Writes the last record and closes the file. Its end is on the disk before the ledger has it: otherwise a loss of power would
+    /// leave a session that looks cut.
+    pub(super) async fn close(
         mut self,
         reason: &str,
         bytes_to_client: u64,
@@ -234,6 +235,7 @@ impl Journal {
             bytes_to_client,
             bytes_to_server,
         }))?;
+        self.durable().await?;
         self.file.close()?;
         Ok(statements)
     }
