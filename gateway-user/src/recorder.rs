@@ -17,6 +17,7 @@ mod durable;
 mod file;
 mod host;
 mod key;
+mod mapping;
 mod past;
 mod retention;
 #[cfg(test)]
@@ -48,13 +49,13 @@ impl Recorder {
         &self.host
     }
 
-    /// Makes the file of a new session, with its header; the directory of its UTC day is made too (mode 0700).
+    /// Makes the file of a new session, with its header, in the directory of its UTC day.
     ///
     /// # Errors
     /// With the path and what to do, when the directory or file cannot be made or the disk is full.
     pub(crate) fn create(&self, session_id: Uuid, now_unix_ns: u64) -> io::Result<SessionFile> {
-        let path = directory::of_day(&self.state_dir, &utc_day(now_unix_ns)?);
-        let path = make_directory(path)?.join(directory::file_name(session_id));
+        let folder = directory::of_day(&self.state_dir, &utc_day(now_unix_ns)?);
+        let path = folder.join(directory::file_name(session_id));
         let header = Header::new(Kind::Session, session_id.into_bytes(), now_unix_ns);
         let file = RecordFile::create(path, &header, Arc::clone(&self.key))?;
         // Behind the file, which is empty: a session that the ledger lists and nobody has a file of was removed.
@@ -63,7 +64,7 @@ impl Recorder {
             let _ = fs::remove_file(file.path());
             return Err(error);
         }
-        Ok(SessionFile { id: session_id, file, host: Arc::clone(&self.host) })
+        Ok(SessionFile { id: session_id, file, host: Arc::clone(&self.host), is_listed: false })
     }
 }
 
@@ -73,6 +74,8 @@ pub(crate) struct SessionFile {
     id: Uuid,
     file: RecordFile,
     host: Arc<HostRecording>,
+    /// The ledger's entry of its beginning is on the disk.
+    is_listed: bool,
 }
 
 impl SessionFile {
@@ -85,11 +88,15 @@ impl SessionFile {
         self.file.append(entry)
     }
 
-    /// Ready when everything that was appended is on the disk.
+    /// Ready when everything that was appended is on the disk, and that the session began is in the ledger there.
     ///
     /// # Errors
     /// With the path, the disk's.
     pub(crate) async fn sync(&mut self) -> io::Result<()> {
+        if !self.is_listed {
+            self.host.sync().await?;
+            self.is_listed = true;
+        }
         self.file.sync().await
     }
 
@@ -115,9 +122,8 @@ pub(crate) fn now_unix_ns() -> u64 {
 }
 
 /// Makes a directory of recordings and those above it, for the owner alone.
-fn make_directory(path: PathBuf) -> io::Result<PathBuf> {
-    DirBuilder::new().recursive(true).mode(0o700).create(&path).map_err(|e| explain(e, "make", &path))?;
-    Ok(path)
+fn make_directory(path: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(|e| explain(e, "make", path))
 }
 
 /// The UTC day of a time, as the directory of its sessions is called.
@@ -132,6 +138,7 @@ fn explain(error: io::Error, doing: &str, path: &Path) -> io::Error {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free space below `state_dir`",
         io::ErrorKind::PermissionDenied => "the daemon must own `state_dir`",
         io::ErrorKind::ReadOnlyFilesystem => "`state_dir` must be on a disk that can be written",
+        io::ErrorKind::FileTooLarge => "raise the daemon's limit of file sizes (`LimitFSIZE=`, `ulimit -f`)",
         io::ErrorKind::AlreadyExists => "an id was used twice; please report this",
         _ => "look for disk errors in the kernel's log",
     };

@@ -64,7 +64,12 @@ impl Gateway {
     /// Starts the daemon again with the same files, after [`Gateway::kill9`] or [`Gateway::terminate`]. A running one is
     /// ended first.
     pub fn restart(&mut self) -> Result<()> {
-        self.begin(&host::portreeve_binary()?)?;
+        self.restart_as(&host::portreeve_binary()?)
+    }
+
+    /// The same as this binary.
+    pub fn restart_as(&mut self, binary: &Path) -> Result<()> {
+        self.begin(binary)?;
         self.wait_ready()
     }
 

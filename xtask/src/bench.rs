@@ -3,6 +3,7 @@
 mod connects;
 mod load;
 mod memory;
+mod recording;
 mod table;
 mod target;
 mod verdicts;
@@ -21,7 +22,7 @@ use target::Lane;
 /// needs no root.
 #[derive(clap::Args)]
 #[command(
-    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs\n  cargo xtask bench --only verdicts             analysis and policy alone\n  cargo xtask bench --only connects             what kernel programs cost a connect: a minute"
+    after_help = "Examples:\n  cargo xtask bench                             about ten minutes\n  cargo xtask bench --quick                     about one minute, rough\n  cargo xtask bench --rounds 9 --json out.json  more certain, and for programs\n  cargo xtask bench --only verdicts             analysis and policy alone\n  cargo xtask bench --only connects             what kernel programs cost a connect: a minute\n  cargo xtask bench --only recording            what recording costs, and reading it takes"
 )]
 pub(crate) struct Args {
     /// How long each measurement runs.
@@ -50,6 +51,8 @@ enum Part {
     Verdicts,
     /// What the kernel programs cost a connect, in and out of scope.
     Connects,
+    /// What recording costs point selects, and how long it takes to open what was recorded: writes 10 GB where there is room.
+    Recording,
 }
 
 /// Connections at once in the statement rate.
@@ -63,7 +66,7 @@ struct Plan {
     idle: u32,
 }
 
-/// Errors when a proxy does not start, a load fails (a table with holes would mislead), or a connect costs more than it may.
+/// Errors when a proxy does not start, a load fails (a table with holes would mislead), or a connect or recording costs more than it may.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let wants = |part: Part| args.only.is_none_or(|only| only == part);
     let mut measured = Measured::default();
@@ -94,8 +97,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         measured.connects = Some(connects::run(plan.rounds)?);
         println!("{} rounds by turns. {}", plan.rounds, machine());
     }
+    if wants(Part::Recording) {
+        measured.recording = Some(recording::run(plan.rounds, plan.seconds)?);
+        println!("{} rounds of {} s by turns. {}", plan.rounds, plan.seconds, machine());
+    }
     write_json(args, &measured, &plan)?;
-    measured.connects.as_ref().map_or(Ok(()), connects::check)
+    measured.connects.as_ref().map_or(Ok(()), connects::check)?;
+    measured.recording.as_ref().map_or(Ok(()), recording::check)
 }
 
 /// What all but verdicts need. Mounts and signals before any thread starts.

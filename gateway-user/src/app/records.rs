@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 use portreeve_recording::{Connects, PoliciesLoaded, Started, Tagged, clip};
 
 use crate::{
-    config::Config,
+    config::{Config, Recording},
     gateway::Gateway,
     host,
     policies::Live,
@@ -40,8 +40,9 @@ pub(super) fn begin(config: &Config, policies: &Live) -> Result<Recorder> {
         policies_sha256: policies.current().sha256.clone().into(),
         observe: config.observe,
     };
+    let Recording { retention, durability, .. } = config.recording;
     let recording =
-        HostRecording::begin(&config.state_dir, Arc::clone(&key), config.recording.retention, started, now_unix_ns());
+        HostRecording::begin(&config.state_dir, Arc::clone(&key), retention, durability, started, now_unix_ns());
     let recording = recording.context("the host recording cannot be begun")?;
     Ok(Recorder::of(&config.state_dir, key, recording))
 }

@@ -1,25 +1,23 @@
 //! A recording being written, through a mapping: what was appended is in the kernel's hands, and survives the death of the
 //! daemon, without a system call per record.
 //!
-//! Space is allocated before it is mapped. A full disk is thus an error of [`RecordFile::append`], never a SIGBUS in the
-//! middle of a copy. (On a file system that copies on write, such as btrfs, allocated space is no promise; see
-//! `docs/recordings.md`.)
+//! Space is allocated before it is mapped: a full disk is found there, and leaves room for the records that are still needed.
 
 use std::cell::RefCell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
-use memmap2::{MmapMut, MmapOptions};
 use nix::errno::Errno;
 use nix::fcntl::posix_fallocate;
 use portreeve_recording::limits::HEADER_LEN;
 use portreeve_recording::{Encoder, Entry, Header, Host, Record, Signed, SigningKey};
 
-use super::{durable, explain};
+use super::durable::{self, Syncable};
+use super::mapping::Mapping;
+use super::{explain, make_directory};
 
 /// Bytes that a file is first given; each further piece is twice the one before.
 pub(super) const CHUNK_LEN_MIN: u64 = 64 * 1024;
@@ -29,6 +27,8 @@ const CHUNK_LEN_MAX: u64 = 4 * 1024 * 1024;
 pub(super) const PAGE_LEN: u64 = 4096;
 /// Bytes that a thread keeps for encoding; a longer record's buffer is given back.
 const SCRATCH_KEPT_LEN: usize = 256 * 1024;
+/// How often a file is made that somebody removes before it is locked.
+const MAKE_ATTEMPTS_MAX: u32 = 16;
 
 thread_local! {
     /// A record is encoded here and then copied into the mapping, so that an idle session owns no buffer.
@@ -39,14 +39,13 @@ thread_local! {
 #[derive(Debug)]
 pub(super) struct RecordFile {
     path: PathBuf,
-    file: Arc<File>,
+    file: Arc<Syncable>,
     /// Its name may not be on the disk yet.
     is_new: bool,
     encoder: Encoder,
     key: Arc<SigningKey>,
     /// The file from `window_start` to `allocated`. What lies before is complete and no longer mapped.
-    window: MmapMut,
-    window_start: u64,
+    window: Mapping,
     /// Where the next frame goes.
     position: u64,
     allocated: u64,
@@ -54,29 +53,21 @@ pub(super) struct RecordFile {
 }
 
 impl RecordFile {
-    /// A new file at `path` (mode 0600) that must not exist yet.
+    /// A new file at `path` (mode 0600) that must not exist yet; its folders are made too (mode 0700).
     ///
     /// # Errors
     /// With the path and what to do.
     pub(super) fn create(path: PathBuf, header: &Header, key: Arc<SigningKey>) -> io::Result<Self> {
         let (encoder, header) = Encoder::new(header);
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&path);
-        let mut file = file.map_err(|e| explain(e, "create", &path))?;
-        let window = begin(&mut file, &header).map_err(|error| {
-            // Nothing is in it, and it would stand there as an unreadable session.
-            let _ = fs::remove_file(&path);
-            explain(error, "create", &path)
-        })?;
-        let window_start = HEADER_LEN as u64;
+        let (file, window) = make(&path, &header)?;
         Ok(Self {
             path,
-            file: Arc::new(file),
+            file: Arc::new(Syncable::new(file)),
             is_new: true,
             encoder,
             key,
             window,
-            window_start,
-            position: window_start,
+            position: HEADER_LEN as u64,
             allocated: CHUNK_LEN_MIN,
             chunk_len: CHUNK_LEN_MIN,
         })
@@ -112,6 +103,27 @@ impl RecordFile {
         Ok(())
     }
 
+    /// Brings what was appended to the disk, and waits for it: not for a thread that serves sessions.
+    ///
+    /// # Errors
+    /// With the path, the disk's.
+    pub(super) fn sync_now(&mut self) -> io::Result<()> {
+        let new_at = self.is_new.then_some(self.path.as_path());
+        self.file.sync_now(new_at).map_err(|error| explain(error, "sync", &self.path))?;
+        self.is_new = false;
+        Ok(())
+    }
+
+    /// Whether the kernel could not take something that was appended: it should go on in another file.
+    pub(super) fn has_failed(&self) -> bool {
+        self.file.has_failed() || self.window.is_lost()
+    }
+
+    /// For whoever waits until it is on the disk.
+    pub(super) fn handle(&self) -> Arc<Syncable> {
+        Arc::clone(&self.file)
+    }
+
     fn encode(&mut self, entry: &Entry<'_>, frames: &mut Vec<u8>) -> io::Result<()> {
         self.encoder.encode(entry, frames).map_err(io::Error::other)?;
         let signed = match () {
@@ -130,7 +142,7 @@ impl RecordFile {
     pub(super) fn close(self) -> io::Result<()> {
         let Self { path, file, window, position, .. } = self;
         drop(window);
-        file.set_len(position).map_err(|e| explain(e, "close", &path))
+        file.file.set_len(position).map_err(|e| explain(e, "close", &path))
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -157,14 +169,10 @@ impl RecordFile {
         if end > self.allocated {
             self.grow(end)?;
         }
-        let start = to_index(self.position - self.window_start)?;
-        let place = self.window.get_mut(start..).and_then(|rest| rest.get_mut(..frame.len()));
-        let Some((place, frame)) = place.and_then(<[u8]>::split_first_chunk_mut).zip(frame.split_first_chunk()) else {
-            return Err(io::Error::other("the mapping ends before the allocated space; please report this"));
-        };
-        let ((place_of_length, place), (length, rest)) = (place, frame);
-        place.copy_from_slice(rest);
-        publish(place_of_length, *length)?;
+        if self.window.is_lost() {
+            self.window = Mapping::new(&self.file.file, self.position, self.allocated)?;
+        }
+        self.window.write(self.position, frame)?;
         self.position = end;
         Ok(())
     }
@@ -174,17 +182,16 @@ impl RecordFile {
         let needed = end.next_multiple_of(PAGE_LEN);
         let chunk_len = (self.chunk_len * 2).min(CHUNK_LEN_MAX);
         let wanted = needed.max(self.allocated + chunk_len);
-        let allocated = match allocate(&self.file, self.allocated, wanted) {
+        let allocated = match allocate(&self.file.file, self.allocated, wanted) {
             Ok(()) => wanted,
             // The last pages of a disk are still good for this record.
             Err(error) if error.kind() == io::ErrorKind::StorageFull && needed < wanted => {
-                allocate(&self.file, self.allocated, needed)?;
+                allocate(&self.file.file, self.allocated, needed)?;
                 needed
             }
             Err(error) => return Err(error),
         };
-        self.window = map(&self.file, self.position, allocated)?;
-        self.window_start = self.position;
+        self.window = Mapping::new(&self.file.file, self.position, allocated)?;
         self.allocated = allocated;
         self.chunk_len = chunk_len;
         Ok(())
@@ -212,25 +219,39 @@ fn is_last(record: &Record<'_>) -> bool {
     }
 }
 
-/// Locks a new file, gives it its first piece of disk and its header, and maps what follows the header.
-fn begin(file: &mut File, header: &[u8; HEADER_LEN]) -> io::Result<MmapMut> {
-    file.lock()?;
-    allocate(file, 0, CHUNK_LEN_MIN)?;
-    file.write_all(header)?;
-    map(file, HEADER_LEN as u64, CHUNK_LEN_MIN)
+/// A new file with its header. Retention may take an empty folder, and a file that is not locked yet: then both are made anew.
+fn make(path: &Path, header: &[u8; HEADER_LEN]) -> io::Result<(File, Mapping)> {
+    for _ in 0..MAKE_ATTEMPTS_MAX {
+        if let Some(folder) = path.parent() {
+            make_directory(folder)?;
+        }
+        let mut file = match OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            opened => opened.map_err(|error| explain(error, "create", path))?,
+        };
+        match begin(&mut file, header) {
+            Ok(Some(window)) => return Ok((file, window)),
+            Ok(None) => {}
+            Err(error) => {
+                // Nothing is in it, and it would stand there as an unreadable session.
+                let _ = fs::remove_file(path);
+                return Err(explain(error, "create", path));
+            }
+        }
+    }
+    Err(explain(io::Error::other("somebody removes it again and again"), "create", path))
 }
 
-/// Makes a frame visible by its length field: all else of the frame is written before it (release).
-fn publish(place: &mut [u8; 4], length: [u8; 4]) -> io::Result<()> {
-    let place = place.as_mut_ptr().cast::<u32>();
-    if !place.is_aligned() {
-        return Err(io::Error::other("a frame does not begin at a multiple of 16; please report this"));
+/// Locks a new file, gives it its first piece of disk and its header, and maps what follows the header. None for a file that
+/// was removed before it was locked.
+fn begin(file: &mut File, header: &[u8; HEADER_LEN]) -> io::Result<Option<Mapping>> {
+    file.lock()?;
+    if file.metadata()?.nlink() == 0 {
+        return Ok(None);
     }
-    // SAFETY: `place` comes from a mutable reference to four bytes, so it is valid for reads and writes and nothing else
-    // in this process touches it meanwhile; it was just found aligned. Other processes read the file, by system calls.
-    let place = unsafe { AtomicU32::from_ptr(place) };
-    place.store(u32::from_ne_bytes(length), Ordering::Release);
-    Ok(())
+    allocate(file, 0, CHUNK_LEN_MIN)?;
+    file.write_all(header)?;
+    Mapping::new(file, HEADER_LEN as u64, CHUNK_LEN_MIN).map(Some)
 }
 
 /// Allocates `from..to` of the file; the bytes read as zero.
@@ -243,17 +264,4 @@ fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
             other => return other.map_err(io::Error::from),
         }
     }
-}
-
-/// Maps `from..to` of the file, which must be allocated.
-fn map(file: &File, from: u64, to: u64) -> io::Result<MmapMut> {
-    let length = to_index(to - from)?;
-    // SAFETY: a mapping is sound while nobody cuts the file below it and nobody else changes the mapped bytes. The file
-    // was made by this process (`create_new`), with mode 0600 in a directory of mode 0700, and is locked; it is cut only in
-    // `close`, after the mapping is gone. Readers read it, they do not write.
-    unsafe { MmapOptions::new().offset(from).len(length).map_mut(file) }
-}
-
-fn to_index(length: u64) -> io::Result<usize> {
-    usize::try_from(length).map_err(|_| io::ErrorKind::FileTooLarge.into())
 }

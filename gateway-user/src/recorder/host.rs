@@ -1,6 +1,7 @@
 //! The host recording: what befell the daemon, who connected, and the ledger of recordings. One file per daemon at a time.
 
 use std::collections::HashMap;
+use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,10 +12,11 @@ use portreeve_recording::{
 };
 use uuid::Uuid;
 
+use super::durable::{self, Durability};
 use super::file::RecordFile;
 use super::past::{self, Before};
 use super::retention::Retention;
-use super::{directory, make_directory, utc_day};
+use super::{directory, explain, utc_day};
 use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX, RETENTION_EVERY_NS};
 
 #[cfg(test)]
@@ -29,6 +31,7 @@ pub(crate) struct HostRecording {
     state_dir: PathBuf,
     key: Arc<SigningKey>,
     retention: Retention,
+    durability: Durability,
     /// When retention is looked at next, in nanoseconds since 1970 UTC.
     next_removal_unix_ns: AtomicU64,
     /// What each file begins with.
@@ -88,7 +91,8 @@ impl ConnectKind {
 }
 
 impl HostRecording {
-    /// Begins the recording of a daemon, which keeps no more recordings than `retention` says. `id` and `continues` of `started` are written by this.
+    /// Begins the recording of a daemon, which keeps no more recordings than `retention` says. Under [`Durability::Fsync`] it is on
+    /// the disk when this returns, what is recorded later within a [`HostRecording::keep`]. `id` and `continues` of `started` are written by this.
     ///
     /// # Errors
     /// The file cannot be made or written, or the directory not be read.
@@ -96,6 +100,7 @@ impl HostRecording {
         state_dir: impl Into<PathBuf>,
         key: Arc<SigningKey>,
         retention: Retention,
+        durability: Durability,
         started: Started<'static>,
         now_unix_ns: u64,
     ) -> io::Result<Arc<Self>> {
@@ -103,6 +108,7 @@ impl HostRecording {
             state_dir: state_dir.into(),
             key,
             retention,
+            durability,
             next_removal_unix_ns: AtomicU64::new(0),
             started,
             current: Mutex::default(),
@@ -124,6 +130,24 @@ impl HostRecording {
         match self.current().as_mut() {
             Some(current) => current.append(at_unix_ns, host),
             None => Err(io::Error::other("the host recording has ended: the daemon stops")),
+        }
+    }
+
+    /// Ready when everything that was recorded until now is on the disk. (What was recorded in an earlier file is, since
+    /// [`Self::rotate`].)
+    ///
+    /// # Errors
+    /// With the path, the disk's.
+    pub(super) async fn sync(&self) -> io::Result<()> {
+        let current = self.current().as_ref().map(|current| (current.file.handle(), current.file.path().to_owned()));
+        let Some((file, path)) = current else { return Ok(()) };
+        durable::sync(&file, None).await.map_err(|error| explain(error, "sync", &path))
+    }
+
+    fn bring_to_disk(&self, current: &mut Current) -> io::Result<()> {
+        match self.durability {
+            Durability::Kernel => Ok(()),
+            Durability::Fsync => current.file.sync_now(),
         }
     }
 
@@ -210,7 +234,18 @@ impl HostRecording {
             self.next_removal_unix_ns.store(now_unix_ns.saturating_add(RETENTION_EVERY_NS), Ordering::Relaxed);
             self.retention.apply(&self.state_dir, self, now_unix_ns)?;
         }
-        Ok(())
+        self.keep_on_disk()
+    }
+
+    /// Without the lock, which threads of sessions wait for.
+    fn keep_on_disk(&self) -> io::Result<()> {
+        let current = self.current().as_ref().map(|current| (current.file.handle(), current.file.path().to_owned()));
+        match (self.durability, current) {
+            (Durability::Fsync, Some((file, path))) => {
+                file.sync_now(None).map_err(|error| explain(error, "sync", &path))
+            }
+            (Durability::Fsync, None) | (Durability::Kernel, _) => Ok(()),
+        }
     }
 
     /// Ends the recording, with its seal.
@@ -220,7 +255,7 @@ impl HostRecording {
     pub(crate) fn stop(&self, now_unix_ns: u64, reason: &str) -> io::Result<()> {
         self.end_minute(now_unix_ns)?;
         let Some(current) = self.current().take() else { return Ok(()) };
-        current.end(now_unix_ns, reason, None).map(drop)
+        self.end(current, now_unix_ns, reason, None).map(drop)
     }
 
     fn end_minute(&self, now_unix_ns: u64) -> io::Result<()> {
@@ -254,7 +289,9 @@ impl HostRecording {
     fn is_rotation_due(&self, now_unix_ns: u64) -> io::Result<bool> {
         let today = utc_day(now_unix_ns)?;
         let current = self.current();
-        Ok(current.as_ref().is_some_and(|now| now.day != today || now.file.length() >= HOST_RECORDING_BYTES_MAX))
+        let is_over =
+            |now: &Current| now.day != today || now.file.length() >= HOST_RECORDING_BYTES_MAX || now.file.has_failed();
+        Ok(current.as_ref().is_some_and(is_over))
     }
 
     /// Goes on in another file. Sessions that begin meanwhile are entered in the old one until the new one is whole.
@@ -264,7 +301,8 @@ impl HostRecording {
         let mut current = self.current();
         if let Some(old) = current.take() {
             let mut follows = old.follows();
-            match old.end(now_unix_ns, "it goes on in another file", Some(next.id)) {
+            // With the lock: a session that waits for the next file to be on the disk may have begun in this one.
+            match self.end(old, now_unix_ns, "it goes on in another file", Some(next.id)) {
                 Ok((frames, chain)) => (follows.frames, follows.chain) = (frames, chain),
                 Err(error) => tracing::error!("a host recording was left without its seal: {error}"),
             }
@@ -278,19 +316,50 @@ impl HostRecording {
     fn create(&self, continues: Option<Uuid>, now_unix_ns: u64) -> io::Result<(Current, Vec<Before>)> {
         let before = past::before(&self.state_dir, continues)?;
         let (id, day) = (Uuid::now_v7(), utc_day(now_unix_ns)?);
-        let path = make_directory(directory::of_host_day(&self.state_dir, &day))?.join(directory::file_name(id));
+        let path = directory::of_host_day(&self.state_dir, &day).join(directory::file_name(id));
         let header = Header::new(Kind::Host, id.into_bytes(), now_unix_ns);
         let mut current = Current { id, day, file: RecordFile::create(path, &header, Arc::clone(&self.key))? };
+        if let Err(error) = self.begin_file(&mut current, continues, &before, now_unix_ns) {
+            // Nobody follows it, and the next attempt makes another.
+            let _ = fs::remove_file(current.file.path());
+            return Err(error);
+        }
+        Ok((current, before))
+    }
+
+    fn begin_file(
+        &self,
+        current: &mut Current,
+        continues: Option<Uuid>,
+        before: &[Before],
+        now_unix_ns: u64,
+    ) -> io::Result<()> {
         let started = Started {
-            id: id.to_string().into(),
+            id: current.id.to_string().into(),
             continues: continues.map(|id| id.to_string().into()),
             ..self.started.clone()
         };
         current.append(now_unix_ns, Host::Started(Box::new(started)))?;
-        for one in &before {
+        for one in before {
             current.append(now_unix_ns, Host::Follows(Box::new(one.follows.clone())))?;
         }
-        Ok((current, before))
+        self.bring_to_disk(current)
+    }
+
+    /// Ends a file. Returns frames and chain of the whole of it.
+    fn end(
+        &self,
+        mut current: Current,
+        at_unix_ns: u64,
+        reason: &str,
+        continued: Option<Uuid>,
+    ) -> io::Result<(u64, [u8; 32])> {
+        let continued = continued.map(|id| id.to_string().into());
+        current.append(at_unix_ns, Host::Stopped(Box::new(Stopped { reason: reason.to_owned().into(), continued })))?;
+        self.bring_to_disk(&mut current)?;
+        let state = current.file.state();
+        current.file.close()?;
+        Ok(state)
     }
 
     fn current(&self) -> MutexGuard<'_, Option<Current>> {
@@ -304,7 +373,7 @@ impl Drop for HostRecording {
         let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(current) = current {
             let at_unix_ns = current.file.last_unix_ns();
-            let _ = current.end(at_unix_ns, "the daemon did not come to serve", None);
+            let _ = self.end(current, at_unix_ns, "the daemon did not come to serve", None);
         }
     }
 }
@@ -317,15 +386,6 @@ impl Current {
     fn follows(&self) -> Follows<'static> {
         let (frames, chain) = self.file.state();
         Follows { id: self.id.to_string().into(), ended: true, frames, chain }
-    }
-
-    /// Frames and chain of the whole file.
-    fn end(mut self, at_unix_ns: u64, reason: &str, continued: Option<Uuid>) -> io::Result<(u64, [u8; 32])> {
-        let continued = continued.map(|id| id.to_string().into());
-        self.append(at_unix_ns, Host::Stopped(Box::new(Stopped { reason: reason.to_owned().into(), continued })))?;
-        let state = self.file.state();
-        self.file.close()?;
-        Ok(state)
     }
 }
 

@@ -1,7 +1,8 @@
 //! What goes when recordings are too old or too many. Each removal is in the host recording before the file goes.
 
-use std::fs::{self, File};
+use std::fs::{self, File, TryLockError};
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use jiff::civil::Date;
@@ -33,18 +34,15 @@ impl Retention {
     /// A directory cannot be read, or a removal neither recorded nor done; what was removed until then stays recorded.
     pub(super) fn apply(&self, state_dir: &Path, host: &HostRecording, now_unix_ns: u64) -> io::Result<()> {
         let oldest = self.keep_days.map(|days| oldest_day(days, now_unix_ns)).transpose()?;
+        let why_old = format!("older than {} days", self.keep_days.unwrap_or_default());
         let (mut kept, mut total) = (Vec::new(), 0_u64);
         for day in directory::days(state_dir)? {
             for session in directory::sessions(state_dir, &day)? {
                 let Ok(bytes) = fs::metadata(&session.path).map(|found| found.len()) else { continue };
-                match (&oldest, self.keep_days) {
-                    (Some(oldest), Some(days)) if day < *oldest && !is_written(&session.path) => {
-                        remove(host, &session, false, bytes, &format!("older than {days} days"), now_unix_ns)?;
-                    }
-                    (Some(_) | None, _) => {
-                        total = total.saturating_add(bytes);
-                        kept.push(Candidate { session, bytes });
-                    }
+                let is_old = oldest.as_ref().is_some_and(|oldest| day < *oldest);
+                if !(is_old && remove(host, &session, false, &why_old, now_unix_ns)?) {
+                    total = total.saturating_add(bytes);
+                    kept.push(Candidate { session, bytes });
                 }
             }
         }
@@ -52,8 +50,8 @@ impl Retention {
             make_room(host, kept, total, keep_bytes, now_unix_ns)?;
         }
         // Behind the sessions that they list.
-        if let (Some(oldest), Some(days)) = (&oldest, self.keep_days) {
-            remove_host_recordings(state_dir, host, oldest, days, now_unix_ns)?;
+        if let Some(oldest) = &oldest {
+            remove_host_recordings(state_dir, host, oldest, &why_old, now_unix_ns)?;
         }
         Ok(())
     }
@@ -71,8 +69,7 @@ fn make_room(
         if total <= keep_bytes {
             break;
         }
-        if !is_written(&session.path) {
-            remove(host, &session, false, bytes, &why, now_unix_ns)?;
+        if bytes > 0 && remove(host, &session, false, &why, now_unix_ns)? {
             total = total.saturating_sub(bytes);
         }
     }
@@ -83,42 +80,46 @@ fn remove_host_recordings(
     state_dir: &Path,
     host: &HostRecording,
     oldest: &str,
-    days: u32,
+    why: &str,
     now_unix_ns: u64,
 ) -> io::Result<()> {
-    let old = directory::host_recordings(state_dir)?.into_iter().filter(|recording| recording.day.as_str() < oldest);
-    for recording in old.filter(|recording| !is_written(&recording.path)) {
-        let bytes = fs::metadata(&recording.path).map_or(0, |found| found.len());
-        remove(host, &recording, true, bytes, &format!("older than {days} days"), now_unix_ns)?;
+    for recording in directory::host_recordings(state_dir)? {
+        if recording.day.as_str() < oldest {
+            remove(host, &recording, true, why, now_unix_ns)?;
+        }
     }
     Ok(())
 }
 
+/// Removes a file unless it is written, and its folder if that is empty then. Returns whether the file is gone.
 fn remove(
     host: &HostRecording,
     recording: &SessionPath,
     is_host: bool,
-    bytes: u64,
     reason: &str,
     now_unix_ns: u64,
-) -> io::Result<()> {
-    let removed =
-        Removed { id: recording.id.to_string().into(), host: is_host, bytes, reason: reason.to_owned().into() };
-    host.record(now_unix_ns, Host::Removed(Box::new(removed)))?;
-    match fs::remove_file(&recording.path) {
-        // The other daemon of an upgrade was faster.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        removed => removed?,
+) -> io::Result<bool> {
+    let Ok(file) = File::open(&recording.path) else { return Ok(false) };
+    // Held until the file is gone: who has just made it, and not locked it yet, then sees that it is.
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        return Ok(false);
     }
+    let found = file.metadata()?;
+    // The other daemon of an upgrade was faster.
+    if found.nlink() == 0 {
+        return Ok(true);
+    }
+    // An empty one was never entered in the ledger.
+    if found.len() > 0 {
+        let (id, reason) = (recording.id.to_string().into(), reason.to_owned().into());
+        host.record(now_unix_ns, Host::Removed(Box::new(Removed { id, host: is_host, bytes: found.len(), reason })))?;
+    }
+    fs::remove_file(&recording.path)?;
     if let Some(folder) = recording.path.parent() {
         // Fails while something is in it.
         let _ = fs::remove_dir(folder);
     }
-    Ok(())
-}
-
-fn is_written(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| directory::is_written(&file))
+    Ok(true)
 }
 
 /// The oldest day that is kept, as its directory is called: names of days are in order of time.
@@ -134,13 +135,15 @@ fn oldest_day(keep_days: u32, now_unix_ns: u64) -> io::Result<String> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
 
     use portreeve_recording::{Closed, Entry, Record};
     use uuid::Uuid;
 
     use super::*;
     use crate::recorder::tests::{directory as folder, started};
-    use crate::recorder::{KeyPair, Recorder};
+    use crate::recorder::{Durability, KeyPair, Recorder};
 
     const DAY_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
     /// 2026-11-21, some hours into it.
@@ -155,8 +158,15 @@ mod tests {
         fn new(name: &str) -> Self {
             let state_dir = folder(name);
             let key = KeyPair::open(&state_dir).unwrap().signing;
-            let host =
-                HostRecording::begin(&state_dir, Arc::clone(&key), Retention::default(), started(), TODAY_NS).unwrap();
+            let host = HostRecording::begin(
+                &state_dir,
+                Arc::clone(&key),
+                Retention::default(),
+                Durability::Kernel,
+                started(),
+                TODAY_NS,
+            )
+            .unwrap();
             Self { recorder: Recorder::of(&state_dir, key, host), state_dir }
         }
 
@@ -211,11 +221,39 @@ mod tests {
     }
 
     #[test]
+    fn what_was_just_made_never_goes() {
+        let kept = Kept::new("race");
+        let ended = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let remove = scope.spawn(|| {
+                let retention = Retention { keep_days: Some(0), keep_bytes: Some(0) };
+                while !ended.load(Ordering::Relaxed) {
+                    retention.apply(&kept.state_dir, kept.recorder.host(), TODAY_NS).unwrap();
+                }
+            });
+            for number in 0..2000 {
+                let file = kept.recorder.create(Uuid::from_u128(number), TODAY_NS - DAY_NS).unwrap();
+                assert!(file.file.path().exists(), "session {number} is written to a file without a name");
+            }
+            ended.store(true, Ordering::Relaxed);
+            remove.join().unwrap();
+        });
+        fs::remove_dir_all(&kept.state_dir).unwrap();
+    }
+
+    #[test]
     fn old_host_recordings_go_with_their_sessions() {
         let kept = Kept::new("old-hosts");
         let key = KeyPair::open(&kept.state_dir).unwrap().signing;
-        let old =
-            HostRecording::begin(&kept.state_dir, key, Retention::default(), started(), TODAY_NS - 5 * DAY_NS).unwrap();
+        let old = HostRecording::begin(
+            &kept.state_dir,
+            key,
+            Retention::default(),
+            Durability::Kernel,
+            started(),
+            TODAY_NS - 5 * DAY_NS,
+        )
+        .unwrap();
         let count = || directory::host_recordings(&kept.state_dir).unwrap().len();
         kept.apply(Some(3), None);
         assert_eq!(count(), 2, "one that is written stays");

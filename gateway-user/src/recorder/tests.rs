@@ -21,8 +21,15 @@ impl Recorder {
     pub(crate) fn new(state_dir: impl Into<PathBuf>) -> Self {
         let state_dir = state_dir.into();
         let key = KeyPair::open(&state_dir).unwrap().signing;
-        let host =
-            HostRecording::begin(&state_dir, Arc::clone(&key), Retention::default(), started(), DAY_START_NS).unwrap();
+        let host = HostRecording::begin(
+            &state_dir,
+            Arc::clone(&key),
+            Retention::default(),
+            Durability::Kernel,
+            started(),
+            DAY_START_NS,
+        )
+        .unwrap();
         Self::of(state_dir, key, host)
     }
 }
@@ -114,6 +121,31 @@ fn closing_cuts_the_file_to_its_records() {
     assert!(fs::metadata(&path).unwrap().len() < 1024);
     assert!(!directory::is_written(&reader));
     assert_eq!(numbers(&path), (vec![1], End::Closed));
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn a_file_that_somebody_cuts_is_an_error_and_harms_no_other() {
+    let state_dir = directory("cut");
+    let recorder = Recorder::new(&state_dir);
+    let mut cut = recorder.create(Uuid::from_u128(1), DAY_START_NS).unwrap();
+    let mut other = recorder.create(Uuid::from_u128(2), DAY_START_NS).unwrap();
+    cut.append(&statement(1, "SELECT 1")).unwrap();
+    let path = cut.file.path().to_owned();
+    let cutting = fs::OpenOptions::new().write(true).open(&path).unwrap();
+    cutting.set_len(0).unwrap();
+    for _ in 0..2 {
+        // Over several pages, each of which is gone.
+        let error = cut.append(&statement(2, &"x".repeat(20_000))).unwrap_err().to_string();
+        assert!(error.contains("cannot append to `") && error.contains("SIGBUS"), "{error}");
+        other.append(&statement(3, "SELECT 3")).unwrap();
+    }
+    assert_eq!(numbers(other.file.path()).0, [3, 3]);
+    // What was there is lost; what comes is written to the file again, not to the memory in its place.
+    cutting.set_len(CHUNK_LEN_MIN).unwrap();
+    cut.append(&statement(4, "SELECT 'found'")).unwrap();
+    let text = fs::read(&path).unwrap();
+    assert!(text.windows(b"'found'".len()).any(|window| window == b"'found'"));
     fs::remove_dir_all(state_dir).unwrap();
 }
 

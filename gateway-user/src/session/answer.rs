@@ -13,6 +13,7 @@ use super::{
     arrival::{Arrival, Place},
     client_fault,
     commands::{FileRequest, Forwarded},
+    journal::JournalError,
     link::{Link, LinkError},
     peer,
     refusal::Refusal,
@@ -45,6 +46,8 @@ struct Answering {
     response: Response,
     sent: Instant,
     first_byte: Option<Duration>,
+    /// The sequence id of what may be put in behind what the client has, unless that ends within a packet.
+    next_for_client: Option<u8>,
     /// The client left.
     abandoned: bool,
 }
@@ -69,9 +72,12 @@ impl Session<'_> {
             Some(limits) => response.with_rows(limits, forwarded.columns()),
             None => response,
         };
-        let mut answering = Answering { response, sent, first_byte: None, abandoned: false };
+        let mut answering = Answering { response, sent, first_byte: None, next_for_client: None, abandoned: false };
         self.running = Some(forwarded.number);
         let ended = self.pass(gateway, &forwarded, &mut answering).await;
+        if let Err(Ended::Recording(error)) = &ended {
+            self.tell_unrecorded(error, answering.next_for_client).await;
+        }
         let Answering { mut response, first_byte, abandoned, .. } = answering;
         let columns = response.columns().cloned();
         let summary = response.summary();
@@ -103,7 +109,9 @@ impl Session<'_> {
                 return Err(Ended::Client(LinkError::Closed));
             }
             loop {
-                let progress = answering.response.feed(self.upstream.unread()).map_err(server_fault)?;
+                let response = &mut answering.response;
+                answering.next_for_client = (!response.is_within_packet()).then(|| response.next_sequence_id());
+                let progress = response.feed(self.upstream.unread()).map_err(server_fault)?;
                 match progress.state {
                     State::LocalInfile => {
                         let asked = self.file_asked_for(gateway, forwarded, answering, progress.consumed);
@@ -128,6 +136,14 @@ impl Session<'_> {
                     State::More | State::LocalInfile => {}
                 }
             }
+        }
+    }
+
+    /// Part of the answer could not be recorded and is not forwarded. The client is told why, where a packet may be put in.
+    async fn tell_unrecorded(&mut self, error: &JournalError, sequence_id: Option<u8>) {
+        if let Some(sequence_id) = sequence_id {
+            let what = format!("what follows of this answer was not forwarded: {error}");
+            let _ = self.tell(&Refusal::failed(&what, &self.arrival.id), sequence_id).await;
         }
     }
 

@@ -165,7 +165,7 @@ impl Arrival {
         self.client.finish().await;
         let text = ended.to_string();
         let ordinary = ended.is_ordinary();
-        match self.journal.close(&text, self.client.sent, bytes_to_server) {
+        match self.journal.close(&text, self.client.sent, bytes_to_server).await {
             Ok(_) => Reason { text, ordinary },
             Err(error) => Reason { text: format!("{text}; {error}"), ordinary: false },
         }

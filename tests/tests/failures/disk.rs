@@ -35,7 +35,7 @@ impl Drop for SmallDisk {
 }
 
 /// In the mount namespace that the daemon is in.
-fn shell(script: &str) {
+pub(super) fn shell(script: &str) {
     let mut command = Command::new("sh");
     command.args(["-c", script]);
     let ended = process::output(command, CLIENT_RUN_MAX).unwrap();
@@ -78,5 +78,29 @@ fn on_a_full_disk_nothing_is_forwarded() {
     let found: Vec<Value> = serde_json::Deserializer::from_slice(&verified).into_iter().map(Result::unwrap).collect();
     let unsound: Vec<_> = found.iter().filter(|file| file["state"] != "sound").collect();
     assert!(found.len() >= 3 && unsound.len() == 1 && unsound[0]["state"] == "unfinished", "{found:#?}");
+    drop(disk);
+}
+
+#[test]
+fn rows_that_cannot_be_recorded_do_not_reach_the_client() {
+    let rows = |config: &mut portreeve_tests::gateway::GatewayConfig| {
+        config.extra = "recording = { rows_of = [\"*\"] }".to_owned();
+    };
+    let mut scene = Scene::with(shop(Flavour::MariaDb).unwrap().into(), REPORTING_WORKS, rows).unwrap();
+    scene.gateway.terminate().unwrap();
+    let disk = SmallDisk::mount(scene.gateway.dir().join("state"));
+    scene.gateway.restart().unwrap();
+    // Of the last room in the session's file, either the statement or the row may be too long: rows of several lengths, until one was.
+    let refused = (0..6).find_map(|attempt| {
+        let mut open = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
+        disk.fill();
+        let long = format!("SELECT REPEAT('x', {}) FROM orders WHERE id = 1", 3000 + 100 * attempt);
+        let refused = (0..100).find_map(|_| open.query(&long).err()).expect("a full disk").to_string();
+        assert_eq!(open.rest().unwrap(), [], "that was the session's end");
+        disk.free();
+        refused.contains("what follows of this answer was not forwarded").then_some(refused)
+    });
+    let refused = refused.expect("a row that cannot be recorded");
+    assert!(refused.contains("free space below `state_dir`") && !refused.contains("xxx"), "{refused}");
     drop(disk);
 }

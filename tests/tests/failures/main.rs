@@ -7,6 +7,7 @@
     reason = "a test that panics has failed"
 )]
 
+mod broken;
 mod disk;
 mod server;
 mod start;

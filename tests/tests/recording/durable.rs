@@ -51,6 +51,45 @@ fn under_fsync_a_statement_is_on_the_disk_before_it_is_forwarded() {
     assert_eq!(of_kind(&scene.records_when_closed(1).unwrap(), "sealed").len(), 1);
 }
 
+/// The sync of the ledger, which says that a session began, comes before anything of the session's is forwarded.
+#[test]
+fn under_fsync_the_ledger_is_on_the_disk_before_a_session_s_first_statement_is_forwarded() {
+    let scene = scene("durability = \"fsync\"");
+    let trace = scene.gateway.dir().join("trace");
+    let pid = scene.gateway.pid().unwrap();
+    let mut command = Command::new("strace");
+    command.args(["-f", "-qq", "-y", "-s", "200", "-e", "trace=fdatasync,sendto,write,writev", "-o"]).arg(&trace);
+    command.args(["-p", &pid.to_string()]);
+    let mut strace = process::spawn(command).unwrap();
+    let start = Instant::now();
+    let traced = loop {
+        let mut wire = Wire::login(&scene.reporting, scene.server.address(), "shop").unwrap();
+        assert!(wire.query("SELECT 'first-of-it', item FROM orders").is_ok());
+        let traced = fs::read_to_string(&trace).unwrap_or_default();
+        if traced.matches("SELECT 'first-of-it'").count() > 3 {
+            break traced;
+        }
+        assert!(start.elapsed() < CLIENT_RUN_MAX, "strace sees nothing: {traced}");
+        thread::sleep(POLL_EVERY);
+    };
+    // The thread that looks after recordings syncs the ledger twice a second: that is not what is meant.
+    let by_others: Vec<String> = fs::read_dir(format!("/proc/{pid}/task"))
+        .unwrap()
+        .map(|thread| thread.unwrap().path())
+        .filter(|thread| fs::read_to_string(thread.join("comm")).is_ok_and(|name| name.trim() == "recordings"))
+        .map(|thread| format!("{} ", thread.file_name().unwrap().to_str().unwrap()))
+        .collect();
+    assert_eq!(by_others.len(), 1);
+    process::terminate(&mut strace).unwrap();
+    let lines: Vec<_> = traced.lines().filter(|line| !line.starts_with(&by_others[0])).collect();
+    let sent: Vec<_> = (0..lines.len()).filter(|at| lines[*at].contains("SELECT 'first-of-it'")).collect();
+    for between in sent.windows(2) {
+        let before = &lines[between[0]..between[1]];
+        let is_ledger = |line: &&&str| line.contains("fdatasync") && line.contains("/state/host/");
+        assert!(before.iter().any(|line| is_ledger(&line)), "no sync of the ledger in {before:#?}");
+    }
+}
+
 #[test]
 fn what_is_older_than_keep_days_goes_and_the_ledger_says_so() {
     let mut scene = scene("keep_days = 30, keep_bytes = 10000000000");

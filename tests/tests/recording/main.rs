@@ -11,6 +11,7 @@
 )]
 
 mod asking;
+mod cost;
 mod durable;
 mod host_recording;
 mod killed;

@@ -1,6 +1,6 @@
 //! Medians and ratios, for people and for programs.
 
-use super::{connects::Connects, load::Sample, target::Lane, verdicts::Verdict};
+use super::{connects::Connects, load::Sample, recording::Recording, target::Lane, verdicts::Verdict};
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 use std::{collections::BTreeMap, fmt::Write as _};
@@ -95,14 +95,16 @@ pub(super) struct Measured {
     pub(super) rows: Vec<Row>,
     pub(super) verdicts: Vec<Verdict>,
     pub(super) connects: Option<Connects>,
+    pub(super) recording: Option<Recording>,
 }
 
 /// The same with every sample.
 pub(super) fn json(measured: &Measured, machine: &str, rounds: u32, seconds: u32) -> Result<String> {
-    let Measured { rows, verdicts, connects } = measured;
+    let Measured { rows, verdicts, connects, recording } = measured;
     let rows: Vec<_> = rows.iter().map(Row::json).collect();
     let value = json!({
         "machine": machine, "rounds": rounds, "seconds": seconds, "rows": rows, "verdicts": verdicts, "connects": connects,
+        "recording": recording,
     });
     let mut text = serde_json::to_string_pretty(&value).context("cannot write JSON")?;
     text.push('\n');

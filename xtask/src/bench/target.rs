@@ -91,6 +91,16 @@ impl Bench {
         Ok(Self { gateway, haproxy, router, server, agents, outside })
     }
 
+    /// Starts Portreeve anew, as this binary.
+    pub(super) fn serve_with(&mut self, binary: &Path) -> Result<()> {
+        self.gateway.restart_as(binary)
+    }
+
+    /// Where Portreeve records sessions.
+    pub(super) fn sessions(&self) -> PathBuf {
+        self.gateway.dir().join("state/sessions")
+    }
+
     /// The address and login that a client of this lane uses.
     pub(super) fn login(&self, lane: Lane) -> Login {
         let host = match lane {

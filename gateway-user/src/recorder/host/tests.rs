@@ -13,7 +13,7 @@ const DAY_NS: u64 = 24 * 60 * MINUTE_NS;
 
 fn begin(state_dir: &std::path::Path) -> Arc<HostRecording> {
     let key = KeyPair::open(state_dir).unwrap().signing;
-    HostRecording::begin(state_dir, key, Retention::default(), started(), NOW_NS).unwrap()
+    HostRecording::begin(state_dir, key, Retention::default(), Durability::Kernel, started(), NOW_NS).unwrap()
 }
 
 /// What each host recording says, oldest first.
