@@ -44,6 +44,11 @@ pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
 pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between two looks whether recordings are too old or too many, in nanoseconds.
 pub(crate) const RETENTION_EVERY_NS: u64 = 60_000_000_000;
+/// How long `keep_bytes` leaves a recording alone after its last record, in nanoseconds: a day.
+pub(crate) const KEEP_BYTES_SPARES_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
+/// How far the clock may run ahead of the time that has passed since the daemon began, in nanoseconds, and still be believed where
+/// something is removed by its age: an hour.
+pub(crate) const CLOCK_AHEAD_MAX_NS: u64 = 60 * 60 * 1_000_000_000;
 /// Days that recordings may be asked to be kept: a hundred years.
 pub(crate) const KEEP_DAYS_MAX: u32 = 36_525;
 /// Actions, and resources, that a recording names of one statement.

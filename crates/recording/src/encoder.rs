@@ -89,10 +89,10 @@ impl Encoder {
             || self.last_unix_ns.saturating_sub(self.signed.at_unix_ns) >= CHECKPOINT_NS
     }
 
-    /// Whether something was recorded since the last signature.
+    /// Whether something was recorded since the last signature, which is by now so long ago.
     #[must_use]
-    pub fn is_unsigned(&self) -> bool {
-        self.frames > self.signed.frames
+    pub fn is_checkpoint_overdue(&self, now_unix_ns: u64) -> bool {
+        self.frames > self.signed.frames && now_unix_ns.saturating_sub(self.signed.at_unix_ns) >= CHECKPOINT_NS
     }
 
     /// Appends the frame of a checkpoint or a seal, which has the time of the entry before.
