@@ -36,6 +36,8 @@ pub(crate) const EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub(crate) const EXECUTABLES_KEPT_MAX: usize = 1024;
 /// Between two looks at the cgroup tree, when cgroups appear all the time.
 pub(crate) const CGROUPS_LOOK_MIN: Duration = Duration::from_millis(5);
+/// And so many times as long as the last look took.
+pub(crate) const CGROUPS_LOOK_SHARE: u32 = 4;
 /// Uids of one workload.
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
