@@ -170,12 +170,13 @@ impl Workloads {
         store: Store,
     ) -> Result<Self> {
         let mut by_cgroup_id = HashMap::new();
-        let (configured, kept) = (Tag::configured(config), store.load()?);
+        // Where the kept tags cannot be read, those of the configuration are in force all the same.
+        let (configured, kept) = (Tag::configured(config), store.load());
         for tag in &configured {
             make_cgroup(cgroup_mount, &tag.cgroup)?;
             interception.mark(&tag.cgroup, &tag.egress)?;
         }
-        for tag in &kept {
+        for tag in kept.iter().flatten() {
             // Where it cannot be, the log says so below.
             let _ = interception.mark(&tag.cgroup, &tag.egress);
         }
@@ -183,7 +184,7 @@ impl Workloads {
             let id = interception.tag(&tag.cgroup, &tag.egress)?;
             by_cgroup_id.insert(id, Arc::new(Workload::new(tag, id, true)));
         }
-        for tag in kept {
+        for tag in kept? {
             match interception.tag(&tag.cgroup, &tag.egress) {
                 Ok(id) => {
                     by_cgroup_id.entry(id).or_insert_with(|| Arc::new(Workload::new(&tag, id, false)));
