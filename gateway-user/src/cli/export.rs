@@ -6,8 +6,11 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use crate::config::Config;
+
 use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row};
 
+mod host;
 mod ocsf;
 mod output;
 mod parquet;
@@ -27,6 +30,7 @@ const ENDING_EVERY: u32 = 256;
   portreeve export --format csv --since 24h --output statements.csv
   portreeve export --format parquet --since 2026-11-01 --output november.parquet
   portreeve export --format ocsf --verdict deny | curl --data-binary @- https://siem.example/ingest
+  portreeve export --format ocsf --host --since 24h              connects, refused ones too
   portreeve export --format jsonl 9c41d8a2 | jq .sql")]
 pub(crate) struct ExportArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
@@ -38,6 +42,9 @@ pub(crate) struct ExportArgs {
     /// Write to this file, which is there only when it is whole, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// The connects of this host, redirected and refused, from the host recordings instead; with `--format ocsf`
+    #[arg(long, conflicts_with_all = ["session", "sessions", "json"])]
+    host: bool,
     #[command(flatten)]
     folder: FolderArgs,
     /// The same as `--format jsonl`
@@ -57,7 +64,7 @@ enum Format {
     Csv,
     /// Apache Parquet, not compressed
     Parquet,
-    /// Events of the OCSF class Datastore Activity (6005), one JSON object per line
+    /// Events of the OCSF class Datastore Activity (6005), or with `--host` Network Activity (4001), one JSON object per line
     Ocsf,
 }
 
@@ -66,6 +73,9 @@ enum Format {
 /// # Errors
 /// When the recordings cannot be found or the output cannot be written. A recording that cannot be read is a line on stderr.
 pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> {
+    if args.host {
+        return host::run(args, &Config::read(config)?.state_dir);
+    }
     let filter = Filter::new(&args.filter)?;
     let files = args.folder.files(args.session.as_deref(), config)?;
     // Standard output needs no tidying up: a signal ends the command as ever.

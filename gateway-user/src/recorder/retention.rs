@@ -166,7 +166,7 @@ fn oldest_day(keep_days: u32, now_unix_ns: u64) -> io::Result<String> {
 mod tests {
     use std::path::PathBuf;
     use std::sync::Arc;
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
     use portreeve_recording::{Closed, Entry, Record};
@@ -176,6 +176,7 @@ mod tests {
     use crate::recorder::tests::{directory as folder, started};
     use crate::recorder::{Durability, KeyPair, Recorder};
 
+    const SESSIONS_MADE: u32 = 5000;
     const DAY_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
     /// 2026-11-21, some hours into it.
     const TODAY_NS: u64 = 1_795_231_554_000_000_000;
@@ -314,24 +315,33 @@ mod tests {
         fs::remove_dir_all(&kept.state_dir).unwrap();
     }
 
+    /// Against somebody who does nothing but remove the very file that is made at the moment.
     #[test]
     fn what_was_just_made_never_goes() {
         let kept = Kept::new("race");
-        let ended = AtomicBool::new(false);
+        let at_unix_ns = TODAY_NS - DAY_NS;
+        let session = |number: u32| {
+            let (day, id) = ("2026-11-20".to_owned(), Uuid::from_u128(number.into()));
+            let path = directory::of_day(&kept.state_dir, &day).join(directory::file_name(id));
+            SessionPath { day, id, path }
+        };
+        let (making, mut nameless) = (AtomicU32::new(0), Vec::new());
         thread::scope(|scope| {
-            let remove = scope.spawn(|| {
-                // So late that what was just made is old.
-                while !ended.load(Ordering::Relaxed) {
-                    kept.apply_at(TODAY_NS + 4000 * DAY_NS, Some(0), Some(0));
+            let removing = scope.spawn(|| {
+                while making.load(Ordering::Relaxed) < SESSIONS_MADE {
+                    let recording = session(making.load(Ordering::Relaxed));
+                    let candidate = Candidate { recording, is_host: false, bytes: 0, changed_unix_ns: 0 };
+                    remove(kept.recorder.host(), &candidate, "to see", TODAY_NS).unwrap();
                 }
             });
-            for number in 0..2000 {
-                let file = kept.recorder.create(Uuid::from_u128(number), TODAY_NS - DAY_NS).unwrap();
-                assert!(file.file.path().exists(), "session {number} is written to a file without a name");
+            for number in 0..SESSIONS_MADE {
+                let file = kept.recorder.create(session(number).id, at_unix_ns).unwrap();
+                nameless.extend((!file.file.path().exists()).then_some(number));
+                making.store(number + 1, Ordering::Relaxed);
             }
-            ended.store(true, Ordering::Relaxed);
-            remove.join().unwrap();
+            removing.join().unwrap();
         });
+        assert_eq!(nameless, [0_u32; 0], "sessions that are written to files without a name");
         fs::remove_dir_all(&kept.state_dir).unwrap();
     }
 

@@ -1,6 +1,8 @@
 //! The session's recording as the session writes it: one method per event, time stamped here.
 
 mod facts;
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, io, time::Duration};
 
@@ -68,7 +70,7 @@ impl Journal {
     }
 
     fn write(&mut self, record: Record<'_>) -> Result<(), JournalError> {
-        write(&mut self.file, record)
+        write(&mut self.file, now_unix_ns(), record)
     }
 
     /// Ready when what was recorded counts as recorded: nothing of it may be forwarded before.
@@ -103,21 +105,24 @@ impl Journal {
         class: &str,
         verdict: &PolicyVerdict,
     ) -> Result<u64, JournalError> {
-        let number = self.arrived(arrived)?;
+        // One time for all that is said of a statement at once.
+        let at_unix_ns = now_unix_ns();
+        let number = self.arrived_at(at_unix_ns, arrived)?;
         let decision = match verdict.decision {
             PolicyDecision::Allow => Decision::Allow,
             PolicyDecision::Deny if self.observes => Decision::WouldDeny,
             PolicyDecision::Deny => Decision::Deny,
         };
-        self.write(Record::Verdict(Verdict {
+        let said = Verdict {
             number,
             decision,
             class: Cow::Borrowed(class),
             policies: Cow::Borrowed(&verdict.policies),
             reason: clip(verdict.reason.as_bytes()),
-        }))?;
+        };
         let Self { file, server, .. } = self;
-        facts::with(number, server, verdict, |facts| write(file, Record::Facts(facts)))?;
+        write(file, at_unix_ns, Record::Verdict(said))?;
+        facts::with(number, server, verdict, |facts| write(file, at_unix_ns, Record::Facts(facts)))?;
         Ok(number)
     }
 
@@ -141,17 +146,22 @@ impl Journal {
 
     /// Records a command that carries no statement and needs no verdict (`COM_PING`). Returns its number.
     pub(super) fn arrived(&mut self, arrived: Arrived<'_>) -> Result<u64, JournalError> {
+        self.arrived_at(now_unix_ns(), arrived)
+    }
+
+    fn arrived_at(&mut self, at_unix_ns: u64, arrived: Arrived<'_>) -> Result<u64, JournalError> {
         self.statements = self.statements.saturating_add(1);
         let number = self.statements;
         self.redacted = arrived.text.redacted;
-        self.write(Record::Statement(Statement {
+        let statement = Statement {
             number,
             command: arrived.command,
             prepared: arrived.prepared,
             sql: arrived.text,
             schema: arrived.schema.map(Cow::Borrowed),
             parameters: Cow::Borrowed(arrived.parameters),
-        }))?;
+        };
+        write(&mut self.file, at_unix_ns, Record::Statement(statement))?;
         Ok(number)
     }
 
@@ -242,8 +252,8 @@ impl Journal {
 /// Everything of a session goes through here. It stays a function of its own in the binary: `cargo xtask bench --only recording` compares
 /// with a copy of that in which it returns at once.
 #[inline(never)]
-fn write(file: &mut SessionFile, record: Record<'_>) -> Result<(), JournalError> {
-    Ok(file.append(&Entry { at_unix_ns: now_unix_ns(), record })?)
+fn write(file: &mut SessionFile, at_unix_ns: u64, record: Record<'_>) -> Result<(), JournalError> {
+    Ok(file.append(&Entry { at_unix_ns, record })?)
 }
 
 fn nanoseconds(duration: Duration) -> u64 {

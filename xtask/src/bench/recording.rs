@@ -13,25 +13,43 @@ use portreeve_tests::{host, process};
 use reading::Reading;
 use std::{fmt::Write as _, fs, path::Path};
 
-/// Sessions at once: enough that the machine has nothing left, so that what recording takes is missing elsewhere.
-const THREADS: u32 = 8;
+/// Sessions at once: enough that the machine has nothing left, so that what recording takes is missing elsewhere; and that each of the
+/// daemon's threads has about as many. With 8, one thread may have all of them, which costs less by more than what is measured here.
+const THREADS: u32 = 64;
 /// Percent of the throughput.
 const COST_MAX: f64 = 3.0;
-/// Between these two lies what says whether statements were recorded: each has some hundred bytes.
-const RECORDED_BYTES_MIN: f64 = 100.0;
-const UNRECORDED_BYTES_MAX: f64 = 1.0;
+/// Between these two lies what says whether statements were recorded: each has some hundred bytes. A session that is just being closed
+/// has some tens of thousands without any.
+const RECORDED_BYTES_MIN: f64 = 200.0;
+const UNRECORDED_BYTES_MAX: f64 = 50.0;
 
-/// Statements per second of both in one round.
+/// What one daemon did.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
+struct Sample {
+    /// Statements per second.
+    rate: f64,
+    /// Processor time of the daemon for each statement, in microseconds: it says what is what where other work takes the processors.
+    cpu_us: f64,
+    /// Of the recording, for each statement.
+    bytes: f64,
+}
+
+/// Both in one round.
 #[derive(Clone, Copy, Debug, PartialEq, serde::Serialize)]
 struct Round {
-    recorded: f64,
-    unrecorded: f64,
+    recorded: Sample,
+    unrecorded: Sample,
 }
 
 impl Round {
-    /// Percent.
+    /// Percent of the throughput.
     fn cost(self) -> f64 {
-        (1.0 - self.recorded / self.unrecorded) * 100.0
+        (1.0 - self.recorded.rate / self.unrecorded.rate) * 100.0
+    }
+
+    /// Microseconds for each statement.
+    fn cpu_us_more(self) -> f64 {
+        self.recorded.cpu_us - self.unrecorded.cpu_us
     }
 }
 
@@ -39,71 +57,75 @@ impl Round {
 pub(super) struct Recording {
     threads: u32,
     rounds: Vec<Round>,
-    bytes_per_statement: f64,
     readings: Vec<Reading>,
 }
 
 /// # Errors
 /// Something does not start, a load or command fails, or what was measured as unrecorded was not.
 pub(super) fn run(rounds: u32, seconds: u32) -> Result<Recording> {
-    let readings = reading::run()?;
     let mut bench = Bench::start()?;
     let dir = host::run_dir("unrecorded")?;
     let measured = measure(&mut bench, &dir, rounds, seconds);
     host::remove_run_dir(&dir)?;
-    let (rounds, bytes_per_statement) = measured?;
-    let found = Recording { threads: THREADS, rounds, bytes_per_statement, readings };
+    let rounds = measured?;
+    drop(bench);
+    // Last: what it writes would be on its way to the disk still.
+    let readings = reading::run()?;
+    let found = Recording { threads: THREADS, rounds, readings };
     print!("\n{}", text(&found));
     Ok(found)
 }
 
-fn measure(bench: &mut Bench, dir: &Path, rounds: u32, seconds: u32) -> Result<(Vec<Round>, f64)> {
+fn measure(bench: &mut Bench, dir: &Path, rounds: u32, seconds: u32) -> Result<Vec<Round>> {
     let (recorded, unrecorded) = (host::portreeve_binary()?, unrecorded::binary(dir)?);
-    let (mut found, mut bytes) = (Vec::new(), Vec::new());
+    let mut found = Vec::new();
     // The first round warms up.
     for round in 0..=rounds {
-        let with = |bench: &mut Bench| {
-            let (rate, each) = once(bench, &recorded, seconds)?;
-            if each < RECORDED_BYTES_MIN {
-                bail!("a statement has {each:.1} bytes: the daemon does not record");
-            }
-            anyhow::Ok((rate, each))
-        };
-        let without = |bench: &mut Bench| {
-            let (rate, each) = once(bench, &unrecorded, seconds)?;
-            if each > UNRECORDED_BYTES_MAX {
-                bail!("a statement has {each:.1} bytes: what should not be recorded is");
-            }
-            anyhow::Ok(rate)
-        };
         // Each is first as often as second: the machine may get slower or faster meanwhile.
-        let ((recorded, each), unrecorded) = if round % 2 == 0 {
-            let first = with(bench)?;
-            (first, without(bench)?)
+        let both = if round % 2 == 0 {
+            let recorded = once(bench, &recorded, seconds)?;
+            Round { recorded, unrecorded: once(bench, &unrecorded, seconds)? }
         } else {
-            let first = without(bench)?;
-            (with(bench)?, first)
+            let unrecorded = once(bench, &unrecorded, seconds)?;
+            Round { recorded: once(bench, &recorded, seconds)?, unrecorded }
         };
-        let both = Round { recorded, unrecorded };
+        if both.recorded.bytes < RECORDED_BYTES_MIN || both.unrecorded.bytes > UNRECORDED_BYTES_MAX {
+            bail!("one should record and the other not: {both:?}");
+        }
+        let (recorded, unrecorded) = (both.recorded.rate, both.unrecorded.rate);
         println!("round {round}: {recorded:.0} recorded, {unrecorded:.0} not: {:.1} %", both.cost());
         if round > 0 {
             found.push(both);
-            bytes.push(each);
         }
     }
-    Ok((found, table::median(bytes.into_iter()).context("nothing was measured")?))
+    Ok(found)
 }
 
-/// Statements per second through a daemon, and bytes of recording for each.
-fn once(bench: &mut Bench, binary: &Path, seconds: u32) -> Result<(f64, f64)> {
+fn once(bench: &mut Bench, binary: &Path, seconds: u32) -> Result<Sample> {
     process::check_interrupt()?;
     bench.serve_with(binary)?;
     let sessions = bench.sessions();
     let _ = fs::remove_dir_all(&sessions);
-    let sample = Load::PointSelect { threads: THREADS }.run(bench, Lane::Portreeve, seconds)?;
+    let pid = bench.pid(Lane::Portreeve).context("the daemon does not run")?;
+    let before = cpu_seconds(pid)?;
+    let rate = Load::PointSelect { threads: THREADS }.run(bench, Lane::Portreeve, seconds)?.value;
+    let statements = rate * f64::from(seconds);
+    let cpu_us = (cpu_seconds(pid)? - before) * 1e6 / statements;
     // Each session has a few records and one header beside its statements.
-    let bytes = reading::bytes_below(&sessions)?;
-    Ok((sample.value, bytes as f64 / (sample.value * f64::from(seconds))))
+    Ok(Sample { rate, cpu_us, bytes: reading::bytes_below(&sessions)? as f64 / statements })
+}
+
+/// What the scheduler counted for all threads.
+fn cpu_seconds(pid: u32) -> Result<f64> {
+    let mut nanoseconds = 0;
+    for thread in fs::read_dir(format!("/proc/{pid}/task")).context("the daemon is gone")? {
+        let path = thread.context("the daemon is gone")?.path().join("schedstat");
+        // Which may have ended; those of sessions do not.
+        let Ok(text) = fs::read_to_string(path) else { continue };
+        let ran = text.split(' ').next().and_then(|ran| ran.parse::<u64>().ok());
+        nanoseconds += ran.context("an unknown schedstat")?;
+    }
+    Ok(nanoseconds as f64 / 1e9)
 }
 
 /// Errors with what does not hold.
@@ -123,19 +145,18 @@ impl Recording {
 }
 
 fn text(recording: &Recording) -> String {
-    let Recording { threads, rounds, bytes_per_statement, readings } = recording;
+    let Recording { threads, rounds, readings } = recording;
     let median = |which: fn(&Round) -> f64| table::median(rounds.iter().map(which)).unwrap_or(f64::NAN);
-    let mut text = format!("{:<34}{:>12}{:>12}{:>10}{:>10}\n", "statements/s", "recorded", "not", "cost", "at most");
-    let _ = writeln!(
-        text,
-        "{:<34}{:>12.0}{:>12.0}{:>8.1} %{COST_MAX:>8.1} %",
-        format!("point select, {threads} threads"),
-        median(|round| round.recorded),
-        median(|round| round.unrecorded),
-        recording.cost()
-    );
+    let (recorded, unrecorded) = (median(|round| round.recorded.rate), median(|round| round.unrecorded.rate));
+    let mut text = format!("{:<34}{:>12}{:>12}{:>10}{:>10}\n", "point select", "recorded", "not", "cost", "at most");
+    let (what, cost) = (format!("{threads} threads, statements/s"), recording.cost());
+    let _ = writeln!(text, "{what:<34}{recorded:>12.0}{unrecorded:>12.0}{cost:>8.1} %{COST_MAX:>8.1} %");
+    let (recorded, unrecorded) = (median(|round| round.recorded.cpu_us), median(|round| round.unrecorded.cpu_us));
+    let (what, more) = ("daemon's processor time, µs each", median(|round| round.cpu_us_more()));
+    let _ = writeln!(text, "{what:<34}{recorded:>12.2}{unrecorded:>12.2}{more:>10.2}");
     let costs: Vec<_> = rounds.iter().map(|round| format!("{:.1}", round.cost())).collect();
-    let _ = writeln!(text, "cost by round: {} %; {bytes_per_statement:.0} bytes for each statement", costs.join(", "));
+    let bytes = median(|round| round.recorded.bytes);
+    let _ = writeln!(text, "cost by round: {} %; {bytes:.0} bytes for each statement", costs.join(", "));
     text.push_str(&reading::text(readings));
     text
 }
@@ -145,8 +166,12 @@ mod tests {
     use super::*;
 
     fn recording(rounds: &[(f64, f64)]) -> Recording {
-        let rounds = rounds.iter().map(|(recorded, unrecorded)| Round { recorded: *recorded, unrecorded: *unrecorded });
-        Recording { threads: 8, rounds: rounds.collect(), bytes_per_statement: 700.0, readings: vec![] }
+        let sample = |rate| Sample { rate, cpu_us: 20.0, bytes: 700.0 };
+        let round = |(recorded, unrecorded): &(f64, f64)| Round {
+            recorded: sample(*recorded),
+            unrecorded: sample(*unrecorded),
+        };
+        Recording { threads: 8, rounds: rounds.iter().map(round).collect(), readings: vec![] }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! A statement as an event of the Open Cybersecurity Schema Framework, version 1.3: class Datastore Activity (6005), category
 //! Application Activity (6), with the profile Security Control. `docs/recordings.md` says where each field comes from.
 
+pub(super) mod network;
+
 use std::net::SocketAddr;
 
 use portreeve_recording::Decision;
@@ -28,7 +30,7 @@ pub(super) fn event(row: &Row<'_>) -> Value {
             "version": "1.3.0",
             "profiles": ["security_control"],
             "uid": format!("{}:{}", row.about.id, row.exchange.statement.number),
-            "product": { "name": "Portreeve", "vendor_name": "Portreeve", "version": env!("CARGO_PKG_VERSION") },
+            "product": product(),
         },
         "actor": actor(row),
         "src_endpoint": endpoint(&row.about.client_address),
@@ -54,6 +56,10 @@ pub(super) fn event(row: &Row<'_>) -> Value {
         }
     }
     event
+}
+
+fn product() -> Value {
+    json!({ "name": "Portreeve", "vendor_name": "Portreeve", "version": env!("CARGO_PKG_VERSION") })
 }
 
 /// The activity that names the statement's class best.

@@ -7,8 +7,11 @@ use ::parquet::file::reader::{FileReader as _, SerializedFileReader};
 use serde_json::Value;
 use std::io::Write as _;
 
+use portreeve_recording::Connects;
+
 use super::*;
 use crate::cli::recorded::testing::*;
+use crate::recorder::Recorder;
 
 fn exported(name: &str, format: Format, change: impl FnOnce(&mut ExportArgs)) -> Vec<u8> {
     let state_dir = state_dir(name);
@@ -103,6 +106,51 @@ fn ocsf_has_the_fields_that_the_class_requires() {
     assert_eq!((&events[1]["activity_id"], &events[1]["disposition_id"]), (&7.into(), &2.into()));
     assert_eq!(events[1]["status_id"], 2);
     assert_eq!((&events[3]["status_code"], &events[3]["status_id"]), (&"1062".into(), &2.into()));
+}
+
+#[test]
+fn connects_are_network_activity_and_refused_ones_are_denied() {
+    let state_dir = state_dir("connects");
+    let connect = |refused: Option<&'static str>, workload: &'static str, uid| Connects {
+        refused: refused.map(Into::into),
+        workload: Some(workload.into()),
+        destination: Some("10.0.0.5:3306".into()),
+        uid: Some(uid),
+        pid: Some(4250),
+        comm: Some("python".into()),
+        cgroup_id: 7,
+        netns_cookie: None,
+        count: 1,
+        first_unix_ns: 1_000_000,
+        last_unix_ns: 3_000_000,
+    };
+    let recorder = Recorder::new(&state_dir);
+    recorder.host().connect(2_000_000, connect(None, "reporting", 1000)).unwrap();
+    recorder.host().connect(2_000_000, connect(Some("other-creator"), "reporting", 1001)).unwrap();
+    recorder.host().connect(2_000_000, connect(Some("quota"), "etl", 1002)).unwrap();
+    let export = |change: fn(&mut ExportArgs)| {
+        let output = state_dir.join("exported");
+        let mut args =
+            ExportArgs { format: Format::Ocsf, host: true, output: Some(output.clone()), ..ExportArgs::default() };
+        change(&mut args);
+        host::run(&args, &state_dir).map(|_| json_lines(fs::read(&output).unwrap()))
+    };
+    let events = export(|_| ()).unwrap();
+    let seen: Vec<_> = events.iter().map(|event| (event["type_uid"].as_u64(), event["action_id"].as_u64())).collect();
+    assert_eq!(seen, [(Some(400_101), Some(1)), (Some(400_105), Some(2)), (Some(400_105), Some(2))]);
+    for event in &events {
+        for required in ["time", "severity_id", "metadata", "dst_endpoint", "device", "class_uid", "category_uid"] {
+            assert!(!event[required].is_null(), "no {required} in {event}");
+        }
+    }
+    assert_eq!(events[1]["status_detail"], "other-creator");
+    assert_eq!(events[1]["dst_endpoint"], serde_json::json!({"ip": "10.0.0.5", "port": 3306}));
+    assert_eq!((&events[1]["start_time"], &events[1]["end_time"]), (&1.into(), &3.into()));
+    assert_eq!(export(|args| args.filter.workload = Some("spiffe://example.org/etl".into())).unwrap().len(), 1);
+    assert_eq!(export(|args| args.filter.since = Some("2026-11-25".into())).unwrap().len(), 0);
+    assert!(export(|args| args.format = Format::Csv).unwrap_err().to_string().contains("--format ocsf"));
+    assert!(export(|args| args.filter.grep = Some("x".into())).unwrap_err().to_string().contains("--workload"));
+    fs::remove_dir_all(state_dir).unwrap();
 }
 
 #[test]

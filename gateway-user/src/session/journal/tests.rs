@@ -60,7 +60,7 @@ fn a_statement_is_recorded_without_an_allocation() {
     let sql = "SELECT name FROM users WHERE id = 1";
     let verdict = verdict(sql);
     assert!(!verdict.answers.is_empty(), "facts are recorded too");
-    let followed = Followed::new(Expect::Query, Capabilities::PROTOCOL_41.into());
+    let followed = Followed::new(Expect::Query, Capabilities::CLIENT_PROTOCOL_41.into());
     let mut allocations = || {
         let record = || {
             let text = Text::of_sql(sql.as_bytes());
