@@ -146,6 +146,8 @@ pub(crate) const CATALOGUE_COLUMNS_MAX: usize = 500_000;
 pub(crate) const CATALOGUE_ROUTINES_MAX: usize = 10_000;
 /// One row of a server's answer to the gateway's own questions, in bytes.
 pub(crate) const OWN_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
+pub(crate) const PREPARED_MAX: usize = 4096;
 /// A prepared statement whose text is longer is not judged anew when definitions change, in bytes: it must be prepared again.
 pub(crate) const PREPARED_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// The texts that are kept of one session's prepared statements, in bytes.

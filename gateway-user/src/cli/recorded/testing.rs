@@ -82,7 +82,7 @@ pub(in crate::cli) fn statement(number: u64, sql: &[u8]) -> Record<'_> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql),
+        sql: Text::of_sql(sql, None),
         schema: None,
         parameters: (&[]).into(),
     })
@@ -91,7 +91,14 @@ pub(in crate::cli) fn statement(number: u64, sql: &[u8]) -> Record<'_> {
 /// The same with the default schema `shop`.
 pub(in crate::cli) fn in_shop(number: u64, command: Command, prepared: Option<u64>, sql: &[u8]) -> Record<'_> {
     let schema = Some("shop".into());
-    Record::Statement(Statement { number, command, prepared, sql: Text::of_sql(sql), schema, parameters: (&[]).into() })
+    Record::Statement(Statement {
+        number,
+        command,
+        prepared,
+        sql: Text::of_sql(sql, None),
+        schema,
+        parameters: (&[]).into(),
+    })
 }
 
 pub(in crate::cli) fn verdict(number: u64, decision: Decision) -> Record<'static> {
