@@ -46,8 +46,6 @@ pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 pub(crate) const RETENTION_EVERY_NS: u64 = 60_000_000_000;
 /// Days that recordings may be asked to be kept: a hundred years.
 pub(crate) const KEEP_DAYS_MAX: u32 = 36_525;
-/// Actions, and resources, that a recording names of one statement.
-pub(crate) const FACTS_RECORDED_MAX: usize = 128;
 /// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
 /// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
 pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;
@@ -87,6 +85,9 @@ pub(crate) const FACTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const RECORDED_PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows of one recorded answer that are kept while it is read: no more are taken beyond so many bytes.
 pub(crate) const RECORDED_ROWS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Names of what policy was asked about one recorded statement that are kept while it is read, in bytes: more than the names that a
+/// text of 1 MiB can have.
+pub(crate) const RECORDED_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one recorded session that wait for their answer while it is read.
 pub(crate) const RECORDED_PENDING_MAX: usize = 64;
 

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use portreeve_recording::limits::FACTS_NAMES_MAX;
 use portreeve_recording::{
     Closed, Command, Decision, Entry, ErrorText, Evidence, Facts, Login, Opened, Record, Response, Statement, Text,
     Verdict,
@@ -154,6 +155,11 @@ pub(in crate::cli) fn busy_session(state_dir: &Path, number: u8) {
     append(&mut file, at(50), in_shop(5, Command::Close, Some(3), b""));
     append(&mut file, at(60), closed());
     file.close().unwrap();
+}
+
+/// As many names of tables as one record of facts has.
+pub(in crate::cli) fn full_of_tables() -> Vec<String> {
+    (0..FACTS_NAMES_MAX).map(|number| format!("orders/shop.t{number}")).collect()
 }
 
 /// What the policies were asked.
