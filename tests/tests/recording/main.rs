@@ -25,7 +25,7 @@ use portreeve_tests::{
     limits::CLIENT_RUN_MAX,
     process,
     scene::{INGEST_PASSWORD, REPORTING_PASSWORD, REPORTING_WORKS, Scene, shop},
-    servers::Flavour,
+    servers::{Flavour, Server},
 };
 use serde_json::{Value, json};
 use std::{
@@ -160,7 +160,7 @@ fn secrets_are_in_no_recording_and_no_log() {
         "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
         "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-14')",
         "CREATE PROCEDURE shop.p() SET PASSWORD FOR one = PASSWORD('hidden-word-15')",
-        "CREATE EVENT shop.e ON SCHEDULE AT '2040-01-01' DO SET PASSWORD FOR one = PASSWORD('hidden-word-16')",
+        "CREATE EVENT shop.e ON SCHEDULE AT '2037-01-01' DO SET PASSWORD FOR one = PASSWORD('hidden-word-16')",
         "BEGIN NOT ATOMIC SET PASSWORD FOR one = PASSWORD('hidden-word-17'); END",
         "CREATE PROCEDURE shop.q() EXECUTE IMMEDIATE 'ALTER USER one IDENTIFIED BY \"hidden-word-18\"'",
         "CREATE PROCEDURE shop.r() SET @s = 'ALTER USER one IDENTIFIED BY \"hidden-word-19\"'",
@@ -195,7 +195,7 @@ fn nor_are_those_of_mysql() {
         "CLONE INSTANCE FROM 'x'@'127.0.0.1':3306 IDENTIFIED BY 'hidden-word-8'",
         "CREATE USER IDENTIFIED BY 'hidden-word-9'",
         "CREATE PROCEDURE shop.p() SET PASSWORD FOR one = 'hidden-word-10'",
-        "CREATE EVENT shop.e ON SCHEDULE AT '2040-01-01 00:00:00' DO SET PASSWORD FOR one = 'hidden-word-11'",
+        "CREATE EVENT shop.e ON SCHEDULE AT '2037-01-01 00:00:00' DO SET PASSWORD FOR one = 'hidden-word-11'",
         "ALTER USER one IDENTIFIED BY _utf8mb4 'hidden-word-12'",
         "CREATE TABLE shop.f (a INT) CONNECTION='mysql://u:hidden-word-13@127.0.0.1/d/t'",
         "CREATE TABLE shop.g (a INT) COMMENT='password \"hidden-word-14\"'",
