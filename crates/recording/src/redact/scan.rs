@@ -10,7 +10,9 @@ pub(super) struct Scan {
     previous: Word,
     /// The literal that comes next is a secret.
     expected: bool,
-    /// The word before may be a function that is given a secret.
+    /// A secret is set to what comes next, or compared with it.
+    assigned: bool,
+    /// The word before may be a function, whose value that is.
     maybe_call: bool,
     identified: bool,
     set_password: bool,
@@ -109,7 +111,7 @@ impl Scan {
         if self.first == Word::None {
             self.first = word;
         }
-        self.maybe_call = self.expected;
+        self.maybe_call = std::mem::take(&mut self.assigned);
         self.expected = match word {
             Word::Secret => {
                 // `SET password = …` of an `UPDATE` is followed by other columns.
@@ -144,6 +146,7 @@ impl Scan {
             b"=" => self.expected |= self.set_password,
             _ => {}
         }
+        self.assigned = self.expected && text == b"=";
         self.maybe_call = false;
     }
 

@@ -231,5 +231,6 @@ fn names_and_words_alone_are_kept() {
     check_kept("REPLACE INTO notes VALUES ('my password is not here')");
     check_kept("SET character_set_connection = 'utf8mb4'");
     check_kept("SELECT CONNECTION_ID(), 'x'");
+    check_kept("SELECT password FROM (SELECT 'x') AS t WHERE (a = 'y')");
     check_kept("SET GLOBAL default_authentication_plugin = 'mysql_native_password'");
 }
