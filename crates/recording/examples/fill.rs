@@ -119,7 +119,7 @@ fn statement(number: u64, sql: &str) -> Record<'_> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql.as_bytes()),
+        sql: Text::of_sql(sql.as_bytes(), None),
         schema: Some("shop".into()),
         parameters: (&[]).into(),
     })

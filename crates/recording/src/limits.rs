@@ -33,6 +33,9 @@ pub const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 /// Nanoseconds after which a checkpoint is due, as soon as something is recorded.
 pub const CHECKPOINT_NS: u64 = 10_000_000_000;
 
+/// Actions, and resources, that one record of facts names. One with so many of either is followed by another.
+pub const FACTS_NAMES_MAX: usize = 128;
+
 /// Rows of one answer that are recorded; the last record of them is marked as truncated where there were more.
 pub const ROWS_KEPT_MAX: u64 = 1000;
 

@@ -56,7 +56,7 @@ fn statement(number: u64, sql: &str) -> Record<'static> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql.as_bytes()).into_owned(),
+        sql: Text::of_sql(sql.as_bytes(), None).into_owned(),
         schema: Some("shop".into()),
         parameters: Cow::Borrowed(&[]),
     })
