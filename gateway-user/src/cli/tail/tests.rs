@@ -265,14 +265,14 @@ fn the_last_lines_of_a_long_file_are_shown_without_reading_it_all() {
     append(&mut file, 3000, verdict(200, Decision::Allow));
     let whole = lines(&args(|_| ()), &state_dir);
     assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
-    // Damage far before the end is not looked at.
+    // Damage far before the end, and behind the first signature, is not looked at.
     let path = directory::sessions(&state_dir, "2026-11-21").unwrap().remove(0).path;
-    let at = 1_000_000;
+    let at = 20_000_000;
     let mut bytes = fs::read(&path).unwrap();
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
     assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
-    assert!(lines(&args(|_| ()), &state_dir).len() < 10);
+    assert!(lines(&args(|_| ()), &state_dir).len() < whole.len() / 2);
     fs::remove_dir_all(state_dir).unwrap();
 }
 
