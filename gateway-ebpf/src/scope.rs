@@ -51,12 +51,13 @@ pub fn is_tagged(id: u64) -> bool {
     WORKLOADS.get_ptr(id).is_some()
 }
 
-/// The walk goes down from the root, so the last hit is the nearest. Ids come from the kernel's own ancestor table:
+/// The walk goes down from below the root, so the last hit is the nearest. Ids come from the kernel's own ancestor table:
 /// a cgroup made deeper by a workload stays below its tag.
 #[inline(always)]
 fn nearest(ancestor: impl Fn(u32) -> u64) -> Scope {
     let mut nearest = Scope { id: 0, egress: 0 };
-    for level in 0..TAG_LEVEL_MAX {
+    // Level 0 is the tree's root, which nobody can tag: the daemon runs below it.
+    for level in 1..TAG_LEVEL_MAX {
         let id = ancestor(level);
         if id == 0 {
             break;

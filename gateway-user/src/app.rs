@@ -43,7 +43,6 @@ use crate::{
     worker::{self, Stage},
     workloads::{Store, Workloads},
 };
-pub(crate) use control::DRAINING;
 pub(crate) use guard::{Guarded, guard};
 
 /// How often cgroups are looked at that were removed and made anew.

@@ -123,7 +123,46 @@ impl Interception {
     /// The cgroup is not there, lies too deep to be found by the kernel program, or holds the daemon itself.
     pub(crate) fn tag(&mut self, cgroup: &Path, egress: &Egress) -> Result<u64> {
         let id = self.cgroup_id(cgroup)?;
-        if self.tags.get(&id).is_some_and(|tagged| tagged.egress == *egress) {
+        if self.is_tagged(id, egress) {
+            return Ok(id);
+        }
+        let was_tagged = self.maps.workloads.get(&id, 0).is_ok();
+        self.mark(cgroup, egress)?;
+        // Attaching waits for the kernel's readers, tens of milliseconds: connects are redirected meanwhile.
+        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
+            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()));
+        let packets = match packets {
+            Ok(packets) => packets,
+            Err(error) => {
+                // What was marked, or an earlier daemon tagged, stays refused.
+                if !was_tagged {
+                    self.maps.workloads.remove(&id)?;
+                }
+                return Err(error);
+            }
+        };
+        self.tags.insert(id, Tagged { egress: egress.clone(), _packets: packets });
+        self.end_existing(cgroup);
+        Ok(id)
+    }
+
+    /// Whether a cgroup was tagged whole by this process.
+    pub(crate) fn has_tagged(&self, id: u64) -> bool {
+        self.tags.contains_key(&id)
+    }
+
+    fn is_tagged(&self, id: u64, egress: &Egress) -> bool {
+        self.tags.get(&id).is_some_and(|tagged| tagged.egress == *egress)
+    }
+
+    /// The first part of [`Interception::tag`], which takes no time: connects are in scope from here on. Where many are to be
+    /// tagged, this goes first for all, so that none waits for another.
+    ///
+    /// # Errors
+    /// As [`Interception::tag`].
+    pub(crate) fn mark(&mut self, cgroup: &Path, egress: &Egress) -> Result<u64> {
+        let id = self.cgroup_id(cgroup)?;
+        if self.is_tagged(id, egress) {
             return Ok(id);
         }
         // The list is there before it counts.
@@ -135,25 +174,9 @@ impl Interception {
                 portreeve_abi::Egress::Listed
             }
         };
-        let was_tagged = self.maps.workloads.get(&id, 0).is_ok();
         self.maps.workloads.insert(id, number as u32, 0).with_context(|| {
             format!("cgroup `{}` cannot be tagged (at most {} can)", cgroup.display(), limits::WORKLOADS_MAX)
         })?;
-        // Attaching waits for the kernel's readers, tens of milliseconds: connects are redirected meanwhile.
-        let packets = programs::guard_packets(&self.pins, &self.cgroup_mount.join(cgroup), id)
-            .with_context(|| format!("the packets of cgroup `{}` cannot be looked at", cgroup.display()));
-        let packets = match packets {
-            Ok(packets) => packets,
-            Err(error) => {
-                // What an earlier daemon tagged stays refused.
-                if !was_tagged {
-                    self.maps.workloads.remove(&id)?;
-                }
-                return Err(error);
-            }
-        };
-        self.tags.insert(id, Tagged { egress: egress.clone(), _packets: packets });
-        self.end_existing(cgroup);
         Ok(id)
     }
 

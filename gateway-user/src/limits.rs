@@ -36,6 +36,8 @@ pub(crate) const EXECUTABLE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 pub(crate) const EXECUTABLES_KEPT_MAX: usize = 1024;
 /// Between two looks at the cgroup tree, when cgroups appear all the time.
 pub(crate) const CGROUPS_LOOK_MIN: Duration = Duration::from_millis(5);
+/// And so many times as long as the last look took.
+pub(crate) const CGROUPS_LOOK_SHARE: u32 = 4;
 /// Uids of one workload.
 pub(crate) const UIDS_MAX: usize = 64;
 /// Refused and redirected connects that the daemon keeps for `portreeve tail --connects`.
@@ -44,10 +46,13 @@ pub(crate) const CONNECTS_KEPT_MAX: usize = 1024;
 pub(crate) const HOST_RECORDING_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Between two looks whether recordings are too old or too many, in nanoseconds.
 pub(crate) const RETENTION_EVERY_NS: u64 = 60_000_000_000;
+/// How long `keep_bytes` leaves a recording alone after its last record, in nanoseconds: a day.
+pub(crate) const KEEP_BYTES_SPARES_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
+/// How far the clock may run ahead of the time that has passed since the daemon began, in nanoseconds, and still be believed where
+/// something is removed by its age: an hour.
+pub(crate) const CLOCK_AHEAD_MAX_NS: u64 = 60 * 60 * 1_000_000_000;
 /// Days that recordings may be asked to be kept: a hundred years.
 pub(crate) const KEEP_DAYS_MAX: u32 = 36_525;
-/// Actions, and resources, that a recording names of one statement.
-pub(crate) const FACTS_RECORDED_MAX: usize = 128;
 /// Kinds of connect (reason, workload, destination, uid) that a host recording tells apart in one minute: whoever connects chooses the
 /// destination. So many records of some 300 bytes are 110 MB a day at most, each kind twice.
 pub(crate) const CONNECT_KINDS_PER_MINUTE_MAX: usize = 128;
@@ -87,6 +92,9 @@ pub(crate) const FACTS_KEPT_BYTES_MAX: usize = 64 * 1024 * 1024;
 pub(crate) const RECORDED_PREPARED_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Rows of one recorded answer that are kept while it is read: no more are taken beyond so many bytes.
 pub(crate) const RECORDED_ROWS_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Names of what policy was asked about one recorded statement that are kept while it is read, in bytes: more than the names that a
+/// text of 1 MiB can have.
+pub(crate) const RECORDED_FACTS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Statements of one recorded session that wait for their answer while it is read.
 pub(crate) const RECORDED_PENDING_MAX: usize = 64;
 
@@ -146,6 +154,8 @@ pub(crate) const CATALOGUE_COLUMNS_MAX: usize = 500_000;
 pub(crate) const CATALOGUE_ROUTINES_MAX: usize = 10_000;
 /// One row of a server's answer to the gateway's own questions, in bytes.
 pub(crate) const OWN_ROW_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
+pub(crate) const PREPARED_MAX: usize = 4096;
 /// A prepared statement whose text is longer is not judged anew when definitions change, in bytes: it must be prepared again.
 pub(crate) const PREPARED_TEXT_BYTES_MAX: usize = 64 * 1024;
 /// The texts that are kept of one session's prepared statements, in bytes.

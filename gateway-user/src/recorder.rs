@@ -20,6 +20,7 @@ mod key;
 mod mapping;
 mod past;
 mod retention;
+mod steady;
 #[cfg(test)]
 pub(crate) mod tests;
 

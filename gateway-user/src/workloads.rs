@@ -170,12 +170,21 @@ impl Workloads {
         store: Store,
     ) -> Result<Self> {
         let mut by_cgroup_id = HashMap::new();
-        for tag in &Tag::configured(config) {
+        // Where the kept tags cannot be read, those of the configuration are in force all the same.
+        let (configured, kept) = (Tag::configured(config), store.load());
+        for tag in &configured {
             make_cgroup(cgroup_mount, &tag.cgroup)?;
+            interception.mark(&tag.cgroup, &tag.egress)?;
+        }
+        for tag in kept.iter().flatten() {
+            // Where it cannot be, the log says so below.
+            let _ = interception.mark(&tag.cgroup, &tag.egress);
+        }
+        for tag in &configured {
             let id = interception.tag(&tag.cgroup, &tag.egress)?;
             by_cgroup_id.insert(id, Arc::new(Workload::new(tag, id, true)));
         }
-        for tag in store.load()? {
+        for tag in kept? {
             match interception.tag(&tag.cgroup, &tag.egress) {
                 Ok(id) => {
                     by_cgroup_id.entry(id).or_insert_with(|| Arc::new(Workload::new(&tag, id, false)));
@@ -290,8 +299,8 @@ impl Workloads {
     }
 
     /// Tags again every cgroup that was removed and made anew (a service restarted, say): it has another id then. Sessions
-    /// that the removed one left open end.
-    pub(crate) fn follow_cgroups(&self) {
+    /// that the removed one left open end. Then those that selectors choose. Returns how long it looked at the cgroup tree.
+    pub(crate) fn follow_cgroups(&self) -> Duration {
         // Held throughout, as `tag` and `untag` hold it: what was untagged meanwhile must not be tagged again.
         let mut interception = lock(&self.interception);
         for workload in self.list().into_iter().filter(|workload| workload.selects.is_empty()) {
@@ -315,7 +324,7 @@ impl Workloads {
                 tracing::warn!("tag of a removed cgroup remains: {error:#}");
             }
         }
-        self.follow_selectors(&mut interception);
+        self.follow_selectors(&mut interception)
     }
 
     /// Waits until cgroups appeared where tagged ones may, so that [`Workloads::follow_cgroups`] is due, or for `most`.

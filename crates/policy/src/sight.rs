@@ -3,6 +3,7 @@
 //! `information_schema.TRIGGERS` has those of tables on which the account has `TRIGGER`, and `REFERENTIAL_CONSTRAINTS` the keys of
 //! tables on which it has some privilege. What is not listed may be there, and does its work all the same.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What an account has been granted, as far as sight goes. Roles in force count: both servers list their privileges too.
@@ -74,17 +75,29 @@ impl Sight {
             return true;
         }
         let (schema, table) = (folded(schema), folded(table));
-        // Servers take the grant of one pattern, the narrowest. Which that is need not be known where all that fit agree.
-        let mut fitting = self.schemas.iter().filter(|(pattern, _)| self.fits(&folded(pattern), &schema)).peekable();
-        let by_schema = fitting.peek().is_some() && fitting.all(|(_, has_trigger)| *has_trigger);
-        by_schema || self.tables.iter().any(|(one, other)| folded(one) == schema && folded(other) == table)
+        let is_granted = |(granted, has_trigger): (&String, &bool)| {
+            *has_trigger && self.only_name(granted).is_some_and(|name| folded(&name) == schema)
+        };
+        self.schemas.iter().any(is_granted)
+            || self.tables.iter().any(|(one, other)| folded(one) == schema && folded(other) == table)
     }
 
-    fn fits(&self, pattern: &str, schema: &str) -> bool {
-        match self.has_wildcards {
-            true => like(&pattern.chars().collect::<Vec<_>>(), &schema.chars().collect::<Vec<_>>()),
-            false => pattern == schema,
+    /// The one schema that a grant is of; none where it is of all that fit a pattern. Of several grants that fit a schema servers
+    /// take the narrowest, and those of the anonymous user count among them, which are not shown: a pattern says nothing. No
+    /// grant is narrower than that of the name itself.
+    fn only_name<'g>(&self, granted: &'g str) -> Option<Cow<'g, str>> {
+        if !self.has_wildcards || !granted.contains(['_', '%', '\\']) {
+            return Some(Cow::Borrowed(granted));
         }
+        let (mut name, mut letters) = (String::new(), granted.chars());
+        while let Some(letter) = letters.next() {
+            match letter {
+                '_' | '%' => return None,
+                '\\' => name.push(letters.next()?),
+                _ => name.push(letter),
+            }
+        }
+        Some(Cow::Owned(name))
     }
 }
 
@@ -136,18 +149,6 @@ fn names(object: &str) -> Option<(Option<String>, Option<String>)> {
 
 fn unquoted(name: &str) -> Option<String> {
     Some(name.strip_prefix('`')?.strip_suffix('`')?.replace("``", "`"))
-}
-
-/// `LIKE` with `\`, as servers compare the schema of a grant. Names have 64 characters at most.
-fn like(pattern: &[char], text: &[char]) -> bool {
-    match (pattern, text) {
-        ([], text) => text.is_empty(),
-        (['%', rest @ ..], text) => like(rest, text) || matches!(text, [_, others @ ..] if like(pattern, others)),
-        (['_', rest @ ..], [_, others @ ..]) => like(rest, others),
-        (['\\', escaped, rest @ ..], [letter, others @ ..]) => escaped == letter && like(rest, others),
-        ([one, rest @ ..], [letter, others @ ..]) => one == letter && like(rest, others),
-        ([_, ..], []) => false,
-    }
 }
 
 #[cfg(test)]
@@ -207,19 +208,25 @@ mod tests {
     }
 
     #[test]
-    fn all_patterns_that_fit_must_agree() {
+    fn a_pattern_shows_nothing_and_a_name_that_is_escaped_does() {
         let sight = sight(&[
+            "GRANT TRIGGER ON `your_shop`.* TO `h`@`127.%`",
+            "GRANT ALL PRIVILEGES ON `sho%`.* TO `h`@`127.%`",
             r"GRANT TRIGGER ON `my\_shop`.* TO `h`@`127.%`",
-            "GRANT SELECT ON `my_%`.* TO `h`@`127.%`",
-            "GRANT TRIGGER ON `your_%`.* TO `h`@`127.%`",
+            r"GRANT TRIGGER ON `a\\b`.* TO `h`@`127.%`",
+            "GRANT SELECT ON `my%`.* TO `h`@`127.%`",
             "GRANT SELECT ON `one`.* TO `h`@`127.%`",
             "GRANT TRIGGER ON `one`.* TO `role`",
+            "GRANT TRIGGER ON `by_table`.`t_1` TO `h`@`127.%`",
         ]);
-        assert!(!sees(&sight, "my_shop", "t") && !sees(&sight, "myXshop", "t"));
-        assert!(sees(&sight, "your_shop", "t") && sees(&sight, "yourXshop", "t") && !sees(&sight, "your", "t"));
-        assert!(sees(&sight, "one", "t"), "one pattern's grants, by a role and otherwise, add up");
+        assert!(!sees(&sight, "your_shop", "t") && !sees(&sight, "shop", "t"));
+        assert!(sees(&sight, "my_shop", "t"), "no grant is narrower");
+        assert!(!sees(&sight, "myXshop", "t") && !sees(&sight, r"my\_shop", "t") && sees(&sight, r"a\b", "t"));
+        assert!(sees(&sight, "one", "t"), "one name's grants, by a role and otherwise, add up");
+        assert!(sees(&sight, "by_table", "t_1") && !sees(&sight, "by_table", "tX1"), "tables have no patterns");
+        assert!(sight.shows_triggers("MY_SHOP", "t", str::to_lowercase));
         let literal = Sight { has_wildcards: false, ..sight };
-        assert!(!sees(&literal, "your_shop", "t") && sees(&literal, "your_%", "t"));
+        assert!(sees(&literal, "your_shop", "t") && sees(&literal, "sho%", "t") && !sees(&literal, "shop", "t"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ fn statement(number: u64) -> Entry<'static> {
             number,
             command: Command::Query,
             prepared: None,
-            sql: Text::of_sql(b"SELECT c FROM sbtest1 WHERE id=5023"),
+            sql: Text::of_sql(b"SELECT c FROM sbtest1 WHERE id=5023", None),
             schema: Some("sbtest".into()),
             parameters: Cow::Borrowed(&[]),
         }),

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use portreeve_recording::{
-    Closed, Command, Decision, Encoder, Entry, Evidence, Format, Header, Kind, Login, Opened, Record, Response,
-    Statement, Text, Verdict,
+    Closed, Command, Decision, Encoder, Entry, Evidence, Header, Kind, Login, Opened, Record, Response, Signed,
+    SigningKey, Statement, Text, Verdict,
 };
 
 /// 2026-11-25.
@@ -38,12 +38,8 @@ fn session(day: &Path, number: u64, bytes: u64, is_open: bool) {
     let id = format!("{:08x}-{:04x}-7000-8000-{number:012x}", ms >> 16, ms & 0xffff);
     let mut session_id = [0; 16];
     session_id.copy_from_slice(&u128::from_str_radix(&id.replace('-', ""), 16).unwrap().to_be_bytes());
-    let (mut encoder, head) = Encoder::new(&Header {
-        format: Format::One,
-        kind: Kind::Session,
-        session_id,
-        created_unix_ns: START_NS + number * 1_000_000,
-    });
+    let key = SigningKey::from_seed(&[1; 32]);
+    let (mut encoder, head) = Encoder::new(&Header::new(Kind::Session, session_id, START_NS + number * 1_000_000));
     let mut out = BufWriter::with_capacity(1 << 20, File::create(day.join(format!("{id}.prs"))).unwrap());
     out.write_all(&head).unwrap();
     let (mut frame, mut written, mut at_unix_ns) = (Vec::new(), 0, START_NS + number * 1_000_000);
@@ -51,6 +47,9 @@ fn session(day: &Path, number: u64, bytes: u64, is_open: bool) {
         at_unix_ns += 1000;
         frame.clear();
         encoder.encode(&Entry { at_unix_ns, record }, &mut frame).unwrap();
+        if encoder.is_checkpoint_due() {
+            encoder.sign(Signed::Checkpoint, &key, &mut frame).unwrap();
+        }
         out.write_all(&frame).unwrap();
         written += frame.len() as u64;
         written
@@ -120,7 +119,7 @@ fn statement(number: u64, sql: &str) -> Record<'_> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql.as_bytes()),
+        sql: Text::of_sql(sql.as_bytes(), None),
         schema: Some("shop".into()),
         parameters: (&[]).into(),
     })

@@ -89,13 +89,19 @@ impl Encoder {
             || self.last_unix_ns.saturating_sub(self.signed.at_unix_ns) >= CHECKPOINT_NS
     }
 
+    /// Whether something was recorded since the last signature, which is by now so long ago.
+    #[must_use]
+    pub fn is_checkpoint_overdue(&self, now_unix_ns: u64) -> bool {
+        self.frames > self.signed.frames && now_unix_ns.saturating_sub(self.signed.at_unix_ns) >= CHECKPOINT_NS
+    }
+
     /// Appends the frame of a checkpoint or a seal, which has the time of the entry before.
     ///
     /// # Errors
     /// As [`Self::encode`].
     pub fn sign(&mut self, signed: Signed, key: &SigningKey, out: &mut Vec<u8>) -> Result<(), EncodeError> {
         let at_unix_ns = self.last_unix_ns;
-        let message = signed.message(&self.session_id, self.frames, at_unix_ns, &self.chain);
+        let message = signed.message(&self.session_id, at_unix_ns, &self.chain);
         let signature = Signature { key: key.public().0, signature: key.sign(&message) };
         let record = match signed {
             Signed::Checkpoint => Record::Checkpoint(signature),

@@ -33,6 +33,9 @@ pub const CHECKPOINT_BYTES: u64 = 4 * 1024 * 1024;
 /// Nanoseconds after which a checkpoint is due, as soon as something is recorded.
 pub const CHECKPOINT_NS: u64 = 10_000_000_000;
 
+/// Actions, and resources, that one record of facts names. One with so many of either is followed by another.
+pub const FACTS_NAMES_MAX: usize = 128;
+
 /// Rows of one answer that are recorded; the last record of them is marked as truncated where there were more.
 pub const ROWS_KEPT_MAX: u64 = 1000;
 
@@ -43,8 +46,12 @@ pub const ROWS_KEPT_BYTES_MAX: usize = 1024 * 1024;
 /// Bytes at the end of a file among which [`crate::Stream::skip_near_end`] looks for frames. What a writer allocates ahead is less.
 pub const NEAR_END_LEN: usize = 16 * 1024 * 1024;
 
-/// Bytes among which it looks first.
-pub const NEARER_END_LEN: usize = 256 * 1024;
+/// Bytes from a file's beginning within which its first signature stands: a checkpoint is due after [`CHECKPOINT_BYTES`], behind the
+/// record that is written then.
+pub const FIRST_SIGNATURE_WITHIN: u64 = CHECKPOINT_BYTES + 2 * PAYLOAD_LEN_MAX as u64;
+
+/// Signatures that it checks at most: each takes some 50 µs, and a made-up file could be full of them.
+pub const NEAR_END_SIGNATURES_MAX: u32 = 64;
 
 /// Bytes that it checks at most while it looks: a made-up file could have it check the same ones again and again.
 pub const NEAR_END_CHECKED_MAX: usize = 16 * NEAR_END_LEN;
@@ -58,6 +65,9 @@ const _: () = {
     // A value of a row is kept whole, and a record of them fits a frame.
     assert!(ROWS_KEPT_BYTES_MAX <= TEXT_KEPT_MAX && ROWS_KEPT_BYTES_MAX * 2 <= PAYLOAD_LEN_MAX);
     assert!(PAYLOAD_LEN_MAX <= i32::MAX as usize, "rkyv's relative pointers are 32 bits wide");
-    assert!(NEAR_END_LEN.is_multiple_of(FRAME_ALIGN) && NEAR_END_LEN > 2 * PAYLOAD_LEN_MAX);
+    // Behind what is allocated ahead there is a checkpoint.
+    assert!(
+        NEAR_END_LEN.is_multiple_of(FRAME_ALIGN) && NEAR_END_LEN as u64 > CHECKPOINT_BYTES + 2 * PAYLOAD_LEN_MAX as u64
+    );
     assert!(STREAM_CHUNK_LEN >= HEADER_LEN + FRAME_HEADER_LEN);
 };

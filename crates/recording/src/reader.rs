@@ -111,9 +111,9 @@ impl Frame<'_> {
             | ArchivedRecord::Rows(_)
             | ArchivedRecord::Host(_) => return None,
         };
-        let message =
-            signed.message(&self.session_id, self.index, self.entry.at_unix_ns.to_native(), &self.chain_before);
-        Some(Claim { signed, message, key: signature.key, signature: signature.signature })
+        let (id, at_unix_ns, chain) = (&self.session_id, self.entry.at_unix_ns.to_native(), &self.chain_before);
+        let messages = [signed.message(id, at_unix_ns, chain), signed.message_of(id, self.index, at_unix_ns, chain)];
+        Some(Claim { signed, messages, key: signature.key, signature: signature.signature })
     }
 
     /// A copy of the entry that owns its texts.

@@ -11,6 +11,7 @@ use rkyv::with::{AsBox, AsOwned, Map};
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::host::Host;
+use crate::limits::FACTS_NAMES_MAX;
 use crate::text::Text;
 
 /// One record and when it was made.
@@ -355,17 +356,25 @@ pub struct Signature {
     pub signature: [u8; 64],
 }
 
-/// What policy was asked about a statement.
+/// What policy was asked about a statement, or a part of it: see [`Facts::is_followed`].
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Facts<'a> {
     /// Of the statement.
     pub number: u64,
-    /// Names of the actions (`select`, `drop`), each once.
+    /// Names of the actions (`select`, `drop`), each once in a record; at most [`FACTS_NAMES_MAX`].
     #[rkyv(with = AsOwned)]
     pub actions: Cow<'a, [String]>,
-    /// Tables and other resources as policy calls them (`orders/shop.users`), each once.
+    /// Tables and other resources as policy calls them (`orders/shop.users`), each once in a record; at most [`FACTS_NAMES_MAX`].
     #[rkyv(with = AsOwned)]
     pub resources: Cow<'a, [String]>,
+}
+
+impl Facts<'_> {
+    /// Whether another record has more of the same statement's: where a list is full, if only to say that there is nothing more.
+    #[must_use]
+    pub fn is_followed(&self) -> bool {
+        self.actions.len() >= FACTS_NAMES_MAX || self.resources.len() >= FACTS_NAMES_MAX
+    }
 }
 
 /// Some rows of a result set, in order, as the client received them.

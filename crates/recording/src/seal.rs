@@ -11,6 +11,10 @@ const CONTEXT: [u8; 24] = *b"portreeve recording v2\r\n";
 /// Bytes of a message: context, kind, session id, frame, time, chain.
 const MESSAGE_LEN: usize = 24 + 1 + 16 + 8 + 8 + 32;
 
+/// Stands for the frame's number in a message. The chain says it already, and who reads a file from near its end does not know
+/// the number. Files written before 2026-11-25 have it.
+const ANY_FRAME: u64 = u64::MAX;
+
 /// What a signature is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Signed {
@@ -21,8 +25,13 @@ pub enum Signed {
 }
 
 impl Signed {
-    /// What is signed by the frame with this index: all frames before it, and its own time.
-    pub(crate) fn message(
+    /// What is signed by a frame: all frames before it, and its own time.
+    pub(crate) fn message(self, session_id: &[u8; 16], at_unix_ns: u64, chain_before: &[u8; 32]) -> [u8; MESSAGE_LEN] {
+        self.message_of(session_id, ANY_FRAME, at_unix_ns, chain_before)
+    }
+
+    /// The same in an older file, where the frame has this index.
+    pub(crate) fn message_of(
         self,
         session_id: &[u8; 16],
         index: u64,
@@ -129,7 +138,8 @@ impl FromStr for PublicKey {
 pub struct Claim {
     /// What it signs.
     pub signed: Signed,
-    pub(crate) message: [u8; MESSAGE_LEN],
+    /// As it is written now, and as it was.
+    pub(crate) messages: [[u8; MESSAGE_LEN]; 2],
     pub(crate) key: [u8; 32],
     pub(crate) signature: [u8; 64],
 }
@@ -145,7 +155,8 @@ impl Claim {
     #[must_use]
     pub fn verifies(&self) -> bool {
         let Ok(key) = VerifyingKey::from_bytes(&self.key) else { return false };
-        key.verify_strict(&self.message, &Signature::from_bytes(&self.signature)).is_ok()
+        let signature = Signature::from_bytes(&self.signature);
+        self.messages.iter().any(|message| key.verify_strict(message, &signature).is_ok())
     }
 }
 

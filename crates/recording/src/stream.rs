@@ -112,6 +112,35 @@ impl<F: Read + Seek> Stream<F> {
         Ok(self.position.accept(&checked, payload))
     }
 
+    /// Whether a frame is there, or bytes that are none: whether the frames do not end here any more.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn has_next(&mut self) -> io::Result<bool> {
+        self.fill(FRAME_HEADER_LEN)?;
+        Ok(self.pending().iter().take(4).any(|&byte| byte != 0))
+    }
+
+    /// Whether nothing but zeros lies behind the frames, as a writer leaves it. A frame that is just being written shows as well.
+    ///
+    /// # Errors
+    /// When the file cannot be read.
+    pub fn ends_in_zeros(&mut self) -> io::Result<bool> {
+        self.file.seek(SeekFrom::Start(self.position.offset))?;
+        let mut bytes = vec![0; STREAM_CHUNK_LEN];
+        loop {
+            match self.file.read(&mut bytes) {
+                Ok(0) => return Ok(true),
+                Ok(read) if bytes.get(..read).is_some_and(|read| read.iter().any(|&byte| byte != 0)) => {
+                    return Ok(false);
+                }
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
     fn pending(&self) -> &[u8] {
         self.bytes.get(self.consumed..).unwrap_or_default()
     }

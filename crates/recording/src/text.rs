@@ -6,12 +6,12 @@ use rkyv::with::AsOwned;
 use rkyv::{Archive, Deserialize, Serialize};
 
 use crate::limits::{NAME_KEPT_MAX, TEXT_KEPT_MAX};
-use crate::redact;
+use crate::redact::{self, Quoting};
 
 /// A statement or parameter. Bytes, because the client's character set decides what they mean.
 #[derive(Debug, Clone, PartialEq, Eq, Archive, Serialize, Deserialize)]
 pub struct Text<'a> {
-    /// At most [`TEXT_KEPT_MAX`] bytes, unless secrets made it longer when they were replaced.
+    /// At most [`TEXT_KEPT_MAX`] bytes.
     #[rkyv(with = AsOwned)]
     pub bytes: Cow<'a, [u8]>,
     /// Bytes that the client sent.
@@ -23,15 +23,21 @@ pub struct Text<'a> {
 }
 
 impl<'a> Text<'a> {
-    /// SQL text: cut at [`TEXT_KEPT_MAX`], and secrets replaced. Borrows unless a secret was found.
+    /// SQL text: cut at [`TEXT_KEPT_MAX`], and secrets replaced. Borrows unless a secret was found. `quoting` is the session's, where
+    /// it is known.
     ///
     /// It is cut first: looking through what is thrown away would cost time in proportion to what a client sends.
     #[must_use]
-    pub fn of_sql(sql: &'a [u8]) -> Self {
+    pub fn of_sql(sql: &'a [u8], quoting: Option<Quoting>) -> Self {
         let kept = Self::of_bytes(sql);
-        match redact::sql(kept.kept()) {
+        match redact::sql(kept.kept(), quoting) {
             Cow::Borrowed(_) => kept,
-            Cow::Owned(bytes) => Self { bytes: Cow::Owned(bytes), redacted: true, ..kept },
+            Cow::Owned(mut bytes) => {
+                // Short secrets become longer, and there may be many.
+                let truncated = kept.truncated || bytes.len() > TEXT_KEPT_MAX;
+                bytes.truncate(TEXT_KEPT_MAX);
+                Self { bytes: Cow::Owned(bytes), redacted: true, truncated, ..kept }
+            }
         }
     }
 
@@ -90,11 +96,11 @@ mod tests {
     #[test]
     fn text_is_cut_one_past_the_limit_and_says_so() {
         let at_limit = vec![b'x'; TEXT_KEPT_MAX];
-        let text = Text::of_sql(&at_limit);
+        let text = Text::of_sql(&at_limit, None);
         assert_eq!((text.kept().len(), text.length, text.truncated), (TEXT_KEPT_MAX, TEXT_KEPT_MAX as u64, false));
 
         let past = vec![b'x'; TEXT_KEPT_MAX + 1];
-        let text = Text::of_sql(&past);
+        let text = Text::of_sql(&past, None);
         assert_eq!((text.kept().len(), text.length, text.truncated), (TEXT_KEPT_MAX, TEXT_KEPT_MAX as u64 + 1, true));
         assert!(!text.redacted);
     }
@@ -103,9 +109,16 @@ mod tests {
     fn a_secret_that_the_cut_runs_through_is_not_kept() {
         let mut sql = b"ALTER USER a IDENTIFIED BY '".to_vec();
         sql.resize(TEXT_KEPT_MAX + 100, b's');
-        let text = Text::of_sql(&sql);
+        let text = Text::of_sql(&sql, None);
         assert!(text.truncated && text.redacted);
         assert_eq!(text.kept(), b"ALTER USER a IDENTIFIED BY '<redacted>'");
+    }
+
+    #[test]
+    fn a_text_that_redaction_makes_longer_is_cut_and_says_so() {
+        let sql = [b"SET PASSWORD = ", b"'' ".repeat(TEXT_KEPT_MAX / 4).as_slice()].concat();
+        let text = Text::of_sql(&sql, None);
+        assert_eq!((text.kept().len(), text.length, text.truncated), (TEXT_KEPT_MAX, sql.len() as u64, true));
     }
 
     #[test]

@@ -16,7 +16,7 @@ fn encode(encoder: &mut Encoder, number: u64, names: &[String], sql: &str, out: 
         number,
         command: Command::Execute,
         prepared: Some(1),
-        sql: Text::of_sql(sql.as_bytes()),
+        sql: Text::of_sql(sql.as_bytes(), None),
         schema: Some("shop".into()),
         parameters: Cow::Borrowed(&parameters),
     };

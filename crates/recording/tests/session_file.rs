@@ -7,10 +7,10 @@ use std::io::Cursor;
 
 use portreeve_recording::limits::{FRAME_ALIGN, FRAME_HEADER_LEN, HEADER_LEN, PAYLOAD_LEN_MAX, STREAM_CHUNK_LEN};
 use portreeve_recording::{
-    Abandoned, Chosen, Closed, Command, Connects, Decision, EncodeError, Encoder, End, Entry, ErrorText, Evidence,
-    Facts, Follows, Format, Forwarded, Header, Host, Kind, Login, Lost, Opened, PoliciesLoaded, ReadError, Reader,
-    Record, Removed, Response, Rows, SessionBegan, SessionEnded, Signed, SigningKey, Started, Statement, Stopped,
-    Stream, Tagged, Text, TornWhy, Transport, Verdict,
+    Abandoned, Audit, Chosen, Closed, Command, Connects, Decision, EncodeError, Encoder, End, Entry, ErrorText,
+    Evidence, Facts, Follows, Format, Forwarded, Header, Host, Kind, Login, Lost, Opened, PoliciesLoaded, Proof,
+    ReadError, Reader, Record, Removed, Response, Rows, SessionBegan, SessionEnded, Signed, SigningKey, Started,
+    Statement, Stopped, Stream, Tagged, Text, TornWhy, Transport, Verdict,
 };
 
 const HEADER: Header = Header::new(Kind::Session, [0xab; 16], 1_795_231_554_000_000_000);
@@ -56,7 +56,7 @@ fn statement(number: u64, sql: &str) -> Record<'static> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql.as_bytes()).into_owned(),
+        sql: Text::of_sql(sql.as_bytes(), None).into_owned(),
         schema: Some("shop".into()),
         parameters: Cow::Borrowed(&[]),
     })
@@ -533,12 +533,22 @@ fn formats_are_what_they_were() {
         assert!(written == kept, "the encoder no longer writes {name}; {path} is what it writes");
     }
     assert_eq!(read(include_bytes!("format-1.prs")), (entries(), End::Closed));
-    let (found, end) = read(include_bytes!("format-2.prs"));
-    let mut expected = [records(), later_records(), records_of_two(), host_records()].concat();
-    let closed = expected.remove(6);
-    let found: Vec<_> = found.into_iter().map(|entry| entry.record).collect();
-    assert_eq!((&found[..expected.len()], end), (&expected[..], End::Closed));
-    assert!(matches!(&found[expected.len()..], [Record::Checkpoint(_), last, Record::Sealed(_)] if *last == closed));
+    // The early one's signatures say the numbers of their frames.
+    for file in [&include_bytes!("format-2.prs")[..], include_bytes!("format-2-early.prs")] {
+        let (found, end) = read(file);
+        let mut expected = [records(), later_records(), records_of_two(), host_records()].concat();
+        let closed = expected.remove(6);
+        let found: Vec<_> = found.into_iter().map(|entry| entry.record).collect();
+        assert_eq!((&found[..expected.len()], end), (&expected[..], End::Closed));
+        assert!(
+            matches!(&found[expected.len()..], [Record::Checkpoint(_), last, Record::Sealed(_)] if *last == closed)
+        );
+        let (mut audit, mut reader) = (Audit::new(&[]), Reader::open(file).unwrap());
+        while let Some(frame) = reader.next_frame() {
+            audit.take(&frame).unwrap();
+        }
+        assert_eq!(audit.proof(), Proof::Sealed);
+    }
 }
 
 #[test]

@@ -4,11 +4,15 @@ use super::message::{Request, Response};
 use crate::limits::{CONTROL_CLIENT_TIMEOUT, CONTROL_RESPONSE_BYTES_MAX};
 use anyhow::{Context as _, bail};
 use std::{
+    fs,
     io::{self, BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     os::unix::net::UnixStream,
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
+
+/// What the sockets of draining daemons are called in the `run_dir`, before their process ids.
+pub(crate) const DRAINING: &str = "draining-";
 
 /// Nobody answers at the control socket.
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,19 @@ pub(crate) fn ask_for(socket: &Path, request: &Request, patience: Duration) -> a
         Response::Refused { message } => bail!("{message}"),
         response => Ok(response),
     }
+}
+
+/// The sockets of daemons that have handed over and drain, and of those that were killed while they did.
+pub(crate) fn draining(run_dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(run_dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
+    let is_one =
+        |path: &PathBuf| path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(DRAINING));
+    entries.filter(is_one).collect()
+}
+
+/// Whether somebody listens at a socket.
+pub(crate) fn is_alive(socket: &Path) -> bool {
+    UnixStream::connect(socket).is_ok()
 }
 
 fn connect(socket: &Path) -> anyhow::Result<UnixStream> {

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::HOUSE_EVERY;
-use crate::{gateway::Gateway, limits::CGROUPS_LOOK_MIN};
+use crate::{
+    gateway::Gateway,
+    limits::{CGROUPS_LOOK_MIN, CGROUPS_LOOK_SHARE},
+};
 
 /// A thread of its own: looking at a large tree takes time. It has ended when this is dropped, so that it never works against a
 /// successor.
@@ -36,10 +39,10 @@ impl Watch {
         let run = move || {
             while !told.load(Ordering::Relaxed) {
                 let appeared = gateway.workloads.wait_for_cgroups(HOUSE_EVERY);
-                gateway.workloads.follow_cgroups();
+                let looked = gateway.workloads.follow_cgroups();
                 if appeared {
-                    // Whoever makes cgroups all the time does not keep a processor busy.
-                    thread::sleep(CGROUPS_LOOK_MIN);
+                    // Whoever makes cgroups all the time keeps neither a processor busy nor others waiting for what is locked meanwhile.
+                    thread::sleep((looked * CGROUPS_LOOK_SHARE).clamp(CGROUPS_LOOK_MIN, HOUSE_EVERY));
                 }
             }
         };

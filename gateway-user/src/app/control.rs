@@ -27,9 +27,6 @@ use crate::{
     workloads::{Tag, Workload},
 };
 
-/// What the sockets of draining daemons are called in the `run_dir`, before their process ids.
-pub(crate) const DRAINING: &str = "draining-";
-
 /// The daemon, for the control socket.
 #[derive(Debug)]
 pub(super) struct Control {
@@ -135,11 +132,7 @@ impl Control {
             // Those before are the successor's to ask as well, and this one is among them.
             return Vec::new();
         }
-        let Ok(dir) = std::fs::read_dir(&self.gateway.config.run_dir) else { return Vec::new() };
-        let named = |path: &PathBuf| {
-            path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(DRAINING))
-        };
-        dir.filter_map(|entry| Some(entry.ok()?.path())).filter(named).collect()
+        client::draining(&self.gateway.config.run_dir)
     }
 
     fn ask_draining(socket: &Path, request: &Request) -> Option<Response> {

@@ -218,7 +218,7 @@ fn patience(seconds: u32) -> Duration {
 
 /// Where a draining daemon answers: `status` of its successor asks there.
 fn draining_socket(run_dir: &std::path::Path) -> PathBuf {
-    run_dir.join(format!("{}{}", super::control::DRAINING, std::process::id()))
+    run_dir.join(format!("{}{}", admin::client::DRAINING, std::process::id()))
 }
 
 /// Failing at it loses a line of `portreeve status`, and the end of sessions whose tag is ended meanwhile.

@@ -2,7 +2,11 @@
 
 use super::{NO, print_json};
 use crate::{
-    admin::{InUse, Lock, lock_file},
+    admin::{
+        InUse, Lock,
+        client::{draining, is_alive},
+        lock_file,
+    },
     config::Config,
     host,
     interception::{
@@ -111,19 +115,10 @@ fn detach(bpffs: Option<&Path>, run_dir: PathBuf, dry_run: bool) -> anyhow::Resu
 
 /// A daemon that handed over and whose successor was killed has no lock, and sessions still.
 fn check_nobody_drains(run_dir: &Path) -> anyhow::Result<()> {
-    let is_alive = |socket: &PathBuf| std::os::unix::net::UnixStream::connect(socket).is_ok();
     match draining(run_dir).iter().find(|socket| is_alive(socket)) {
         Some(socket) => Err(InUse::draining(run_dir, socket).into()),
         None => Ok(()),
     }
-}
-
-fn draining(run_dir: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(run_dir).into_iter().flatten().filter_map(|entry| Some(entry.ok()?.path()));
-    let is_one = |path: &PathBuf| {
-        path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(crate::app::DRAINING))
-    };
-    entries.filter(is_one).collect()
 }
 
 /// Files that a daemon leaves in its `run_dir` when it is killed.

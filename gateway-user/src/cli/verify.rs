@@ -9,6 +9,7 @@ use clap::Args;
 use portreeve_recording::PublicKey;
 
 use super::render::{escape, json};
+use crate::admin::client;
 use crate::config::Config;
 use crate::recorder;
 
@@ -17,7 +18,7 @@ mod ledger;
 #[cfg(test)]
 mod tests;
 
-use file::Finding;
+use file::{Against, Finding};
 
 /// Options of `portreeve verify`.
 #[derive(Debug, Args)]
@@ -56,14 +57,23 @@ pub(super) fn run(args: &VerifyArgs, config: &Path, out: &mut impl Write) -> any
     let mut trusted = args.public_key.iter().map(|given| public_key(given)).collect::<anyhow::Result<Vec<_>>>()?;
     // Files that somebody brought need no configuration.
     if !args.all {
-        return report(args.files.iter().map(|path| file::check(path, &trusted)), args.json, out);
+        let against = Against { trusted: &trusted, is_served: true };
+        return report(args.files.iter().map(|path| file::check(path, against)), args.json, out);
     }
-    let state_dir = Config::read(config)?.state_dir;
+    let config = Config::read(config)?;
+    let state_dir = &config.state_dir;
     if trusted.is_empty() {
-        let path = recorder::public_path(&state_dir);
+        let path = recorder::public_path(state_dir);
         trusted.push(recorder::read_public(&path).context("give the key with `--public-key`")?);
     }
-    report(ledger::check_all(&state_dir, &trusted)?.into_iter(), args.json, out)
+    let against = Against { trusted: &trusted, is_served: is_served(&config) };
+    report(ledger::check_all(state_dir, against)?.into_iter(), args.json, out)
+}
+
+/// Whether a daemon of this instance is alive, one that drains included.
+fn is_served(config: &Config) -> bool {
+    let draining = client::draining(&config.run_dir);
+    draining.iter().chain([&config.control_socket()]).any(|socket| client::is_alive(socket))
 }
 
 fn public_key(given: &str) -> anyhow::Result<PublicKey> {

@@ -1,10 +1,11 @@
 //! Where session files lie, and which there are.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, FileType, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use jiff::civil::Date;
 use uuid::Uuid;
 
 /// What session files end in.
@@ -39,7 +40,7 @@ pub(super) fn of_host_day(state_dir: &Path, day: &str) -> PathBuf {
 /// When a directory is there and cannot be read.
 pub(crate) fn host_recordings(state_dir: &Path) -> io::Result<Vec<SessionPath>> {
     let mut found = Vec::new();
-    for day in names(&state_dir.join(HOST))? {
+    for day in folders_of_days(&state_dir.join(HOST))? {
         found.extend(recordings(&of_host_day(state_dir, &day), &day)?);
     }
     Ok(found)
@@ -55,7 +56,7 @@ pub(crate) fn of_day(state_dir: &Path, day: &str) -> PathBuf {
 /// # Errors
 /// When the directory is there and cannot be read.
 pub(crate) fn days(state_dir: &Path) -> io::Result<Vec<String>> {
-    names(&state_dir.join("sessions"))
+    folders_of_days(&state_dir.join("sessions"))
 }
 
 /// The session files of a day, oldest first. Files with other names are not ours and are left out.
@@ -66,8 +67,14 @@ pub(crate) fn sessions(state_dir: &Path, day: &str) -> io::Result<Vec<SessionPat
     recordings(&of_day(state_dir, day), day)
 }
 
+/// Whatever else somebody put there is not ours.
+fn folders_of_days(directory: &Path) -> io::Result<Vec<String>> {
+    let is_day = |name: &str| name.parse::<Date>().is_ok_and(|date| date.to_string() == name);
+    Ok(names(directory, FileType::is_dir)?.into_iter().filter(|name| is_day(name)).collect())
+}
+
 fn recordings(directory: &Path, day: &str) -> io::Result<Vec<SessionPath>> {
-    let found = names(directory)?.into_iter().filter_map(|name| {
+    let found = names(directory, FileType::is_file)?.into_iter().filter_map(|name| {
         let id = Uuid::try_parse(name.strip_suffix(EXTENSION)?.strip_suffix('.')?).ok()?;
         Some(SessionPath { day: day.to_owned(), id, path: directory.join(name) })
     });
@@ -101,7 +108,8 @@ pub(crate) fn is_session_file(path: &Path) -> bool {
     File::open(path).is_ok_and(|file| portreeve_recording::Stream::open(file).is_ok())
 }
 
-fn names(directory: &Path) -> io::Result<Vec<String>> {
+/// Names in a directory, in order. Links are neither files nor directories: where they lead to is not ours.
+fn names(directory: &Path, is_wanted: fn(&FileType) -> bool) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(directory) {
         Ok(entries) => entries,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -112,7 +120,11 @@ fn names(directory: &Path) -> io::Result<Vec<String>> {
     };
     let mut names = Vec::new();
     for entry in entries {
-        names.extend(entry?.file_name().into_string());
+        let entry = entry?;
+        // It may just have gone.
+        if entry.file_type().is_ok_and(|kind| is_wanted(&kind)) {
+            names.extend(entry.file_name().into_string());
+        }
     }
     names.sort();
     Ok(names)

@@ -80,16 +80,33 @@ impl RecordFile {
     /// With the path and what to do, when the record is too long or the disk is full; the file is then as before, and a
     /// shorter record, or one after space was freed, can still be appended.
     pub(super) fn append(&mut self, entry: &Entry<'_>) -> io::Result<()> {
+        self.append_frames(|this, frames| this.encode(entry, frames))
+    }
+
+    fn append_frames(&mut self, encode: impl FnOnce(&mut Self, &mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
         SCRATCH.with_borrow_mut(|frames| {
             frames.clear();
             let before = self.encoder.clone();
-            let stored = self.encode(entry, frames).and_then(|()| self.store(frames));
+            let stored = encode(self, frames).and_then(|()| self.store(frames));
             frames.shrink_to(SCRATCH_KEPT_LEN);
             stored.map_err(|error| {
                 self.encoder = before;
                 explain(error, "append to", &self.path)
             })
         })
+    }
+
+    /// Appends a checkpoint behind what is not signed yet.
+    ///
+    /// # Errors
+    /// As [`Self::append`].
+    pub(super) fn sign(&mut self) -> io::Result<()> {
+        self.append_frames(|this, frames| this.sign_in(Signed::Checkpoint, frames))
+    }
+
+    /// Whether what was appended should have been signed by now.
+    pub(super) fn is_checkpoint_overdue(&self, now_unix_ns: u64) -> bool {
+        self.encoder.is_checkpoint_overdue(now_unix_ns)
     }
 
     /// Ready when everything that was appended is on the disk.
@@ -129,9 +146,14 @@ impl RecordFile {
         let signed = match () {
             // In one piece with it: a file that was closed without a seal was altered.
             () if is_last(&entry.record) => Signed::Seal,
-            () if self.encoder.is_checkpoint_due() => Signed::Checkpoint,
+            // Whoever removes a file could else add why to the ledger of a killed daemon.
+            () if is_removal(&entry.record) || self.encoder.is_checkpoint_due() => Signed::Checkpoint,
             () => return Ok(()),
         };
+        self.sign_in(signed, frames)
+    }
+
+    fn sign_in(&mut self, signed: Signed, frames: &mut Vec<u8>) -> io::Result<()> {
         self.encoder.sign(signed, &self.key, frames).map_err(io::Error::other)
     }
 
@@ -196,6 +218,10 @@ impl RecordFile {
         self.chunk_len = chunk_len;
         Ok(())
     }
+}
+
+fn is_removal(record: &Record<'_>) -> bool {
+    matches!(record, Record::Host(host) if matches!(**host, Host::Removed(_)))
 }
 
 /// Whether nothing but the seal follows.

@@ -1,21 +1,23 @@
 //! The host recording: what befell the daemon, who connected, and the ledger of recordings. One file per daemon at a time.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::fs;
 use std::io;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use portreeve_recording::{
-    Connects, Entry, Follows, Header, Host, Kind, Lost, PoliciesLoaded, Record, SigningKey, Started, Stopped, Tagged,
+    Connects, Entry, Follows, Header, Host, Kind, Lost, PoliciesLoaded, Record, SessionBegan, SessionEnded, SigningKey,
+    Started, Stopped, Tagged,
 };
 use uuid::Uuid;
 
 use super::durable::{self, Durability};
 use super::file::RecordFile;
 use super::past::{self, Before};
-use super::retention::Retention;
+use super::retention::{Retention, Times};
+use super::steady::SteadyClock;
 use super::{directory, explain, utc_day};
 use crate::limits::{CONNECT_KINDS_PER_MINUTE_MAX, HOST_RECORDING_BYTES_MAX, RETENTION_EVERY_NS};
 
@@ -42,6 +44,12 @@ pub(crate) struct HostRecording {
     known: Mutex<Known>,
     /// Of killed daemons, whose sessions are still to be entered.
     killed: Mutex<Vec<Before>>,
+    /// Ends of theirs that could not be written yet.
+    orphans: Mutex<VecDeque<SessionEnded<'static>>>,
+    /// What the clock may say at most.
+    steady: SteadyClock,
+    /// Recordings take more than they may, as the log says.
+    is_over: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -49,6 +57,9 @@ struct Current {
     id: Uuid,
     day: String,
     file: RecordFile,
+    /// Sessions that run, and when each began: the next file lists them again, so that what becomes of them is looked for in the
+    /// newest alone.
+    running: HashMap<String, u64>,
 }
 
 /// What was recorded last of what may change.
@@ -115,10 +126,13 @@ impl HostRecording {
             minute: Mutex::new(Minute { began_unix_ns: now_unix_ns, ..Minute::default() }),
             known: Mutex::default(),
             killed: Mutex::default(),
+            orphans: Mutex::default(),
+            steady: SteadyClock::starting_at(now_unix_ns),
+            is_over: AtomicBool::new(false),
         };
         let (first, before) = this.create(None, now_unix_ns)?;
         *this.current() = Some(first);
-        *lock(&this.killed) = before.into_iter().filter(|before| before.follows.ended).collect();
+        this.remember_killed(before);
         Ok(Arc::new(this))
     }
 
@@ -217,24 +231,57 @@ impl HostRecording {
         Ok(())
     }
 
-    /// What is due: the minute's connects, another file, the ends of sessions whose daemon was killed. Not for a thread that serves
-    /// sessions: it reads files.
+    /// What is due: removals, the ends of sessions whose daemon was killed, the minute's connects, another file, a signature. Not for
+    /// a thread that serves sessions: it reads files.
     ///
     /// # Errors
-    /// Something cannot be read or written; it is tried again the next time.
+    /// The first of what cannot be read or written. The rest is done all the same (on a full disk, room is made), and this is tried
+    /// again the next time.
     pub(crate) fn keep(&self, now_unix_ns: u64) -> io::Result<()> {
-        self.enter_orphans(now_unix_ns)?;
-        if now_unix_ns.saturating_sub(lock(&self.minute).began_unix_ns) >= MINUTE_NS {
-            self.end_minute(now_unix_ns)?;
+        let steps: [fn(&Self, u64) -> io::Result<()>; 6] = [
+            Self::apply_retention,
+            Self::enter_orphans,
+            Self::end_minute_when_due,
+            Self::rotate_when_due,
+            Self::sign_when_due,
+            |this, _| this.keep_on_disk(),
+        ];
+        steps.into_iter().map(|step| step(self, now_unix_ns)).fold(Ok(()), io::Result::and)
+    }
+
+    fn apply_retention(&self, now_unix_ns: u64) -> io::Result<()> {
+        if self.retention == Retention::default() || now_unix_ns < self.next_removal_unix_ns.load(Ordering::Relaxed) {
+            return Ok(());
         }
-        if self.is_rotation_due(now_unix_ns)? {
-            self.rotate(now_unix_ns)?;
+        self.next_removal_unix_ns.store(now_unix_ns.saturating_add(RETENTION_EVERY_NS), Ordering::Relaxed);
+        let times = Times { now_unix_ns, steady_unix_ns: self.steady.at_most(now_unix_ns) };
+        let over = self.retention.apply(&self.state_dir, self, times)?;
+        if self.is_over.swap(over > 0, Ordering::Relaxed) != (over > 0) {
+            match over {
+                0 => tracing::info!("recordings take no more than `keep_bytes` again"),
+                _ => tracing::warn!(
+                    "recordings take {over} bytes more than `keep_bytes`, and are younger than a day: they stay"
+                ),
+            }
         }
-        if self.retention != Retention::default() && now_unix_ns >= self.next_removal_unix_ns.load(Ordering::Relaxed) {
-            self.next_removal_unix_ns.store(now_unix_ns.saturating_add(RETENTION_EVERY_NS), Ordering::Relaxed);
-            self.retention.apply(&self.state_dir, self, now_unix_ns)?;
+        Ok(())
+    }
+
+    fn end_minute_when_due(&self, now_unix_ns: u64) -> io::Result<()> {
+        let began_unix_ns = lock(&self.minute).began_unix_ns;
+        if now_unix_ns.saturating_sub(began_unix_ns) >= MINUTE_NS { self.end_minute(now_unix_ns) } else { Ok(()) }
+    }
+
+    fn rotate_when_due(&self, now_unix_ns: u64) -> io::Result<()> {
+        if self.is_rotation_due(now_unix_ns)? { self.rotate(now_unix_ns) } else { Ok(()) }
+    }
+
+    /// What happens seldom is signed all the same.
+    fn sign_when_due(&self, now_unix_ns: u64) -> io::Result<()> {
+        match self.current().as_mut() {
+            Some(current) if current.file.is_checkpoint_overdue(now_unix_ns) => current.file.sign(),
+            Some(_) | None => Ok(()),
         }
-        self.keep_on_disk()
     }
 
     /// Without the lock, which threads of sessions wait for.
@@ -259,29 +306,38 @@ impl HostRecording {
     }
 
     fn end_minute(&self, now_unix_ns: u64) -> io::Result<()> {
-        let fresh = Minute { began_unix_ns: now_unix_ns, ..Minute::default() };
-        let ended = std::mem::replace(&mut *lock(&self.minute), fresh);
-        for connects in ended.kinds.into_values().flatten() {
-            self.record(now_unix_ns, Host::Connects(Box::new(connects)))?;
+        // What cannot be written stays in the minute, and is counted on.
+        let mut minute = lock(&self.minute);
+        for counted in minute.kinds.values_mut() {
+            if let Some(connects) = counted {
+                self.record(now_unix_ns, Host::Connects(Box::new(connects.clone())))?;
+                *counted = None;
+            }
         }
-        let lost = Lost { connect_events: ended.events_lost, connects_unlisted: ended.unlisted };
+        let lost = Lost { connect_events: minute.events_lost, connects_unlisted: minute.unlisted };
         if lost.connect_events > 0 || lost.connects_unlisted > 0 {
             self.record(now_unix_ns, Host::Lost(Box::new(lost)))?;
         }
+        *minute = Minute { began_unix_ns: now_unix_ns, ..Minute::default() };
         Ok(())
+    }
+
+    fn remember_killed(&self, before: Vec<Before>) {
+        lock(&self.killed).extend(before.into_iter().filter(|before| before.follows.ended));
     }
 
     fn enter_orphans(&self, now_unix_ns: u64) -> io::Result<()> {
         let killed = std::mem::take(&mut *lock(&self.killed));
         for before in killed {
             match past::orphans(&self.state_dir, &before) {
-                Ok(orphans) => {
-                    for ended in orphans {
-                        self.record(now_unix_ns, Host::SessionEnded(Box::new(ended)))?;
-                    }
-                }
+                Ok(orphans) => lock(&self.orphans).extend(orphans),
                 Err(error) => tracing::error!("`{}` cannot be read: {error:#}", before.path.display()),
             }
+        }
+        let mut orphans = lock(&self.orphans);
+        while let Some(ended) = orphans.front() {
+            self.record(now_unix_ns, Host::SessionEnded(Box::new(ended.clone())))?;
+            orphans.pop_front();
         }
         Ok(())
     }
@@ -297,19 +353,22 @@ impl HostRecording {
     /// Goes on in another file. Sessions that begin meanwhile are entered in the old one until the new one is whole.
     fn rotate(&self, now_unix_ns: u64) -> io::Result<()> {
         let Some(id) = self.current().as_ref().map(|current| current.id) else { return Ok(()) };
-        let (mut next, _) = self.create(Some(id), now_unix_ns)?;
+        let (mut next, before) = self.create(Some(id), now_unix_ns)?;
+        // A daemon that drained may have been killed since this one began.
+        self.remember_killed(before);
+        // With the lock: a session that waits for the next file to be on the disk may have begun in this one.
         let mut current = self.current();
-        if let Some(old) = current.take() {
-            let mut follows = old.follows();
-            // With the lock: a session that waits for the next file to be on the disk may have begun in this one.
-            match self.end(old, now_unix_ns, "it goes on in another file", Some(next.id)) {
-                Ok((frames, chain)) => (follows.frames, follows.chain) = (frames, chain),
-                Err(error) => tracing::error!("a host recording was left without its seal: {error}"),
-            }
-            next.append(now_unix_ns, Host::Follows(Box::new(follows)))?;
-            *current = Some(next);
+        let Some(old) = current.take() else { return Ok(()) };
+        let running = old.running.clone();
+        let mut follows = old.follows();
+        match self.end(old, now_unix_ns, "it goes on in another file", Some(next.id)) {
+            Ok((frames, chain)) => (follows.frames, follows.chain) = (frames, chain),
+            Err(error) => tracing::error!("a host recording was left without its seal: {error}"),
         }
-        Ok(())
+        // Whatever cannot be written there, sessions that begin from here on can be: else there would be no host recording at all.
+        let carried = next.carry(now_unix_ns, follows, running);
+        *current = Some(next);
+        carried
     }
 
     /// A new file that follows all before it but `continues`, which is still written; also those it follows.
@@ -318,7 +377,8 @@ impl HostRecording {
         let (id, day) = (Uuid::now_v7(), utc_day(now_unix_ns)?);
         let path = directory::of_host_day(&self.state_dir, &day).join(directory::file_name(id));
         let header = Header::new(Kind::Host, id.into_bytes(), now_unix_ns);
-        let mut current = Current { id, day, file: RecordFile::create(path, &header, Arc::clone(&self.key))? };
+        let file = RecordFile::create(path, &header, Arc::clone(&self.key))?;
+        let mut current = Current { id, day, file, running: HashMap::new() };
         if let Err(error) = self.begin_file(&mut current, continues, &before, now_unix_ns) {
             // Nobody follows it, and the next attempt makes another.
             let _ = fs::remove_file(current.file.path());
@@ -343,6 +403,8 @@ impl HostRecording {
         for one in before {
             current.append(now_unix_ns, Host::Follows(Box::new(one.follows.clone())))?;
         }
+        // What it saw of others is to count at once.
+        current.file.sign()?;
         self.bring_to_disk(current)
     }
 
@@ -380,7 +442,39 @@ impl Drop for HostRecording {
 
 impl Current {
     fn append(&mut self, at_unix_ns: u64, host: Host<'static>) -> io::Result<()> {
-        self.file.append(&Entry { at_unix_ns, record: Record::Host(Box::new(host)) })
+        let entry = Entry { at_unix_ns, record: Record::Host(Box::new(host)) };
+        self.file.append(&entry)?;
+        if let Record::Host(host) = entry.record {
+            self.note(at_unix_ns, *host);
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, at_unix_ns: u64, host: Host<'static>) {
+        match host {
+            Host::SessionBegan(session) => drop(self.running.insert(session.session_id.into_owned(), at_unix_ns)),
+            Host::SessionEnded(session) => drop(self.running.remove(session.session_id.as_ref())),
+            Host::Started(_)
+            | Host::Follows(_)
+            | Host::Stopped(_)
+            | Host::Connects(_)
+            | Host::Tagged(_)
+            | Host::Untagged(_)
+            | Host::PoliciesLoaded(_)
+            | Host::Lost(_)
+            | Host::Removed(_) => {}
+        }
+    }
+
+    /// Goes on behind an earlier file: sessions that run are listed again, each with the time of its beginning, by which its file
+    /// is found.
+    fn carry(&mut self, now_unix_ns: u64, follows: Follows<'static>, running: HashMap<String, u64>) -> io::Result<()> {
+        self.running.clone_from(&running);
+        self.append(now_unix_ns, Host::Follows(Box::new(follows)))?;
+        for (session_id, began_unix_ns) in running {
+            self.append(began_unix_ns, Host::SessionBegan(Box::new(SessionBegan { session_id: session_id.into() })))?;
+        }
+        self.file.sign()
     }
 
     fn follows(&self) -> Follows<'static> {

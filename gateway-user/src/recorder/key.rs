@@ -2,11 +2,11 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use portreeve_recording::{PublicKey, SigningKey};
 use uuid::Uuid;
 use zeroize::Zeroizing;
@@ -43,17 +43,38 @@ impl KeyPair {
             .create(&folder)
             .with_context(|| format!("cannot make `{}`", folder.display()))?;
         let path = folder.join("recording.key");
+        check_is_owners(&folder, 0o022, "chmod 700")?;
+        let public_path = public_path(state_dir);
         if !path.exists() {
+            if let Ok(before) = read_public(&public_path) {
+                tracing::warn!(
+                    "the key that signed recordings until now is gone, and another is made: keep its public part, {before}, to verify them"
+                );
+            }
             make(&folder, &path).with_context(|| format!("cannot make `{}`", path.display()))?;
         }
+        check_is_owners(&path, 0o077, "chmod 600")?;
         let signing = load(&path)?;
-        let (public, public_path) = (signing.public(), public_path(state_dir));
+        let public = signing.public();
         if read_public(&public_path).ok() != Some(public) {
             let written = replace(&public_path, format!("{public}\n").as_bytes(), 0o644);
             written.with_context(|| format!("cannot write `{}`", public_path.display()))?;
         }
         Ok(Self { signing: Arc::new(signing), public, public_path })
     }
+}
+
+/// Who reads the key signs as the daemon does.
+fn check_is_owners(path: &Path, others: u32, remedy: &str) -> Result<()> {
+    let mode = fs::metadata(path).with_context(|| format!("cannot look at `{}`", path.display()))?.mode();
+    if mode & others != 0 {
+        bail!(
+            "`{}` has mode {:o}, so that others than its owner have a say in the key that signs recordings: `{remedy}` it, and make a new key (remove the old one) if others may have read it",
+            path.display(),
+            mode & 0o777
+        );
+    }
+    Ok(())
 }
 
 /// A public key in a file, as `portreeve key` prints it.
@@ -124,6 +145,13 @@ mod tests {
         let mode = |path: &str| fs::metadata(state_dir.join(path)).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("keys"), mode("keys/recording.key")), (0o700, 0o600));
         assert_eq!(read_public(&public_path(&state_dir)).unwrap(), made[0]);
+
+        // What others may read is no key of this daemon's alone.
+        let private = state_dir.join("keys/recording.key");
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o640)).unwrap();
+        let error = KeyPair::open(&state_dir).unwrap_err().to_string();
+        assert!(error.contains("has mode 640") && error.contains("`chmod 600` it"), "{error}");
+        fs::set_permissions(&private, fs::Permissions::from_mode(0o600)).unwrap();
 
         // The public key is made again, the private one is not.
         fs::remove_file(public_path(&state_dir)).unwrap();

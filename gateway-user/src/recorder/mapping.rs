@@ -57,7 +57,7 @@ impl Mapping {
         };
         let addresses = place.as_ptr_range();
         let watched = Watched::begin(addresses.start.addr(), addresses.end.addr());
-        let written = copy(place, frame);
+        let written = copy(place, frame, &watched);
         self.is_lost = watched.end();
         if self.is_lost {
             return Err(io::Error::other(
@@ -68,13 +68,14 @@ impl Mapping {
     }
 }
 
-fn copy(place: &mut [u8], frame: &[u8]) -> io::Result<()> {
+fn copy(place: &mut [u8], frame: &[u8], watched: &Watched) -> io::Result<()> {
     let Some(((place_of_length, place), (length, rest))) = place.split_first_chunk_mut().zip(frame.split_first_chunk())
     else {
         return Err(io::Error::other("a frame is shorter than its length field; please report this"));
     };
     place.copy_from_slice(rest);
-    publish(place_of_length, *length)
+    // A frame that arrived in part is never seen.
+    if watched.has_failed() { Ok(()) } else { publish(place_of_length, *length) }
 }
 
 /// Makes a frame visible by its length field: all else of the frame is written before it (release).
@@ -119,14 +120,20 @@ impl Watched {
         Self
     }
 
+    /// Whether there was a fault so far.
+    fn has_failed(&self) -> bool {
+        compiler_fence(Ordering::SeqCst);
+        WRITING.with(|writing| writing.has_failed.load(Ordering::Relaxed))
+    }
+
     /// Whether there was a fault.
     fn end(self) -> bool {
-        compiler_fence(Ordering::SeqCst);
+        let has_failed = self.has_failed();
         WRITING.with(|writing| {
             writing.from.store(0, Ordering::Relaxed);
             writing.to.store(0, Ordering::Relaxed);
-            writing.has_failed.load(Ordering::Relaxed)
-        })
+        });
+        has_failed
     }
 }
 

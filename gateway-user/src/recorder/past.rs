@@ -73,19 +73,61 @@ fn end_of(path: &Path) -> anyhow::Result<(bool, u64, [u8; 32])> {
 
 /// The ends of sessions whose daemon was killed before it wrote them, for the ledger. Nothing is sealed: what such a file holds
 /// behind its last checkpoint nobody signs any more.
+///
+/// A daemon that was killed may not have come to enter what one before it left: those it saw the end of are read as well.
 pub(super) fn orphans(state_dir: &Path, before: &Before) -> anyhow::Result<Vec<SessionEnded<'static>>> {
-    let mut began = HashMap::new();
-    let mut stream = Stream::open(File::open(&before.path)?)?;
-    while let Ok(frame) = stream.next_frame()? {
-        let at_unix_ns = frame.entry.at_unix_ns.to_native();
-        let host = host_of(&frame);
-        if let Some(Host::SessionBegan(session)) = host {
-            began.insert(session.session_id.into_owned(), at_unix_ns);
-        } else if let Some(Host::SessionEnded(session)) = host {
-            began.remove(session.session_id.as_ref());
-        }
+    let paths: HashMap<_, _> =
+        directory::host_recordings(state_dir)?.into_iter().map(|one| (one.id.to_string(), one.path)).collect();
+    let mut sessions = Sessions::default();
+    let (mut left, mut seen) = (vec![before.path.clone()], HashSet::new());
+    while let Some(path) = left.pop().filter(|path| seen.insert(path.clone())) {
+        let earlier = sessions.read(&path)?;
+        left.extend(earlier.iter().filter_map(|id| paths.get(id)).cloned());
     }
-    Ok(began.into_iter().filter_map(|(id, at_unix_ns)| orphan(state_dir, id, at_unix_ns)).collect())
+    let Sessions { began, ended } = sessions;
+    let orphans = began.into_iter().filter(|(id, _)| !ended.contains(id));
+    Ok(orphans.filter_map(|(id, at_unix_ns)| orphan(state_dir, id, at_unix_ns)).collect())
+}
+
+/// What host recordings say of sessions.
+#[derive(Default)]
+struct Sessions {
+    /// With the time.
+    began: HashMap<String, u64>,
+    ended: HashSet<String>,
+}
+
+impl Sessions {
+    /// Reads one. Returns those whose end it saw, unless it came to its own end: its daemon had entered their sessions.
+    fn read(&mut self, path: &Path) -> anyhow::Result<Vec<String>> {
+        let (mut earlier, mut has_ended) = (Vec::new(), false);
+        let mut stream = Stream::open(File::open(path)?)?;
+        while let Ok(frame) = stream.next_frame()? {
+            let at_unix_ns = frame.entry.at_unix_ns.to_native();
+            match host_of(&frame) {
+                Some(Host::SessionBegan(session)) => {
+                    self.began.insert(session.session_id.into_owned(), at_unix_ns);
+                }
+                Some(Host::SessionEnded(session)) => {
+                    self.ended.insert(session.session_id.into_owned());
+                }
+                Some(Host::Follows(follows)) if follows.ended => earlier.push(follows.id.into_owned()),
+                Some(Host::Stopped(_)) => has_ended = true,
+                Some(
+                    Host::Started(_)
+                    | Host::Follows(_)
+                    | Host::Connects(_)
+                    | Host::Tagged(_)
+                    | Host::Untagged(_)
+                    | Host::PoliciesLoaded(_)
+                    | Host::Lost(_)
+                    | Host::Removed(_),
+                )
+                | None => {}
+            }
+        }
+        Ok(if has_ended { Vec::new() } else { earlier })
+    }
 }
 
 fn orphan(state_dir: &Path, id: String, began_unix_ns: u64) -> Option<SessionEnded<'static>> {

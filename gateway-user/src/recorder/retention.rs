@@ -1,107 +1,126 @@
 //! What goes when recordings are too old or too many. Each removal is in the host recording before the file goes.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
+use std::time::UNIX_EPOCH;
 
 use jiff::civil::Date;
 use jiff::{Span, Timestamp, tz::TimeZone};
-use portreeve_recording::{Host, Removed};
+use nix::libc;
+use portreeve_recording::{Host, ReadError, Removed, Stream, StreamError};
 
-use super::HostRecording;
 use super::directory::{self, SessionPath};
+use super::{HostRecording, utc_day};
+use crate::limits::KEEP_BYTES_SPARES_NS;
 
 /// How long and how much is kept; all of it, where nothing is said.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Retention {
-    /// Whole days behind the one of opening.
+    /// Whole days behind the one of the last record.
     pub(crate) keep_days: Option<u32>,
-    /// Of all session files together.
+    /// Of all recordings together.
     pub(crate) keep_bytes: Option<u64>,
 }
 
-/// A session's file that may go.
+/// When something is removed, in nanoseconds since 1970 UTC.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Times {
+    /// What the ledger says.
+    pub(super) now_unix_ns: u64,
+    /// What ages are told by.
+    pub(super) steady_unix_ns: u64,
+}
+
+/// A recording that may go.
 struct Candidate {
-    session: SessionPath,
+    recording: SessionPath,
+    is_host: bool,
     bytes: u64,
+    /// When something was written last.
+    changed_unix_ns: u64,
 }
 
 impl Retention {
-    /// Removes what is over: the oldest first, never a file that a daemon writes.
+    /// Removes what is over: the oldest first, never a file that a daemon writes. Returns how many bytes are too many still.
     ///
     /// # Errors
     /// A directory cannot be read, or a removal neither recorded nor done; what was removed until then stays recorded.
-    pub(super) fn apply(&self, state_dir: &Path, host: &HostRecording, now_unix_ns: u64) -> io::Result<()> {
-        let oldest = self.keep_days.map(|days| oldest_day(days, now_unix_ns)).transpose()?;
-        let why_old = format!("older than {} days", self.keep_days.unwrap_or_default());
-        let (mut kept, mut total) = (Vec::new(), 0_u64);
-        for day in directory::days(state_dir)? {
-            for session in directory::sessions(state_dir, &day)? {
-                let Ok(bytes) = fs::metadata(&session.path).map(|found| found.len()) else { continue };
-                let is_old = oldest.as_ref().is_some_and(|oldest| day < *oldest);
-                if !(is_old && remove(host, &session, false, &why_old, now_unix_ns)?) {
-                    total = total.saturating_add(bytes);
-                    kept.push(Candidate { session, bytes });
-                }
+    pub(super) fn apply(&self, state_dir: &Path, host: &HostRecording, times: Times) -> io::Result<u64> {
+        let mut kept = candidates(state_dir)?;
+        if let Some(days) = self.keep_days {
+            let oldest = oldest_day(days, times.steady_unix_ns)?;
+            let why = format!("older than {days} days");
+            let is_old = |candidate: &Candidate| {
+                // A session may have been opened long ago, and have ended today.
+                let changed = utc_day(candidate.changed_unix_ns).is_ok_and(|day| day < oldest);
+                changed && candidate.recording.day < oldest
+            };
+            kept = remove_where(kept, is_old, |candidate| remove(host, candidate, &why, times.now_unix_ns))?;
+        }
+        let mut over =
+            kept.iter().map(|one| one.bytes).sum::<u64>().saturating_sub(self.keep_bytes.unwrap_or(u64::MAX));
+        let why = format!("the oldest, when there were more than {} bytes", self.keep_bytes.unwrap_or_default());
+        for candidate in &kept {
+            // Whoever makes much to be recorded would else choose what nobody sees any more.
+            let age = times.steady_unix_ns.saturating_sub(candidate.changed_unix_ns);
+            let may_go = over > 0 && candidate.bytes > 0 && age >= KEEP_BYTES_SPARES_NS;
+            if may_go && remove(host, candidate, &why, times.now_unix_ns)? {
+                over = over.saturating_sub(candidate.bytes);
             }
         }
-        if let Some(keep_bytes) = self.keep_bytes {
-            make_room(host, kept, total, keep_bytes, now_unix_ns)?;
-        }
-        // Behind the sessions that they list.
-        if let Some(oldest) = &oldest {
-            remove_host_recordings(state_dir, host, oldest, &why_old, now_unix_ns)?;
-        }
-        Ok(())
+        Ok(over)
     }
 }
 
-fn make_room(
-    host: &HostRecording,
-    kept: Vec<Candidate>,
-    mut total: u64,
-    keep_bytes: u64,
-    now_unix_ns: u64,
-) -> io::Result<()> {
-    let why = format!("the oldest, when there were more than {keep_bytes} bytes");
-    for Candidate { session, bytes } in kept {
-        if total <= keep_bytes {
-            break;
+/// Every recording, the oldest day first, and each day's host recordings behind the sessions that they list.
+fn candidates(state_dir: &Path) -> io::Result<Vec<Candidate>> {
+    let mut found = Vec::new();
+    let mut take = |recordings: Vec<SessionPath>, is_host| {
+        for recording in recordings {
+            // It may just have gone.
+            let Ok(metadata) = fs::symlink_metadata(&recording.path) else { continue };
+            let changed = metadata.modified().ok().and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+            // What has no time is not old.
+            let changed_unix_ns = changed.and_then(|at| u64::try_from(at.as_nanos()).ok()).unwrap_or(u64::MAX);
+            found.push(Candidate { recording, is_host, bytes: metadata.len(), changed_unix_ns });
         }
-        if bytes > 0 && remove(host, &session, false, &why, now_unix_ns)? {
-            total = total.saturating_sub(bytes);
-        }
+    };
+    for day in directory::days(state_dir)? {
+        take(directory::sessions(state_dir, &day)?, false);
     }
-    Ok(())
+    take(directory::host_recordings(state_dir)?, true);
+    found.sort_by(|one, other| {
+        let key = |candidate: &Candidate| (candidate.is_host, candidate.recording.id);
+        one.recording.day.cmp(&other.recording.day).then_with(|| key(one).cmp(&key(other)))
+    });
+    Ok(found)
 }
 
-fn remove_host_recordings(
-    state_dir: &Path,
-    host: &HostRecording,
-    oldest: &str,
-    why: &str,
-    now_unix_ns: u64,
-) -> io::Result<()> {
-    for recording in directory::host_recordings(state_dir)? {
-        if recording.day.as_str() < oldest {
-            remove(host, &recording, true, why, now_unix_ns)?;
+/// Those that stay.
+fn remove_where(
+    candidates: Vec<Candidate>,
+    is_asked: impl Fn(&Candidate) -> bool,
+    remove: impl Fn(&Candidate) -> io::Result<bool>,
+) -> io::Result<Vec<Candidate>> {
+    let mut kept = Vec::new();
+    for candidate in candidates {
+        if !(is_asked(&candidate) && remove(&candidate)?) {
+            kept.push(candidate);
         }
     }
-    Ok(())
+    Ok(kept)
 }
 
-/// Removes a file unless it is written, and its folder if that is empty then. Returns whether the file is gone.
-fn remove(
-    host: &HostRecording,
-    recording: &SessionPath,
-    is_host: bool,
-    reason: &str,
-    now_unix_ns: u64,
-) -> io::Result<bool> {
-    let Ok(file) = File::open(&recording.path) else { return Ok(false) };
+/// Removes a file unless it is written or not ours, and its folder if that is empty then. Returns whether the file is gone.
+fn remove(host: &HostRecording, candidate: &Candidate, reason: &str, now_unix_ns: u64) -> io::Result<bool> {
+    let Candidate { recording, is_host, .. } = candidate;
+    let flags = libc::O_NOFOLLOW | libc::O_NONBLOCK;
+    let opened = OpenOptions::new().read(true).custom_flags(flags).open(&recording.path);
+    let Ok(mut file) = opened else { return Ok(false) };
     // Held until the file is gone: who has just made it, and not locked it yet, then sees that it is.
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+    if file.try_lock().is_err() {
         return Ok(false);
     }
     let found = file.metadata()?;
@@ -109,10 +128,14 @@ fn remove(
     if found.nlink() == 0 {
         return Ok(true);
     }
+    if !is_ours(&mut file, recording) {
+        return Ok(false);
+    }
     // An empty one was never entered in the ledger.
     if found.len() > 0 {
         let (id, reason) = (recording.id.to_string().into(), reason.to_owned().into());
-        host.record(now_unix_ns, Host::Removed(Box::new(Removed { id, host: is_host, bytes: found.len(), reason })))?;
+        let removed = Removed { id, host: *is_host, bytes: found.len(), reason };
+        host.record(now_unix_ns, Host::Removed(Box::new(removed)))?;
     }
     fs::remove_file(&recording.path)?;
     if let Some(folder) = recording.path.parent() {
@@ -120,6 +143,14 @@ fn remove(
         let _ = fs::remove_dir(folder);
     }
     Ok(true)
+}
+
+/// Whether the file is the recording that its name says, or one that never came to be.
+fn is_ours(file: &mut File, recording: &SessionPath) -> bool {
+    match Stream::open(file) {
+        Ok(stream) => stream.header().session_id == recording.id.into_bytes(),
+        Err(error) => matches!(error, StreamError::Read(ReadError::Blank)),
+    }
 }
 
 /// The oldest day that is kept, as its directory is called: names of days are in order of time.
@@ -178,16 +209,34 @@ mod tests {
             file.append(&Entry { at_unix_ns, record: Record::Closed(closed) }).unwrap();
             let path = file.file.path().to_owned();
             file.close().unwrap();
+            changed(&path, at_unix_ns);
             fs::metadata(path).unwrap().len()
         }
 
         fn apply(&self, keep_days: Option<u32>, keep_bytes: Option<u64>) -> Vec<u128> {
+            self.apply_at(TODAY_NS, keep_days, keep_bytes).0
+        }
+
+        /// The sessions that are kept, and how many bytes are too many still.
+        fn apply_at(&self, unix_ns: u64, keep_days: Option<u32>, keep_bytes: Option<u64>) -> (Vec<u128>, u64) {
             let retention = Retention { keep_days, keep_bytes };
-            retention.apply(&self.state_dir, self.recorder.host(), TODAY_NS).unwrap();
+            let times = Times { now_unix_ns: unix_ns, steady_unix_ns: unix_ns };
+            let over = retention.apply(&self.state_dir, self.recorder.host(), times).unwrap();
             let days = directory::days(&self.state_dir).unwrap();
             let sessions = days.iter().flat_map(|day| directory::sessions(&self.state_dir, day).unwrap());
-            sessions.map(|session| session.id.as_u128()).collect()
+            (sessions.map(|session| session.id.as_u128()).collect(), over)
         }
+
+        fn host_bytes(&self) -> u64 {
+            let hosts = directory::host_recordings(&self.state_dir).unwrap();
+            hosts.iter().map(|host| fs::metadata(&host.path).unwrap().len()).sum()
+        }
+    }
+
+    /// As if something was written then last.
+    fn changed(path: &Path, unix_ns: u64) {
+        let at = UNIX_EPOCH + std::time::Duration::from_nanos(unix_ns);
+        File::options().write(true).open(path).unwrap().set_modified(at).unwrap();
     }
 
     #[test]
@@ -200,7 +249,9 @@ mod tests {
         assert_eq!(kept.apply(None, None), [4, 9, 3, 2, 1]);
         assert_eq!(kept.apply(Some(u32::MAX), None), [4, 9, 3, 2, 1]);
         assert_eq!(kept.apply(Some(2), None), [9, 3, 2, 1]);
+        let path = live.file.path().to_owned();
         drop(live);
+        changed(&path, TODAY_NS - 3 * DAY_NS);
         assert_eq!(kept.apply(Some(0), None), [1]);
         assert_eq!(
             directory::days(&kept.state_dir).unwrap(),
@@ -211,13 +262,56 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_bytes_the_oldest_go() {
+    fn a_session_is_as_old_as_its_last_record() {
+        let kept = Kept::new("last-record");
+        kept.closed(1, 9);
+        kept.closed(2, 9);
+        let day = &directory::days(&kept.state_dir).unwrap()[0];
+        let path = directory::sessions(&kept.state_dir, day).unwrap().remove(1).path;
+        changed(&path, TODAY_NS - DAY_NS);
+        assert_eq!(kept.apply(Some(5), None), [2]);
+        assert_eq!(kept.apply(Some(0), None), [] as [u128; 0]);
+        fs::remove_dir_all(&kept.state_dir).unwrap();
+    }
+
+    #[test]
+    fn of_too_many_bytes_the_oldest_go_and_those_of_a_day_stay() {
         let kept = Kept::new("bytes");
-        let bytes: Vec<_> = (0..3).map(|days_ago| kept.closed(u128::from(days_ago) + 1, days_ago)).collect();
-        let all = bytes.iter().sum();
-        assert_eq!(kept.apply(None, Some(all)), [3, 2, 1]);
-        assert_eq!(kept.apply(None, Some(all - 1)), [2, 1]);
-        assert_eq!(kept.apply(None, Some(0)), [] as [u128; 0]);
+        let bytes: Vec<_> = (0..4).map(|days_ago| kept.closed(u128::from(days_ago) + 1, days_ago)).collect();
+        // The ledger counts as well, and is written.
+        let all = bytes.iter().sum::<u64>() + kept.host_bytes();
+        assert_eq!(kept.apply(None, Some(all)), [4, 3, 2, 1]);
+        assert_eq!(kept.apply(None, Some(all - 1)), [3, 2, 1]);
+        let (sessions, over) = kept.apply_at(TODAY_NS, None, Some(0));
+        assert_eq!(sessions, [1], "whoever fills the disk does not remove what was recorded a moment ago");
+        assert_eq!(over, bytes[0] + kept.host_bytes());
+        assert_eq!(kept.apply_at(TODAY_NS + DAY_NS, None, Some(0)).0, [] as [u128; 0]);
+        fs::remove_dir_all(&kept.state_dir).unwrap();
+    }
+
+    #[test]
+    fn what_is_not_ours_stays() {
+        let kept = Kept::new("foreign");
+        kept.closed(1, 9);
+        let sessions = kept.state_dir.join("sessions");
+        let day = directory::days(&kept.state_dir).unwrap().remove(0);
+        let name = |number: u128| directory::file_name(Uuid::from_u128(number));
+        let old = |path: &Path| changed(path, TODAY_NS - 9 * DAY_NS);
+        let ours = sessions.join(&day).join(name(1));
+        // A folder of somebody's own, a file under another's name, a link, a pipe, something else.
+        let court = sessions.join("0-for-the-court");
+        fs::create_dir(&court).unwrap();
+        let copies = [court.join(name(1)), sessions.join(&day).join(name(2))];
+        for copy in &copies {
+            fs::copy(&ours, copy).unwrap();
+            old(copy);
+        }
+        std::os::unix::fs::symlink(&court, sessions.join("2001-01-01")).unwrap();
+        std::os::unix::fs::symlink(&copies[0], sessions.join(&day).join(name(3))).unwrap();
+        nix::unistd::mkfifo(&sessions.join(&day).join(name(4)), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        fs::write(sessions.join("README"), "not a folder").unwrap();
+        kept.apply(Some(0), Some(0));
+        assert!(!ours.exists() && copies.iter().all(|copy| copy.exists()));
         fs::remove_dir_all(&kept.state_dir).unwrap();
     }
 
@@ -235,8 +329,9 @@ mod tests {
         thread::scope(|scope| {
             let removing = scope.spawn(|| {
                 while making.load(Ordering::Relaxed) < SESSIONS_MADE {
-                    let session = session(making.load(Ordering::Relaxed));
-                    remove(kept.recorder.host(), &session, false, "to see", TODAY_NS).unwrap();
+                    let recording = session(making.load(Ordering::Relaxed));
+                    let candidate = Candidate { recording, is_host: false, bytes: 0, changed_unix_ns: 0 };
+                    remove(kept.recorder.host(), &candidate, "to see", TODAY_NS).unwrap();
                 }
             });
             for number in 0..SESSIONS_MADE {
@@ -264,9 +359,12 @@ mod tests {
         )
         .unwrap();
         let count = || directory::host_recordings(&kept.state_dir).unwrap().len();
+        let path = directory::host_recordings(&kept.state_dir).unwrap().remove(0).path;
+        changed(&path, TODAY_NS - 5 * DAY_NS);
         kept.apply(Some(3), None);
         assert_eq!(count(), 2, "one that is written stays");
         drop(old);
+        changed(&path, TODAY_NS - 5 * DAY_NS);
         kept.apply(Some(5), None);
         assert_eq!(count(), 2);
         kept.apply(Some(4), None);

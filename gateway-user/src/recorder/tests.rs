@@ -62,7 +62,7 @@ fn statement(number: u64, sql: &str) -> Entry<'_> {
         number,
         command: portreeve_recording::Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql.as_bytes()),
+        sql: Text::of_sql(sql.as_bytes(), None),
         schema: None,
         parameters: (&[]).into(),
     };

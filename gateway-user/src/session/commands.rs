@@ -225,13 +225,13 @@ impl Commands {
 
     /// Refuses what executes a statement that a text prepared under other policies, definitions or modes: what it does now was
     /// never judged.
-    fn executes_outdated(
+    fn executes_outdated<'t>(
         &self,
         gateway: &Gateway,
         journal: &mut Journal,
         facts: &Facts,
         command: Recorded,
-        text: Text<'_>,
+        text: impl FnOnce() -> Text<'t>,
     ) -> Result<Option<Action>, Ended> {
         if !self.definitions.matter || gateway.config.observe {
             return Ok(None);
@@ -239,7 +239,7 @@ impl Commands {
         let Some(name) = self.texts.outdated(facts, &self.scope.key, self.policies.generation) else { return Ok(None) };
         let name: String = name.chars().take(64).collect();
         let why = format!("`{name}` was not prepared under the policies and definitions of now: prepare it again");
-        self.prepare_again(gateway, journal, self.arrived(command, text), &why).map(Some)
+        self.prepare_again(gateway, journal, self.arrived(command, text()), &why).map(Some)
     }
 
     /// Refuses an execution of what must be judged anew before.
@@ -355,6 +355,11 @@ impl Commands {
         }
     }
 
+    /// A text as it is recorded.
+    fn sql_text<'a>(&self, sql: &'a [u8]) -> Text<'a> {
+        Text::of_sql(sql, self.scope.key.quoting())
+    }
+
     fn arrived<'a>(&'a self, command: Recorded, text: Text<'a>) -> Arrived<'a> {
         Arrived { command, prepared: None, text, schema: self.schema(), parameters: &[] }
     }
@@ -372,17 +377,17 @@ impl Commands {
             return Ok(Action::Look);
         }
         if let Some(refused) =
-            self.executes_outdated(gateway, journal, &judgement.facts, Recorded::Query, Text::of_sql(sql))?
+            self.executes_outdated(gateway, journal, &judgement.facts, Recorded::Query, || self.sql_text(sql))?
         {
             return Ok(refused);
         }
         let attributes = parameters::attributes(attributes.iter());
-        let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, Text::of_sql(sql)) };
+        let arrived = Arrived { parameters: &attributes, ..self.arrived(Recorded::Query, self.sql_text(sql)) };
         // Whose session a KILL names changes from one moment to the next: that verdict is not kept.
         let of_kill = judgement.facts.kills.map(|id| self.judge_kill(gateway, id));
         let verdict = of_kill.as_ref().unwrap_or(&judgement.verdict);
         let number = journal.judged(arrived, judgement.class, verdict)?;
-        let canonical = canonical(journal, number, &judgement, verdict)?;
+        let canonical = self.canonical(journal, number, &judgement, verdict)?;
         let changes_definitions = judgement.facts.changes_definitions() || self.texts.define(&judgement.facts);
         if verdict.is_allowed() {
             self.texts.prepare(&judgement.facts, &self.scope.key, self.policies.generation);
@@ -580,20 +585,21 @@ impl Commands {
         };
         Modes { no_backslash_escapes: status & STATUS_NO_BACKSLASH_ESCAPES != 0, ansi_quotes, ..modes }
     }
-}
 
-/// The text to forward in place of the client's, recorded, where the statement may run and has one.
-fn canonical(
-    journal: &mut Journal,
-    number: u64,
-    judgement: &Judgement,
-    verdict: &Verdict,
-) -> Result<Option<Rc<str>>, Ended> {
-    let canonical = judgement.facts.canonical.as_deref().filter(|_| verdict.is_allowed());
-    if let Some(text) = canonical {
-        journal.forwarded(number, Text::of_sql(text.as_bytes()))?;
+    /// The text to forward in place of the client's, recorded, where the statement may run and has one.
+    fn canonical(
+        &self,
+        journal: &mut Journal,
+        number: u64,
+        judgement: &Judgement,
+        verdict: &Verdict,
+    ) -> Result<Option<Rc<str>>, Ended> {
+        let canonical = judgement.facts.canonical.as_deref().filter(|_| verdict.is_allowed());
+        if let Some(text) = canonical {
+            journal.forwarded(number, self.sql_text(text.as_bytes()))?;
+        }
+        Ok(canonical.map(Rc::from))
     }
-    Ok(canonical.map(Rc::from))
 }
 
 /// Whether the answer's last packet always says how texts are read from then on.

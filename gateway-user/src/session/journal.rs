@@ -1,6 +1,7 @@
 //! The session's recording as the session writes it: one method per event, time stamped here.
 
 mod facts;
+mod secrets;
 #[cfg(test)]
 mod tests;
 
@@ -14,6 +15,8 @@ use portreeve_recording::{
 };
 
 use portreeve_recording::limits::{ROWS_KEPT_BYTES_MAX, ROWS_KEPT_MAX};
+
+use secrets::Secrets;
 
 use crate::recorder::{Durability, SessionFile, now_unix_ns};
 
@@ -47,8 +50,7 @@ pub(super) struct Journal {
     statements: u64,
     /// What policy denies is forwarded.
     observes: bool,
-    /// Whether secrets were replaced in the last statement.
-    redacted: bool,
+    secrets: Secrets,
     durability: Durability,
     /// Rows of answers are recorded.
     keeps_rows: bool,
@@ -64,7 +66,8 @@ impl Journal {
         keeps_rows: bool,
     ) -> Result<Self, JournalError> {
         let server = opened.server.as_deref().unwrap_or_default().into();
-        let mut journal = Self { file, server, statements: 0, observes, redacted: false, durability, keeps_rows };
+        let mut journal =
+            Self { file, server, statements: 0, observes, secrets: Secrets::default(), durability, keeps_rows };
         journal.write(Record::Opened(Box::new(opened)))?;
         Ok(journal)
     }
@@ -152,7 +155,7 @@ impl Journal {
     fn arrived_at(&mut self, at_unix_ns: u64, arrived: Arrived<'_>) -> Result<u64, JournalError> {
         self.statements = self.statements.saturating_add(1);
         let number = self.statements;
-        self.redacted = arrived.text.redacted;
+        self.secrets.arrived(&arrived);
         let statement = Statement {
             number,
             command: arrived.command,
@@ -206,13 +209,13 @@ impl Journal {
         first_byte: Duration,
         duration: Duration,
     ) -> Result<(), JournalError> {
+        let hides_message = self.secrets.answered(number, summary.error.as_ref().map(|error| error.code));
         let error = summary.error.as_ref().map(|error| ErrorText {
             code: error.code,
             sqlstate: error
                 .sqlstate
                 .map_or(Cow::Borrowed("HY000"), |state| String::from_utf8_lossy(&state).into_owned().into()),
-            // A syntax error quotes the statement from the error on, its secrets in the clear.
-            message: if self.redacted { Cow::Borrowed(REDACTED) } else { clip(error.message.as_bytes()) },
+            message: if hides_message { Cow::Borrowed(REDACTED) } else { clip(error.message.as_bytes()) },
         });
         self.write(Record::Response(Response {
             number,

@@ -13,6 +13,7 @@ use std::{
 
 use portreeve_mysql::conceal;
 use portreeve_policy::{Context, Facts, Flavour, Judgement, Modes, Question, Remembered, Subject, Verdict, analyse};
+use portreeve_recording::redact::Quoting;
 
 use crate::{catalogue::Snapshot, policies::Loaded};
 
@@ -65,6 +66,13 @@ impl ScopeKey {
             lower_case_table_names: self.catalogue.catalogue.lower_case_table_names(),
             catalogue: &self.catalogue.catalogue,
         }
+    }
+
+    /// How the server reads quotes; none where it was not asked.
+    pub(super) fn quoting(&self) -> Option<Quoting> {
+        let Modes { no_backslash_escapes, ansi_quotes, .. } = self.modes;
+        let is_known = !self.unasked && self.unreadable.is_none();
+        is_known.then_some(Quoting { no_backslash_escapes, ansi_quotes })
     }
 
     pub(super) fn subject(&self) -> Subject {

@@ -35,12 +35,20 @@ impl Appearing {
             thread::sleep(most);
             return false;
         };
-        let timeout = PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX);
-        let told = poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0);
+        let told = is_told(inotify, PollTimeout::try_from(most).unwrap_or(PollTimeout::MAX));
         // Which they are is found by looking.
         while matches!(inotify.read_events(), Ok(_) | Err(Errno::EINTR)) {}
         told
     }
+
+    /// Whether the next [`Appearing::wait`] will not wait.
+    pub(super) fn is_told(&self) -> bool {
+        self.0.as_ref().is_some_and(|inotify| is_told(inotify, PollTimeout::ZERO))
+    }
+}
+
+fn is_told(inotify: &Inotify, timeout: PollTimeout) -> bool {
+    poll(&mut [PollFd::new(inotify.as_fd(), PollFlags::POLLIN)], timeout).is_ok_and(|ready| ready > 0)
 }
 
 #[cfg(test)]
@@ -55,8 +63,9 @@ mod tests {
         appearing.watch(&folder);
         appearing.watch(&folder);
         std::fs::create_dir(folder.join("a")).unwrap();
+        let before = appearing.is_told();
         let told = [20_000, 50].map(|most| appearing.wait(Duration::from_millis(most)));
         std::fs::remove_dir_all(&folder).unwrap();
-        assert_eq!(told, [true, false]);
+        assert_eq!((before, told, appearing.is_told()), (true, [true, false], false));
     }
 }

@@ -2,8 +2,11 @@
 
 use std::{
     collections::HashSet,
+    fs,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use anyhow::Result;
@@ -24,12 +27,14 @@ pub(super) struct Followed {
 }
 
 impl Workloads {
-    /// Tags what the selectors choose, and ends the tags of what they no longer do.
-    pub(super) fn follow_selectors(&self, interception: &mut Interception) {
+    /// Tags what the selectors choose, and ends the tags of what they no longer do. Returns how long it looked.
+    pub(super) fn follow_selectors(&self, interception: &mut Interception) -> Duration {
         let named = self.list().into_iter().filter(|workload| workload.selects.is_empty());
         let named: HashSet<PathBuf> = named.map(|workload| workload.cgroup.clone()).collect();
         let is_named = |cgroup: &Path| named.contains(cgroup);
+        let began = Instant::now();
         let found = scan::scan(&self.cgroup_mount, &self.configured, &is_named, &|folder| self.appearing.watch(folder));
+        let looked = began.elapsed();
         let (chosen, ambiguous): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|found| found.by.len() == 1);
         let mut followed = lock(&self.followed);
         for found in &ambiguous {
@@ -40,14 +45,24 @@ impl Workloads {
         }
         let is_chosen = |cgroup: &Path| chosen.iter().any(|found| found.cgroup == cgroup);
         let wanted = self.refuse_unmatched.iter().filter(|cgroup| !is_named(cgroup) && !is_chosen(cgroup));
-        let wanted = wanted.chain(ambiguous.iter().map(|found| &found.cgroup));
+        let wanted: Vec<&PathBuf> = wanted.chain(ambiguous.iter().map(|found| &found.cgroup)).collect();
+        // All are marked before any is tagged, which takes its time: nobody connects directly because another came first.
+        for cgroup in &wanted {
+            // Where it cannot be, `guard` says so.
+            let _ = interception.mark(cgroup, &Egress::Open);
+        }
+        let new: Vec<_> = chosen.iter().filter_map(|found| Some((found, self.expect(interception, found)?))).collect();
         let guards: HashSet<u64> =
-            wanted.filter_map(|cgroup| self.guard(interception, cgroup, &mut followed)).collect();
-        for found in &chosen {
-            if let Err(error) = self.choose(interception, found)
+            wanted.iter().filter_map(|cgroup| self.guard(interception, cgroup, &mut followed)).collect();
+        for (found, tag) in new {
+            if let Err(error) = self.choose(interception, found, &tag)
                 && followed.told.insert(found.cgroup.clone())
             {
                 tracing::error!("a cgroup that a selector chose is not tagged: {error:#}");
+            }
+            if self.appearing.is_told() {
+                // Who came since is marked first: the rest is redirected already, and goes on after the next look.
+                break;
             }
         }
         self.release(interception, &chosen, &guards);
@@ -55,6 +70,7 @@ impl Workloads {
             untag(interception, *id);
         }
         followed.guards = guards;
+        looked
     }
 
     /// Tags a cgroup as nobody's. One that is not there has nobody to refuse; it is looked for again.
@@ -64,26 +80,42 @@ impl Workloads {
             && self.cgroup_mount.join(cgroup).exists()
             && followed.told.insert(cgroup.to_owned())
         {
-            tracing::error!("who matches no workload there is NOT refused: {error:#}");
+            tracing::error!("who matches no workload there may not be refused: {error:#}");
         }
         tagged.ok()
     }
 
-    fn choose(&self, interception: &mut Interception, found: &Found) -> Result<()> {
-        let Some((workload, selects)) = found.by.first() else { return Ok(()) };
-        let Some(workload) = self.configured.get(*workload) else { return Ok(()) };
-        if self.by_cgroup_id(found.cgroup_id).is_some() {
-            return Ok(());
+    /// Makes a cgroup known that was not yet, and has the kernel redirect it; the tag that is to follow, or follows still.
+    fn expect(&self, interception: &mut Interception, found: &Found) -> Option<Tag> {
+        let (workload, selects) = found.by.first()?;
+        let workload = self.configured.get(*workload)?;
+        let is_known = self.by_cgroup_id(found.cgroup_id).is_some();
+        if is_known && interception.has_tagged(found.cgroup_id) {
+            return None;
         }
         let tag = Tag::of_selected(workload, found.cgroup.clone());
+        if is_known {
+            return Some(tag);
+        }
         // Known before the kernel redirects, so that its first connect finds it.
         let workload = Workload { selects: selects.clone(), ..Workload::new(&tag, found.cgroup_id, true) };
         self.write().insert(found.cgroup_id, Arc::new(workload));
+        // Where it cannot be, `choose` says so.
+        let _ = interception.mark(&tag.cgroup, &tag.egress);
+        Some(tag)
+    }
+
+    fn choose(&self, interception: &mut Interception, found: &Found, tag: &Tag) -> Result<()> {
         let id = interception.tag(&tag.cgroup, &tag.egress);
         if !matches!(id, Ok(id) if id == found.cgroup_id) {
             self.write().remove(&found.cgroup_id);
+            // It is gone, or made anew: the next look finds the new one. What is there and could not be tagged stays refused.
+            let is_there =
+                fs::metadata(self.cgroup_mount.join(&tag.cgroup)).is_ok_and(|it| it.ino() == found.cgroup_id);
+            if !is_there {
+                untag(interception, found.cgroup_id);
+            }
         }
-        // Made anew since the look at it: the next finds the new one.
         if id? != found.cgroup_id {
             return Ok(());
         }

@@ -119,6 +119,53 @@ fn triggers_are_judged_where_the_account_may_see_them() {
     }
 }
 
+/// Servers take the narrowest grant of a schema that fits, and no account is shown that the anonymous user has one.
+#[test]
+fn triggers_may_be_hidden_where_trigger_is_granted_by_a_pattern() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(
+            flavour,
+            "CREATE TABLE shop.fed (word VARCHAR(40));
+             CREATE TRIGGER shop.feeds BEFORE INSERT ON shop.fed FOR EACH ROW
+               SET NEW.word = (SELECT MAX(word) FROM vault.keys);
+             GRANT SELECT, INSERT, SHOW VIEW, TRIGGER ON `sho_`.* TO shop_reporting@'127.%';
+             CREATE USER ''@'127.%';
+             GRANT SELECT, INSERT ON shop.* TO ''@'127.%'",
+        );
+        let mut wire = reporting(&scene);
+        let hidden = "triggers of `shop.fed` may be hidden from the account at the server";
+        check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", hidden);
+        scene.server.sql("GRANT SHOW VIEW ON vault.* TO shop_reporting@'127.%'").unwrap();
+        scene.server.sql("GRANT SELECT, INSERT, TRIGGER ON shop.* TO shop_reporting@'127.%'").unwrap();
+        ingest(&scene).query("CREATE VIEW shop.something AS SELECT 1").unwrap();
+        check_denied(&mut wire, "INSERT INTO fed VALUES ('a')", KEYS);
+        assert_eq!(scene.server.sql("SELECT COUNT(*) FROM shop.fed").unwrap(), "0\n");
+    }
+}
+
+/// `_` in a schema's name is a pattern in a grant, unless it is escaped.
+#[test]
+fn an_escaped_name_is_no_pattern() {
+    for flavour in FLAVOURS {
+        let scene = scene_with(
+            flavour,
+            r"CREATE DATABASE my_shop; CREATE TABLE my_shop.fed (word VARCHAR(40));
+              CREATE TRIGGER my_shop.feeds BEFORE INSERT ON my_shop.fed FOR EACH ROW
+                SET NEW.word = (SELECT MAX(word) FROM vault.keys);
+              GRANT SHOW VIEW ON vault.* TO shop_reporting@'127.%';
+              GRANT SELECT, INSERT ON shop.* TO shop_reporting@'127.%';
+              GRANT SELECT, INSERT, TRIGGER ON `my_shop`.* TO shop_reporting@'127.%'",
+        );
+        let mut wire = reporting(&scene);
+        let hidden = "triggers of `my_shop.fed` may be hidden from the account at the server";
+        check_denied(&mut wire, "INSERT INTO my_shop.fed VALUES ('a')", hidden);
+        scene.server.sql(r"GRANT SELECT, INSERT, TRIGGER ON `my\_shop`.* TO shop_reporting@'127.%'").unwrap();
+        ingest(&scene).query("CREATE VIEW shop.something AS SELECT 1").unwrap();
+        let fires = "no policy permits `insert` on `shop-db/my_shop.fed`, nor `select` on `shop-db/vault.keys`";
+        check_denied(&mut wire, "INSERT INTO my_shop.fed VALUES ('a')", fires);
+    }
+}
+
 const FAMILY: &str = "
     CREATE TABLE shop.parents (id INT PRIMARY KEY);
     CREATE TABLE vault.children (parent INT, FOREIGN KEY (parent) REFERENCES shop.parents (id) ON DELETE CASCADE);

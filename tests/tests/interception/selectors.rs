@@ -83,6 +83,21 @@ fn a_cgroup_that_appears_later_is_tagged_and_one_made_below_it_is_not_another() 
     assert_eq!(tagged(&scene, &inner), None);
 }
 
+/// Attaching takes the kernel tens of milliseconds for each: none waits for the others to be redirected.
+#[test]
+fn many_cgroups_that_appear_at_once_are_all_tagged() {
+    let parent = Cgroup::create("many").unwrap();
+    let pattern = format!("{}/agent-*", parent.relative().display());
+    let scene = scene_with("", &select(&format!("cgroup = {pattern:?}")));
+    let mut agents: Vec<_> = (0..60).map(|number| parent.child(&format!("agent-{number}")).unwrap()).collect();
+    let last = agents.pop().unwrap();
+    wait_until_tagged(&scene, &last);
+    // The others are attached to still.
+    check_chosen(&scene, &last);
+    agents.iter().for_each(|agent| wait_until_tagged(&scene, agent));
+    check_chosen(&scene, &agents[30]);
+}
+
 #[test]
 fn a_cgroup_below_one_that_is_not_roots_is_not_chosen_by_its_name() {
     let parent = Cgroup::create("delegated").unwrap();

@@ -38,6 +38,24 @@ fn ask(scene: &Scene, args: &[&str]) -> (Option<i32>, String) {
 }
 
 #[test]
+fn the_last_of_many_tables_is_found_as_the_first_is() {
+    let scene = Scene::mariadb(REPORTING_WORKS).unwrap();
+    let tables: Vec<_> = (0..150).map(|number| format!("t{number}")).collect();
+    assert!(scene.report(&format!("DROP TABLE IF EXISTS {}", tables.join(", "))).unwrap().ok());
+    // A denied one, of which nothing else is recorded.
+    assert!(!scene.report(&format!("DROP TABLE IF EXISTS {}, customers", tables.join(", "))).unwrap().ok());
+    scene.records_when_closed(2).unwrap();
+    let records = objects(&scene.portreeve(&["tail", "--json", "--table", "shop.t149"]).unwrap());
+    let kinds: Vec<_> = records.iter().map(|record| record["record"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["statement", "verdict", "facts", "facts", "response", "statement", "verdict", "facts", "facts"]);
+    let exported = objects(&scene.portreeve(&["export", "--format", "jsonl", "--table", "t149"]).unwrap());
+    let lengths: Vec<_> = exported.iter().map(|row| row["tables"].as_array().unwrap().len()).collect();
+    assert_eq!(lengths, [150, 151]);
+    let found = scene.portreeve(&["search", "DROP", "--table", "customers"]).unwrap();
+    assert!(found.contains("[no-customers]") && !found.contains("[reporting-works]"), "{found}");
+}
+
+#[test]
 fn filters_and_search_find_what_clients_did() {
     let scene = scene();
     let denied = scene.portreeve(&["tail", "--lines", "0", "--verdict", "deny"]).unwrap();

@@ -26,7 +26,7 @@ use portreeve_tests::{
     limits::CLIENT_RUN_MAX,
     process,
     scene::{INGEST_PASSWORD, REPORTING_PASSWORD, REPORTING_WORKS, Scene, shop},
-    servers::Flavour,
+    servers::{Flavour, Server},
 };
 use serde_json::{Value, json};
 use std::{
@@ -160,11 +160,26 @@ fn secrets_are_in_no_recording_and_no_log() {
         "SET PASSWORD FOR one = = 'hidden-word-12'",
         "ALTER USER one IDENTIFIED BY BY 'hidden-word-13'",
         "CREATE SERVER s FOREIGN DATA WRAPPER mysql OPTIONS (HOST '127.0.0.1', PASSWORD 'hidden-word-14')",
+        "CREATE PROCEDURE shop.p() SET PASSWORD FOR one = PASSWORD('hidden-word-15')",
+        "CREATE EVENT shop.e ON SCHEDULE AT '2037-01-01' DO SET PASSWORD FOR one = PASSWORD('hidden-word-16')",
+        "BEGIN NOT ATOMIC SET PASSWORD FOR one = PASSWORD('hidden-word-17'); END",
+        "CREATE PROCEDURE shop.q() EXECUTE IMMEDIATE 'ALTER USER one IDENTIFIED BY \"hidden-word-18\"'",
+        "CREATE PROCEDURE shop.r() SET @s = 'ALTER USER one IDENTIFIED BY \"hidden-word-19\"'",
+        "SELECT PASSWORD( _utf8 'hidden-word-20')",
+        "CREATE TABLE shop.f (a INT) ENGINE=FEDERATED CONNECTION='mysql://u:hidden-word-21@127.0.0.1/d/t'",
+        "CREATE TABLE shop.g (a INT) COMMENT='wrapper \"mysql\", password \"hidden-word-22\"'",
+        "SET GLOBAL wsrep_sst_auth='u:hidden-word-23'",
+        // The error to the text that is run repeats it, which the statement that runs it does not have.
+        "SET @s = 'ALTER USER one IDENTIFIED BY BY \"hidden-word-24\"'",
+        "PREPARE p FROM @s",
     ];
     let scene = check_secrets(Flavour::MariaDb, &statements);
     // They did arrive: what is hidden from the recording is not hidden from the server.
     let users = "SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'three', 'five', 'six')";
     assert_eq!(scene.server.sql(users).unwrap(), "4\n");
+    let made = "SELECT (SELECT COUNT(*) FROM mysql.proc WHERE db = 'shop' AND name IN ('p', 'q', 'r')),
+        (SELECT COUNT(*) FROM mysql.event WHERE name = 'e'), (SELECT COUNT(*) FROM information_schema.tables WHERE table_name = 'g')";
+    assert_eq!(scene.server.sql(made).unwrap(), "3\t1\t1\n");
     assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-14\n");
 }
 
@@ -180,15 +195,49 @@ fn nor_are_those_of_mysql() {
         "START REPLICA USER='x' PASSWORD='hidden-word-7'",
         "CLONE INSTANCE FROM 'x'@'127.0.0.1':3306 IDENTIFIED BY 'hidden-word-8'",
         "CREATE USER IDENTIFIED BY 'hidden-word-9'",
+        "CREATE PROCEDURE shop.p() SET PASSWORD FOR one = 'hidden-word-10'",
+        "CREATE EVENT shop.e ON SCHEDULE AT '2037-01-01 00:00:00' DO SET PASSWORD FOR one = 'hidden-word-11'",
+        "ALTER USER one IDENTIFIED BY _utf8mb4 'hidden-word-12'",
+        "CREATE TABLE shop.f (a INT) CONNECTION='mysql://u:hidden-word-13@127.0.0.1/d/t'",
+        "CREATE TABLE shop.g (a INT) COMMENT='password \"hidden-word-14\"'",
+        "SET GLOBAL authentication_ldap_simple_bind_root_pwd='hidden-word-15'",
+        "SELECT audit_log_encryption_password_set('hidden-word-16')",
+        "SET @s = 'ALTER USER one IDENTIFIED BY BY \"hidden-word-17\"'",
+        "PREPARE p FROM @s",
     ];
     let scene = check_secrets(Flavour::MySql, &statements);
+    let made = "SELECT (SELECT COUNT(*) FROM information_schema.routines WHERE routine_schema = 'shop' AND routine_name = 'p'),
+        (SELECT COUNT(*) FROM information_schema.events WHERE event_name = 'e'),
+        (SELECT COUNT(*) FROM information_schema.tables WHERE table_name IN ('f', 'g'))";
+    assert_eq!(scene.server.sql(made).unwrap(), "1\t1\t2\n");
     assert_eq!(scene.server.sql("SELECT Password FROM mysql.servers").unwrap(), "hidden-word-6\n");
+}
+
+/// The one who may do everything has a session of which nobody asked how texts are read; of the other's it is known.
+#[test]
+fn nor_are_those_behind_a_backslash_that_escapes_nothing() {
+    for flavour in [Flavour::MariaDb, Flavour::MySql] {
+        let statements = [
+            "CREATE USER one IDENTIFIED BY 'hidden-word-1'",
+            "CREATE USER two IDENTIFIED BY 'hidden-word-2'",
+            r"ALTER USER one IDENTIFIED BY 'x\', two IDENTIFIED BY 'hidden-word-3'",
+        ];
+        let server = shop(flavour).unwrap();
+        server.sql("SET GLOBAL sql_mode = 'NO_BACKSLASH_ESCAPES'").unwrap();
+        let scene = check_secrets_on(server, &statements);
+        let users = "SELECT COUNT(*) FROM mysql.user WHERE user IN ('one', 'two')";
+        assert_eq!(scene.server.sql(users).unwrap(), "2\n");
+    }
 }
 
 /// By a workload that may, and by one that may not.
 fn check_secrets(flavour: Flavour, statements: &[&str]) -> Scene {
-    // Of its own: accounts are the whole server's.
-    let scene = Scene::with(shop(flavour).unwrap().into(), PERMIT_ALL, |_| ()).unwrap();
+    check_secrets_on(shop(flavour).unwrap(), statements)
+}
+
+/// The server is the test's own: accounts are the whole server's.
+fn check_secrets_on(server: Server, statements: &[&str]) -> Scene {
+    let scene = Scene::with(server.into(), PERMIT_ALL, |_| ()).unwrap();
     let own = Login { password: "hidden-word-of-the-agent".into(), ..scene.login() };
     for workload in [&scene.reporting, &scene.ingest] {
         let mut command = Flavour::MariaDb.client().unwrap();
@@ -201,7 +250,9 @@ fn check_secrets(flavour: Flavour, statements: &[&str]) -> Scene {
     let records = scene.records_when_closed(2).unwrap();
     let recorded = of_kind(&records, "statement");
     assert_eq!(recorded.len(), 2 * statements.len());
-    assert!(recorded.iter().all(|statement| statement["sql"]["redacted"] == true), "{recorded:#?}");
+    let redacted = recorded.iter().filter(|statement| statement["sql"]["redacted"] == true).count();
+    let secret = statements.iter().filter(|statement| statement.contains("hidden-word-")).count();
+    assert_eq!(redacted, 2 * secret, "{recorded:#?}");
 
     let mut files = vec![scene.gateway.dir().join("log")];
     find_files(&scene.gateway.dir().join("state"), &mut files);

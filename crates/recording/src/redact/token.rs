@@ -3,10 +3,20 @@
 
 use std::ops::Range;
 
+use super::Quoting;
+
+/// How a text is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Reading {
+    pub(super) quoting: Quoting,
+    /// `/*! … */` is a comment like others, as to servers of another version or maker.
+    pub(super) skips_executable: bool,
+}
+
 /// What a token is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Keyword, name, or a name in backticks.
+    /// Keyword, name, or a name in quotes.
     Word,
     /// String, with its introducer (`_utf8mb4'…'`, `N'…'`, `X'…'`), or a hexadecimal number.
     Literal,
@@ -14,15 +24,16 @@ pub(super) enum Kind {
     Mark,
 }
 
-/// The tokens of a text, without space and comments. The content of `/*! … */` counts: servers run it.
+/// The tokens of a text, without space and comments.
 pub(super) struct Tokens<'a> {
     text: &'a [u8],
     at: usize,
+    reading: Reading,
 }
 
 impl<'a> Tokens<'a> {
-    pub(super) fn new(text: &'a [u8]) -> Self {
-        Self { text, at: 0 }
+    pub(super) fn new(text: &'a [u8], reading: Reading) -> Self {
+        Self { text, at: 0, reading }
     }
 
     fn byte(&self, at: usize) -> Option<u8> {
@@ -39,14 +50,15 @@ impl<'a> Tokens<'a> {
         self.text.get(self.at..).is_some_and(|rest| rest.starts_with(prefix))
     }
 
-    /// Where the token ends that begins with the quote at `from`. Backslash escapes except in backticks; an unfinished one
-    /// ends with the text.
+    /// Where the token ends that begins with the quote at `from`; an unfinished one ends with the text. Backslash escapes in strings
+    /// only.
     fn quoted_end(&self, from: usize) -> usize {
         let Some(quote) = self.byte(from) else { return from };
+        let escapes = !self.reading.quoting.no_backslash_escapes && !self.quotes_name(quote);
         let mut at = from + 1;
         while let Some(byte) = self.byte(at) {
             at += 1;
-            if byte == b'\\' && quote != b'`' {
+            if byte == b'\\' && escapes {
                 at += 1;
             } else if byte == quote {
                 if self.byte(at) != Some(quote) {
@@ -58,28 +70,52 @@ impl<'a> Tokens<'a> {
         self.text.len()
     }
 
+    fn quotes_name(&self, quote: u8) -> bool {
+        quote == b'`' || (quote == b'"' && self.reading.quoting.ansi_quotes)
+    }
+
     fn skip_space_and_comments(&mut self) {
         loop {
             let before = self.at;
-            self.at = self.skip_until(self.at, |byte| !byte.is_ascii_whitespace());
-            if self.starts_with(b"#")
-                || self.starts_with(b"-- ")
-                || self.starts_with(b"--\t")
-                || self.starts_with(b"--\n")
-            {
+            self.at = self.skip_until(self.at, |byte| !is_space(byte));
+            let is_executable = self.starts_with(b"/*!") || self.starts_with(b"/*M!");
+            if self.starts_with(b"#") || self.starts_line_comment() {
                 self.at = self.skip_until(self.at, |byte| byte == b'\n');
-            } else if self.starts_with(b"/*!") || self.starts_with(b"/*M!") {
+            } else if is_executable && !self.reading.skips_executable {
                 self.at = self.skip_until(self.at + 3, |byte| !(byte.is_ascii_digit() || byte == b'!'));
             } else if self.starts_with(b"/*") {
-                let body = self.text.get(self.at + 2..).unwrap_or_default();
-                let end = body.windows(2).position(|pair| pair == b"*/");
-                self.at = end.map_or(self.text.len(), |end| self.at + 2 + end + 2);
+                self.at = self.comment_end(self.at + 2, is_executable);
             }
             if self.at == before {
                 return;
             }
         }
     }
+
+    /// `--` counts with a space or control character behind it.
+    fn starts_line_comment(&self) -> bool {
+        self.starts_with(b"--") && self.byte(self.at + 2).is_none_or(is_space)
+    }
+
+    /// Behind the `*/` of a comment whose inside begins at `from`. An executable one may hold another.
+    fn comment_end(&self, from: usize, may_hold_another: bool) -> usize {
+        let (mut at, mut in_another) = (from, false);
+        loop {
+            at = self.skip_until(at, |byte| matches!(byte, b'*' | b'/'));
+            match (self.byte(at), self.byte(at + 1)) {
+                (None, _) => return self.text.len(),
+                (Some(b'*'), Some(b'/')) if !in_another => return at + 2,
+                (Some(b'*'), Some(b'/')) => (at, in_another) = (at + 2, false),
+                (Some(b'/'), Some(b'*')) if may_hold_another && !in_another => (at, in_another) = (at + 2, true),
+                (Some(_), _) => at += 1,
+            }
+        }
+    }
+}
+
+/// Space to servers, and what they take for it.
+fn is_space(byte: u8) -> bool {
+    byte <= b' ' || byte == 0x7f
 }
 
 fn is_word(byte: u8) -> bool {
@@ -97,13 +133,9 @@ impl Iterator for Tokens<'_> {
         self.skip_space_and_comments();
         let start = self.at;
         let kind = match self.byte(start)? {
-            b'\'' | b'"' => {
+            quote @ (b'\'' | b'"' | b'`') => {
                 self.at = self.quoted_end(start);
-                Kind::Literal
-            }
-            b'`' => {
-                self.at = self.quoted_end(start);
-                Kind::Word
+                if self.quotes_name(quote) { Kind::Word } else { Kind::Literal }
             }
             byte if is_word(byte) => self.word(start),
             _ => {
@@ -120,7 +152,8 @@ impl Tokens<'_> {
         self.at = self.skip_until(start, |byte| !is_word(byte));
         let word = self.text.get(start..self.at).unwrap_or_default();
         let introduces = word.starts_with(b"_") || matches!(word, [b'n' | b'N' | b'x' | b'X' | b'b' | b'B']);
-        if introduces && matches!(self.byte(self.at), Some(b'\'' | b'"')) {
+        let begins_string = |quote: u8| matches!(quote, b'\'' | b'"') && !self.quotes_name(quote);
+        if introduces && self.byte(self.at).is_some_and(begins_string) {
             self.at = self.quoted_end(self.at);
             Kind::Literal
         } else if is_hexadecimal(word) {

@@ -8,6 +8,7 @@ use portreeve_recording::{
 };
 
 use super::PreparedText;
+use crate::limits::RECORDED_FACTS_BYTES_MAX;
 
 /// One statement, its verdict and its answer, as far as they are recorded.
 #[derive(Debug, Clone)]
@@ -21,6 +22,10 @@ pub(in crate::cli) struct Exchange {
     pub(in crate::cli) verdict: Option<Verdict<'static>>,
     /// What the policies were asked, where that is recorded.
     pub(in crate::cli) facts: Option<Facts<'static>>,
+    /// Whether that is all: it was recorded in one record at first, however much it was.
+    pub(in crate::cli) facts_are_whole: bool,
+    /// Bytes of the names in it.
+    facts_bytes: usize,
     /// Rows of the answer, where they are recorded, up to [`RECORDED_ROWS_BYTES_MAX`](crate::limits::RECORDED_ROWS_BYTES_MAX).
     pub(in crate::cli) rows: Vec<Rows<'static>>,
     /// What was forwarded in its place.
@@ -39,7 +44,21 @@ impl Exchange {
     ) -> Self {
         let (verdict, facts, forwarded, response, abandoned) = (None, None, None, None, None);
         let (rows, until_unix_ns) = (Vec::new(), at_unix_ns);
-        Self { at_unix_ns, statement, prepared, verdict, facts, rows, forwarded, response, abandoned, until_unix_ns }
+        let (facts_are_whole, facts_bytes) = (true, 0);
+        Self {
+            at_unix_ns,
+            statement,
+            prepared,
+            verdict,
+            facts,
+            facts_are_whole,
+            facts_bytes,
+            rows,
+            forwarded,
+            response,
+            abandoned,
+            until_unix_ns,
+        }
     }
 
     /// The text that runs: the statement's own, or that of the statement which it executes.
@@ -69,6 +88,22 @@ impl Exchange {
             Decision::Allow | Decision::WouldDeny => false,
             Decision::Deny => true,
         })
+    }
+
+    /// Takes a record of what the policies were asked, up to [`RECORDED_FACTS_BYTES_MAX`] in all.
+    pub(in crate::cli) fn add_facts(&mut self, more: Facts<'static>) {
+        let names = more.actions.iter().chain(more.resources.iter());
+        self.facts_bytes = names.fold(self.facts_bytes, |bytes, name| bytes.saturating_add(name.len()));
+        let fits = self.facts_bytes <= RECORDED_FACTS_BYTES_MAX;
+        self.facts_are_whole = fits && !more.is_followed();
+        match &mut self.facts {
+            None => self.facts = Some(more),
+            Some(facts) if fits => {
+                facts.actions.to_mut().extend(more.actions.into_owned());
+                facts.resources.to_mut().extend(more.resources.into_owned());
+            }
+            Some(_) => {}
+        }
     }
 
     pub(in crate::cli) fn asks(&self) -> Asks<'_> {

@@ -222,11 +222,16 @@ fn any_or_none<T>(wanted: &[T], is: impl FnMut(&T) -> bool) -> bool {
 
 /// Whether a resource as policy calls it (`orders/shop.users`, a column `orders/shop.users.card`) is of a table.
 fn is_table_id(id: &str, (schema, table): &(Option<String>, String)) -> bool {
-    // Its own separators are escaped in names, as `%2E`.
-    let Some((_, name)) = id.split_once('/') else { return false };
-    let mut parts = name.split('.').map(|part| part.replace("%2E", ".").replace("%2F", "/").replace("%25", "%"));
-    let (Some(of), Some(name)) = (parts.next(), parts.next()) else { return false };
+    let Some((of, name)) = schema_and_name(id) else { return false };
     name.eq_ignore_ascii_case(table) && schema.as_ref().is_none_or(|schema| of.eq_ignore_ascii_case(schema))
+}
+
+/// The schema and name of a table or routine (of a column: of its table) that policy calls `id`; none of anything else.
+pub(super) fn schema_and_name(id: &str) -> Option<(String, String)> {
+    let (_, names) = id.split_once('/')?;
+    // Its own separators are escaped in names, as `%2E`.
+    let mut parts = names.split('.').map(|part| part.replace("%2E", ".").replace("%2F", "/").replace("%25", "%"));
+    Some((parts.next()?, parts.next()?))
 }
 
 fn is_action(wanted: &str, action: Action) -> bool {

@@ -97,8 +97,9 @@ impl Recording {
                 self.update(verdict.number, at_unix_ns, false, |exchange| exchange.verdict = Some(verdict));
             }
             Record::Facts(facts) => {
-                let is_over = self.pending.get(&facts.number).is_some_and(Exchange::is_denied);
-                self.update(facts.number, at_unix_ns, is_over, |exchange| exchange.facts = Some(facts));
+                let is_denied = self.pending.get(&facts.number).is_some_and(Exchange::is_denied);
+                let is_over = is_denied && !facts.is_followed();
+                self.update(facts.number, at_unix_ns, is_over, |exchange| exchange.add_facts(facts));
             }
             Record::Rows(rows) => {
                 self.update(rows.number, at_unix_ns, false, |exchange| {

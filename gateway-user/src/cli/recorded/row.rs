@@ -8,7 +8,7 @@ use portreeve_policy::{Facts, Resource};
 use portreeve_recording::ErrorText;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 
-use super::{About, Analyses, Asks, Exchange};
+use super::{About, Analyses, Asks, Exchange, filter::schema_and_name};
 use crate::cli::render::{text, time};
 
 /// A statement with all that is known of it.
@@ -116,12 +116,8 @@ impl<'a> Row<'a> {
     /// the text names, as far as it was read.
     pub(in crate::cli) fn tables(&self) -> BTreeSet<String> {
         if let Some(facts) = &self.exchange.facts {
-            // Behind the server's name; those with a dot are tables, routines and columns of tables.
-            let names = facts
-                .resources
-                .iter()
-                .filter_map(|id| Some(id.split_once('/')?.1.splitn(3, '.').take(2).collect::<Vec<_>>()));
-            return names.filter(|parts| parts.len() == 2).map(|parts| parts.join(".")).collect();
+            let named = facts.resources.iter().filter_map(|id| schema_and_name(id));
+            return named.map(|(schema, name)| format!("{schema}.{name}")).collect();
         }
         let statements = self.facts.iter().flat_map(|facts| &facts.statements);
         let tables =

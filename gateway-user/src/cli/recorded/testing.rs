@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use portreeve_recording::limits::FACTS_NAMES_MAX;
 use portreeve_recording::{
     Closed, Command, Decision, Entry, ErrorText, Evidence, Facts, Login, Opened, Record, Response, Statement, Text,
     Verdict,
@@ -82,7 +83,7 @@ pub(in crate::cli) fn statement(number: u64, sql: &[u8]) -> Record<'_> {
         number,
         command: Command::Query,
         prepared: None,
-        sql: Text::of_sql(sql),
+        sql: Text::of_sql(sql, None),
         schema: None,
         parameters: (&[]).into(),
     })
@@ -91,7 +92,14 @@ pub(in crate::cli) fn statement(number: u64, sql: &[u8]) -> Record<'_> {
 /// The same with the default schema `shop`.
 pub(in crate::cli) fn in_shop(number: u64, command: Command, prepared: Option<u64>, sql: &[u8]) -> Record<'_> {
     let schema = Some("shop".into());
-    Record::Statement(Statement { number, command, prepared, sql: Text::of_sql(sql), schema, parameters: (&[]).into() })
+    Record::Statement(Statement {
+        number,
+        command,
+        prepared,
+        sql: Text::of_sql(sql, None),
+        schema,
+        parameters: (&[]).into(),
+    })
 }
 
 pub(in crate::cli) fn verdict(number: u64, decision: Decision) -> Record<'static> {
@@ -147,6 +155,11 @@ pub(in crate::cli) fn busy_session(state_dir: &Path, number: u8) {
     append(&mut file, at(50), in_shop(5, Command::Close, Some(3), b""));
     append(&mut file, at(60), closed());
     file.close().unwrap();
+}
+
+/// As many names of tables as one record of facts has.
+pub(in crate::cli) fn full_of_tables() -> Vec<String> {
+    (0..FACTS_NAMES_MAX).map(|number| format!("orders/shop.t{number}")).collect()
 }
 
 /// What the policies were asked.

@@ -164,6 +164,42 @@ fn prepared_texts_are_remembered_up_to_a_bound() {
 }
 
 #[test]
+fn what_the_policies_were_asked_counts_in_all_its_records() {
+    let state_dir = state_dir("more-facts");
+    let mut file = session(&state_dir, 1, "reporting");
+    append(&mut file, 1001, login());
+    let full = full_of_tables();
+    let full: Vec<&str> = full.iter().map(String::as_str).collect();
+    for (number, decision) in [(1, Decision::Allow), (2, Decision::Deny)] {
+        append(&mut file, 1002, in_shop(number, Command::Query, None, b"SELECT * FROM a_view"));
+        append(&mut file, 1003, verdict(number, decision));
+        append(&mut file, 1003, facts(number, &["select"], &full));
+        append(&mut file, 1003, facts(number, &["delete"], &["orders/shop%2Ea.customers%2F%25.card"]));
+        if decision == Decision::Allow {
+            append(&mut file, 1004, response(number, None));
+        }
+    }
+    append(&mut file, 1002, in_shop(3, Command::Query, None, b"SELECT * FROM a_view"));
+    append(&mut file, 1003, verdict(3, Decision::Allow));
+    append(&mut file, 1003, facts(3, &["select"], &full));
+    drop(file);
+    let path = &files(&state_dir).unwrap()[0];
+    let args =
+        FilterArgs { tables: vec!["customers/%".into()], actions: vec!["delete".into()], ..FilterArgs::default() };
+    assert_eq!(wanted(&args, path), [1, 2]);
+    let mut recording = Recording::open(path).unwrap();
+    while let Some(event) = recording.next().unwrap() {
+        let Event::Exchange(exchange) = event else { continue };
+        let is_cut = exchange.statement.number == 3;
+        assert_eq!(exchange.facts_are_whole, !is_cut);
+        let row = Row::new(recording.about(), &exchange, &mut Analyses::default());
+        let tables = row.tables();
+        assert_eq!((tables.len(), tables.contains("shop.a.customers/%")), (full.len() + usize::from(!is_cut), !is_cut));
+    }
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
 fn what_the_policies_were_asked_counts_where_it_is_recorded() {
     let state_dir = state_dir("facts");
     let mut file = session(&state_dir, 1, "reporting");

@@ -62,7 +62,7 @@ fn session(state_dir: &Path, number: u64, workload: Option<&'static str>, accept
             number: 1,
             command: Command::Query,
             prepared: None,
-            sql: Text::of_sql(b"DROP TABLE x"),
+            sql: Text::of_sql(b"DROP TABLE x", None),
             schema: None,
             parameters: (&[]).into(),
         }));

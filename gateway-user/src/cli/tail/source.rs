@@ -131,7 +131,7 @@ impl Source {
     pub(super) fn flush(&mut self, filter: &Filter, analyses: &mut Analyses, line: &mut impl FnMut(u64, String)) {
         let Self { path, id, about, selection, text, .. } = self;
         let mut by = Choosing { about, filter, analyses };
-        selection.release(None, &mut by, &mut |entry| shown(text, (path, id, about), entry, line));
+        selection.release(&mut by, &mut |entry| shown(text, (path, id, about), entry, line));
         if let Some(text) = text {
             text.flush(line);
         }

@@ -285,6 +285,11 @@ fn a_filter_waits_for_what_the_policies_were_asked() {
     append(&mut file, 1003, facts(1, &["select"], &["orders/shop.orders"]));
     append(&mut file, 1004, statement(2, b"SELECT * FROM other_view"));
     append(&mut file, 1005, verdict(2, Decision::Deny));
+    let full = full_of_tables();
+    append(&mut file, 1005, facts(2, &["select"], &full.iter().map(String::as_str).collect::<Vec<_>>()));
+    append(&mut file, 1005, facts(2, &["select"], &["orders/shop.customers"]));
+    let of_customers = lines(&args(|args| args.filter.tables = vec!["customers".to_owned()]), &state_dir);
+    assert!(of_customers.len() == 1 && of_customers[0].contains("other_view"), "{of_customers:#?}");
     let shown = lines(&args(|args| args.filter.tables = vec!["orders".to_owned()]), &state_dir);
     assert!(shown.len() == 1 && shown[0].contains("a_view"), "{shown:#?}");
     // The last one is not held back for more.

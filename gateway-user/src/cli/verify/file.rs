@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use portreeve_recording::{
     Audit, End, Fault, Format, Frame, Kind, Position, Proof, PublicKey, ReadError, Stream, StreamError, TornWhy,
@@ -11,6 +13,10 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use crate::recorder::directory;
+
+/// Looks at a file that is written, for a frame that is half there to become whole, and the pause before each.
+const LOOKS_AT_A_WRITER: u32 = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(2);
 
 /// How a file is; `docs/recordings.md` says what each means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -76,13 +82,22 @@ impl Finding {
     }
 }
 
+/// What a file is held against.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Against<'k> {
+    /// Keys that may sign; any one may, where there is none.
+    pub(super) trusted: &'k [PublicKey],
+    /// Whether a daemon may be writing: otherwise a lock on a file is somebody else's.
+    pub(super) is_served: bool,
+}
+
 /// Reads a file to its end.
-pub(super) fn check(path: &Path, trusted: &[PublicKey]) -> Finding {
-    check_each(path, trusted, &mut |_| {})
+pub(super) fn check(path: &Path, against: Against<'_>) -> Finding {
+    check_each(path, against, &mut |_| {})
 }
 
 /// The same, and shows each frame that is sound.
-pub(super) fn check_each(path: &Path, trusted: &[PublicKey], show: &mut dyn FnMut(&Frame<'_>)) -> Finding {
+pub(super) fn check_each(path: &Path, against: Against<'_>, show: &mut dyn FnMut(&Frame<'_>)) -> Finding {
     let file = match File::open(path) {
         Ok(file) => file,
         Err(error) => {
@@ -91,7 +106,7 @@ pub(super) fn check_each(path: &Path, trusted: &[PublicKey], show: &mut dyn FnMu
         }
     };
     // Asked before reading: a session that closes meanwhile is then read to its close.
-    let is_written = directory::is_written(&file);
+    let is_written = against.is_served && directory::is_written(&file);
     let stream = match Stream::open(file) {
         Ok(stream) => stream,
         Err(StreamError::Read(ReadError::Blank)) if is_written => return Finding::new(path, State::Open, None),
@@ -100,7 +115,7 @@ pub(super) fn check_each(path: &Path, trusted: &[PublicKey], show: &mut dyn FnMu
     if let Some(problem) = misnamed(path, stream.header().session_id) {
         return Finding::new(path, State::Damaged, Some(problem));
     }
-    read(path, stream, is_written, trusted, show)
+    read(path, stream, is_written, against.trusted, show)
 }
 
 fn read(
@@ -125,7 +140,11 @@ fn read(
                     break (position, (state, Some(format!("frame {frames}, at byte {byte}: {fault}"))));
                 }
             },
-            Ok(Err(end)) => break (position, ended(end, &audit, &position, is_written)),
+            Ok(Err(end)) => match settled(&mut stream, end, is_written) {
+                Ok(None) => {}
+                Ok(Some(has_more)) => break (position, ended(end, &audit, &position, is_written, has_more)),
+                Err(error) => break (position, (State::Unreadable, Some(error.to_string()))),
+            },
             Err(error) => break (position, (State::Unreadable, Some(error.to_string()))),
         }
     };
@@ -147,10 +166,37 @@ fn read(
     }
 }
 
-fn ended(end: End, audit: &Audit<'_>, position: &Position, is_written: bool) -> (State, Option<String>) {
+/// Whether there is something behind the end of the frames; none where a daemon has gone on meanwhile.
+fn settled(stream: &mut Stream<File>, end: End, is_written: bool) -> io::Result<Option<bool>> {
+    let torn = matches!(end, End::Torn { .. });
+    if torn || stream.ends_in_zeros()? {
+        return Ok(Some(false));
+    }
+    // A frame that is being written is there within microseconds.
+    for _ in 0..if is_written { LOOKS_AT_A_WRITER } else { 0 } {
+        thread::sleep(BETWEEN_LOOKS);
+        if stream.has_next()? || stream.ends_in_zeros()? {
+            return Ok(None);
+        }
+    }
+    Ok(Some(true))
+}
+
+fn ended(
+    end: End,
+    audit: &Audit<'_>,
+    position: &Position,
+    is_written: bool,
+    has_more: bool,
+) -> (State, Option<String>) {
     let (frames, byte) = (position.index, position.offset);
     match (end, position.header().format, audit.proof()) {
         (End::Torn { why, .. }, ..) => (State::Damaged, Some(damaged(frames, byte, why))),
+        (End::Closed, ..) if has_more => (State::Damaged, Some(damaged(frames, byte, TornWhy::AfterClosed))),
+        (End::Open { .. }, Format::Two, _) if has_more && is_written => {
+            let why = "behind its frames lie bytes that no daemon writes there: a frame was made to look unwritten";
+            (State::Damaged, Some(format!("frame {frames}, at byte {byte}: {why}")))
+        }
         (End::Closed, _, Proof::Sealed) => (State::Sound, None),
         (End::Closed | End::Open { .. }, Format::One, _) => (State::Unsigned, Some(UNSIGNED.to_owned())),
         (End::Closed, Format::Two, Proof::None | Proof::Checkpoint { .. }) => {
@@ -158,7 +204,7 @@ fn ended(end: End, audit: &Audit<'_>, position: &Position, is_written: bool) -> 
             (State::Damaged, Some(format!("frame {frames}, at byte {byte}: {why}")))
         }
         (End::Open { .. }, Format::Two, _) if is_written => (State::Open, None),
-        (End::Open { .. }, Format::Two, proof) => (State::Unfinished, Some(unfinished(frames, proof))),
+        (End::Open { .. }, Format::Two, proof) => (State::Unfinished, Some(unfinished(frames, proof, has_more))),
     }
 }
 
@@ -172,14 +218,16 @@ fn misnamed(path: &Path, session_id: [u8; 16]) -> Option<String> {
     (named != id).then(|| format!("this is the recording of session {id}, under another's name"))
 }
 
-fn unfinished(frames: u64, proof: Proof) -> String {
+fn unfinished(frames: u64, proof: Proof, has_more: bool) -> String {
     let signed = match proof {
         Proof::None => "none of them is signed".to_owned(),
         Proof::Checkpoint { frames } => format!("the first {frames} are signed"),
         Proof::Sealed => "all are signed".to_owned(),
     };
+    let rest =
+        if has_more { "; bytes lie behind, of a frame that was never whole, or was made to look so" } else { "" };
     format!(
-        "it ends after {frames} frames without a closing record, {signed}: its daemon was killed, or the file was cut there"
+        "it ends after {frames} frames without a closing record, {signed}: its daemon was killed, or the file was cut there{rest}"
     )
 }
 

@@ -1,18 +1,20 @@
 //! All recordings of a host against its ledger, which is in the host recordings: what is missing, what is there and was never
 //! listed, and what is not as it was when it ended.
+//!
+//! Of a host recording only what a signature covers is believed, or what another one, believed so far, saw as its end.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use portreeve_recording::{Host, Kind, PublicKey};
+use portreeve_recording::{Host, Kind};
 use uuid::Uuid;
 
-use super::file::{self, Finding, State};
+use super::file::{self, Against, Finding, State};
 use crate::recorder::directory::{self, SessionPath};
 use crate::recorder::{followed_by, host_of};
 
 /// How a file ended, or how far it went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Extent {
     frames: u64,
     chain: [u8; 32],
@@ -27,22 +29,57 @@ pub(super) struct Ledger {
     removed: HashSet<Uuid>,
     /// When the oldest host recording was made.
     since_unix_ns: Option<u64>,
+    /// Until when it is believed: of what came later it says nothing yet.
+    until_unix_ns: u64,
+}
+
+/// One host recording.
+struct HostFile {
+    id: Uuid,
+    finding: Finding,
+    says: Vec<Said>,
+    follows: Vec<Seen>,
+    /// The extents that it has had, of those that others saw.
+    had: HashSet<Extent>,
+    /// How many of its frames are believed.
+    believed: u64,
+    /// Of its last frame, and of the last that is signed, in nanoseconds since 1970 UTC.
+    last_unix_ns: u64,
+    signed_unix_ns: u64,
+}
+
+/// What a host recording says of a session or a removal.
+struct Said {
+    frame: u64,
+    at_unix_ns: u64,
+    host: Host<'static>,
+}
+
+/// How one host recording saw another.
+#[derive(Clone, Copy)]
+struct Seen {
+    /// Which frame says so.
+    frame: u64,
+    of: Uuid,
+    extent: Extent,
+    /// Whether nothing may follow.
+    ended: bool,
 }
 
 /// Everything below `state_dir`.
 ///
 /// # Errors
 /// A directory cannot be read.
-pub(super) fn check_all(state_dir: &Path, trusted: &[PublicKey]) -> anyhow::Result<Vec<Finding>> {
+pub(super) fn check_all(state_dir: &Path, against: Against<'_>) -> anyhow::Result<Vec<Finding>> {
     // Sessions are looked for first: of one that begins meanwhile the ledger knows more, not less.
     let mut sessions = Vec::new();
     for day in directory::days(state_dir)? {
         sessions.extend(directory::sessions(state_dir, &day)?);
     }
-    let (ledger, mut findings) = Ledger::read(state_dir, trusted)?;
+    let (ledger, mut findings) = Ledger::read(state_dir, against)?;
     let mut doubtful = Vec::new();
     for session in &sessions {
-        let finding = ledger.session(session, trusted);
+        let finding = ledger.session(session, against);
         match finding.state {
             State::Unlisted | State::Unreadable | State::Missing => doubtful.push(session),
             State::Sound | State::Open | State::Unfinished | State::Unsigned | State::WrongKey | State::Damaged => {
@@ -51,72 +88,70 @@ pub(super) fn check_all(state_dir: &Path, trusted: &[PublicKey]) -> anyhow::Resu
         }
     }
     // A daemon may be at work: what looks wrong beside a ledger read a moment ago is held against the ledger of now.
-    let (now, _) = Ledger::read(state_dir, trusted)?;
+    let (now, _) = Ledger::read(state_dir, against)?;
     let mut there: HashSet<_> = sessions.iter().map(|session| session.id).collect();
     for session in doubtful {
-        let finding = now.session(session, trusted);
+        let finding = now.session(session, against);
         if finding.is_absent {
             there.remove(&session.id);
         } else {
             findings.push(finding);
         }
     }
-    findings.extend(now.missing(state_dir, &there, trusted));
+    findings.extend(now.missing(state_dir, &there, against));
     Ok(findings)
 }
 
 impl Ledger {
     /// Of all host recordings; also what is wrong with those.
-    fn read(state_dir: &Path, trusted: &[PublicKey]) -> anyhow::Result<(Self, Vec<Finding>)> {
-        let (mut ledger, mut findings) = (Self::default(), Vec::new());
+    fn read(state_dir: &Path, against: Against<'_>) -> anyhow::Result<(Self, Vec<Finding>)> {
         let recordings = directory::host_recordings(state_dir)?;
-        let mut followed: HashMap<Uuid, Vec<Extent>> = HashMap::new();
-        for follows in recordings.iter().flat_map(|recording| followed_by(&recording.path)) {
-            let extent = Extent { frames: follows.frames, chain: follows.chain };
-            followed.entry(parse(&follows.id)).or_default().push(extent);
+        let follows = recordings.iter().flat_map(|recording| followed_by(&recording.path));
+        let asked: HashSet<_> =
+            follows.map(|follows| Extent { frames: follows.frames, chain: follows.chain }).collect();
+        let mut files: Vec<_> = recordings.iter().map(|recording| HostFile::read(recording, &asked, against)).collect();
+        believe(&mut files);
+        Ok(Self::of(state_dir, files))
+    }
+
+    fn of(state_dir: &Path, files: Vec<HostFile>) -> (Self, Vec<Finding>) {
+        let mut ledger = Self::default();
+        let believed = |file: &HostFile, frame: u64| frame < file.believed;
+        for file in files.iter().filter(|file| file.believed > 0) {
+            ledger.since_unix_ns = ledger.since_unix_ns.or(Some(file.finding.created_unix_ns));
+            let is_whole = file.believed == file.finding.frames;
+            let until = if is_whole { file.last_unix_ns } else { file.signed_unix_ns };
+            ledger.until_unix_ns = ledger.until_unix_ns.max(until);
+            file.says.iter().filter(|said| file.believes(said)).for_each(|said| ledger.take(said));
         }
-        for recording in &recordings {
-            let extents = followed.remove(&recording.id).unwrap_or_default();
-            findings.push((recording.id, ledger.read_one(recording, extents, trusted)));
+        let all = files.iter().flat_map(|file| file.follows.iter().map(move |seen| (file, seen)));
+        let mut seen: HashMap<Uuid, Vec<Seen>> = HashMap::new();
+        for (_, follows) in all.filter(|(file, follows)| believed(file, follows.frame)) {
+            seen.entry(follows.of).or_default().push(*follows);
         }
-        // Retention may be at work as well.
-        findings.retain(|(id, finding)| !finding.is_absent || !ledger.removed.contains(id));
-        let mut findings: Vec<_> = findings.into_iter().map(|(_, finding)| finding).collect();
-        let gone = followed.into_keys().filter(|id| !ledger.removed.contains(id));
+        let mut findings = Vec::new();
+        for file in files {
+            let as_seen = seen.remove(&file.id).unwrap_or_default();
+            // Retention may be at work as well.
+            if !file.finding.is_absent || !ledger.removed.contains(&file.id) {
+                findings.push(file.beside_others(&as_seen));
+            }
+        }
+        let gone = seen.into_keys().filter(|id| !ledger.removed.contains(id));
         findings.extend(gone.map(|id| missing(&state_dir.join("host"), id, "another host recording follows it")));
-        Ok((ledger, findings))
-    }
-
-    /// One host recording, which others saw as long as `extents`.
-    fn read_one(&mut self, recording: &SessionPath, mut extents: Vec<Extent>, trusted: &[PublicKey]) -> Finding {
-        let finding = file::check_each(&recording.path, trusted, &mut |frame| {
-            extents.retain(|seen| *seen != Extent { frames: frame.index, chain: frame.chain_before() });
-            if let Some(host) = host_of(frame) {
-                self.take(frame.entry.at_unix_ns.to_native(), host);
-            }
-        });
-        self.since_unix_ns = self.since_unix_ns.or(Some(finding.created_unix_ns));
-        extents.retain(|seen| *seen != Extent { frames: finding.frames, chain: finding.chain });
-        match extents.first() {
-            // What is wrong with the file itself says more.
-            _ if matches!(finding.state, State::Damaged | State::WrongKey | State::Unreadable) => finding,
-            _ if !file::of_kind(&recording.path, Kind::Host) => {
-                finding.found(State::Damaged, "this is no host recording, and lies among them".to_owned())
-            }
-            Some(lost) => {
-                let problem = format!(
-                    "another host recording saw it with {} frames, and not with these: it was cut or made anew",
-                    lost.frames
-                );
-                finding.found(State::Damaged, problem)
-            }
-            None => finding,
+        if findings.is_empty() {
+            let none =
+                "no host recording is there, and each daemon makes one: sessions cannot be held against a ledger";
+            findings.push(Finding::new(&state_dir.join("host"), State::Missing, Some(none.to_owned())));
         }
+        (ledger, findings)
     }
 
-    fn take(&mut self, at_unix_ns: u64, host: Host<'_>) {
-        match host {
-            Host::SessionBegan(session) => drop(self.began.insert(parse(&session.session_id), at_unix_ns)),
+    fn take(&mut self, said: &Said) {
+        match &said.host {
+            Host::SessionBegan(session) => {
+                self.began.entry(parse(&session.session_id)).or_insert(said.at_unix_ns);
+            }
             Host::SessionEnded(session) => {
                 let extent = Extent { frames: session.frames, chain: session.chain };
                 self.ended.insert(parse(&session.session_id), extent);
@@ -134,8 +169,8 @@ impl Ledger {
     }
 
     /// One session's file, by itself and as the ledger has it.
-    fn session(&self, session: &SessionPath, trusted: &[PublicKey]) -> Finding {
-        let finding = file::check(&session.path, trusted);
+    fn session(&self, session: &SessionPath, against: Against<'_>) -> Finding {
+        let finding = file::check(&session.path, against);
         match finding.state {
             State::Sound | State::Open | State::Unfinished => {}
             State::Unsigned
@@ -158,27 +193,30 @@ impl Ledger {
                 finding.found(State::Damaged, problem)
             }
             Some(_) => finding,
-            None if self.began.contains_key(&session.id) || self.is_older(finding.created_unix_ns) => finding,
+            None if self.began.contains_key(&session.id) || self.says_nothing_of(finding.created_unix_ns) => finding,
             // Its daemon was killed between making and listing it, and it says nothing.
             None if finding.frames == 0 => finding,
-            None => finding.found(State::Unlisted, "no ledger lists it: it was put there".to_owned()),
+            None => finding.found(
+                State::Unlisted,
+                "no ledger lists it: it was put there, or the end of the ledger was lost with the power".to_owned(),
+            ),
         }
     }
 
-    /// Whether a file is from before the oldest ledger that is kept.
-    fn is_older(&self, created_unix_ns: u64) -> bool {
-        self.since_unix_ns.is_none_or(|since| created_unix_ns < since)
+    /// Whether a file is from before the oldest ledger that is kept, or from after what is signed.
+    fn says_nothing_of(&self, created_unix_ns: u64) -> bool {
+        self.since_unix_ns.is_none_or(|since| created_unix_ns < since) || created_unix_ns > self.until_unix_ns
     }
 
     /// Sessions that are listed and not `there`.
-    fn missing(&self, state_dir: &Path, there: &HashSet<Uuid>, trusted: &[PublicKey]) -> Vec<Finding> {
+    fn missing(&self, state_dir: &Path, there: &HashSet<Uuid>, against: Against<'_>) -> Vec<Finding> {
         let gone = self.began.iter().filter(|(id, _)| !there.contains(*id) && !self.removed.contains(*id));
         let mut findings = Vec::new();
         for (id, began_unix_ns) in gone {
             let path = expected_path(state_dir, *id, *began_unix_ns);
             let session = SessionPath { day: String::new(), id: *id, path };
             // It may have begun a moment ago.
-            let finding = self.session(&session, trusted);
+            let finding = self.session(&session, against);
             findings.push(match finding.is_absent {
                 true => {
                     finding.found(State::Missing, "it is gone, and the ledger says nothing of its removal".to_owned())
@@ -187,6 +225,99 @@ impl Ledger {
             });
         }
         findings
+    }
+}
+
+/// Believes what is signed; then the whole of a file whose end a believed frame of another one says, until nothing is added.
+fn believe(files: &mut [HostFile]) {
+    let last: HashMap<_, _> = files.iter().map(|file| (file.id, file.end())).collect();
+    loop {
+        let ends: HashSet<Uuid> = files
+            .iter()
+            .flat_map(|file| file.follows.iter().filter(|seen| seen.ended && seen.frame < file.believed))
+            .filter(|seen| last.get(&seen.of) == Some(&seen.extent))
+            .map(|seen| seen.of)
+            .collect();
+        let mut is_settled = true;
+        for file in files.iter_mut().filter(|file| ends.contains(&file.id) && file.believed < file.finding.frames) {
+            file.believed = file.finding.frames;
+            is_settled = false;
+        }
+        if is_settled {
+            return;
+        }
+    }
+}
+
+impl HostFile {
+    fn read(recording: &SessionPath, asked: &HashSet<Extent>, against: Against<'_>) -> Self {
+        let (mut says, mut follows, mut had) = (Vec::new(), Vec::new(), HashSet::new());
+        let (mut last_unix_ns, mut signed_unix_ns) = (0, 0);
+        let finding = file::check_each(&recording.path, against, &mut |frame| {
+            had.extend(asked.get(&Extent { frames: frame.index, chain: frame.chain_before() }));
+            last_unix_ns = frame.entry.at_unix_ns.to_native();
+            if frame.claim().is_some() {
+                signed_unix_ns = last_unix_ns;
+            }
+            match host_of(frame) {
+                Some(Host::Follows(one)) => {
+                    let extent = Extent { frames: one.frames, chain: one.chain };
+                    let of = parse(&one.id);
+                    follows.push(Seen { frame: frame.index, of, extent, ended: one.ended });
+                }
+                Some(host @ (Host::SessionBegan(_) | Host::SessionEnded(_) | Host::Removed(_))) => {
+                    says.push(Said { frame: frame.index, at_unix_ns: last_unix_ns, host });
+                }
+                Some(
+                    Host::Started(_)
+                    | Host::Stopped(_)
+                    | Host::Connects(_)
+                    | Host::Tagged(_)
+                    | Host::Untagged(_)
+                    | Host::PoliciesLoaded(_)
+                    | Host::Lost(_),
+                )
+                | None => {}
+            }
+        });
+        had.extend(asked.get(&Extent { frames: finding.frames, chain: finding.chain }));
+        let finding = match file::of_kind(&recording.path, Kind::Host) {
+            true => finding,
+            false => finding.found(State::Damaged, "this is no host recording, and lies among them".to_owned()),
+        };
+        let (id, believed) = (recording.id, finding.signed_frames);
+        Self { id, finding, says, follows, had, believed, last_unix_ns, signed_unix_ns }
+    }
+
+    /// A removal is signed in one write with its record: one that is not was added before the next daemon looked.
+    fn believes(&self, said: &Said) -> bool {
+        let frames = if matches!(said.host, Host::Removed(_)) { self.finding.signed_frames } else { self.believed };
+        said.frame < frames
+    }
+
+    fn end(&self) -> Extent {
+        Extent { frames: self.finding.frames, chain: self.finding.chain }
+    }
+
+    /// What is wrong with it, also beside those that saw it.
+    fn beside_others(self, seen: &[Seen]) -> Finding {
+        let (end, Self { finding, had, .. }) = (self.end(), self);
+        // What is wrong with the file itself says more.
+        if matches!(finding.state, State::Damaged | State::WrongKey | State::Unreadable) {
+            return finding;
+        }
+        let other = seen.iter().find(|seen| !had.contains(&seen.extent) || (seen.ended && seen.extent != end));
+        let Some(other) = other else { return finding };
+        let frames = other.extent.frames;
+        let problem = match had.contains(&other.extent) {
+            true => format!("frame {frames}: another host recording saw it end before this frame, which was added"),
+            false => {
+                format!(
+                    "another host recording saw it with {frames} frames, and not with these: it was cut or made anew"
+                )
+            }
+        };
+        finding.found(State::Damaged, problem)
     }
 }
 

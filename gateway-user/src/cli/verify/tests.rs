@@ -3,16 +3,19 @@
 use std::fs::{self, File};
 
 use portreeve_recording::{
-    Abandoned, Closed, Encoder, Entry, Format, Header, Kind, Record, Signed, SigningKey, Stream,
+    Abandoned, Closed, Encoder, Entry, Format, Header, Host, Kind, Record, Removed, Signed, SigningKey, Stream,
 };
 use uuid::Uuid;
 
-use super::file::{State, check};
-use super::ledger::check_all;
+use super::file::State;
 use super::*;
 use crate::recorder::{KeyPair, Recorder, SessionFile, directory};
 
 const CREATED_NS: u64 = 1_795_231_554_000_000_000;
+
+fn check(path: &Path, trusted: &[PublicKey]) -> Finding {
+    file::check(path, Against { trusted, is_served: true })
+}
 
 /// A state directory of one test, gone at its end.
 struct StateDir(PathBuf);
@@ -190,7 +193,10 @@ fn a_file_in_anothers_place_and_one_that_is_no_recording_are_found() {
 
 /// The states in the findings that are a problem, by the end of their path.
 fn problems(dir: &StateDir) -> Vec<(String, State)> {
-    let found = check_all(&dir.0, &[dir.key()]).unwrap().into_iter().filter(|found| found.problem.is_some());
+    let found = ledger::check_all(&dir.0, Against { trusted: &[dir.key()], is_served: true })
+        .unwrap()
+        .into_iter()
+        .filter(|found| found.problem.is_some());
     let mut found: Vec<_> =
         found.map(|found| (found.path.file_name().unwrap().to_str().unwrap().to_owned(), found.state)).collect();
     found.sort_by(|one, other| one.0.cmp(&other.0));
@@ -202,8 +208,6 @@ fn the_ledger_tells_what_is_missing_what_was_cut_and_what_was_put_there() {
     let dir = StateDir::new("ledger");
     let paths = [dir.closed(1), dir.closed(2), dir.closed(3), dir.closed(4)];
     assert_eq!(problems(&dir), []);
-    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
-
     fs::remove_file(&paths[0]).unwrap();
     // Up to its last signature there is nothing to see in a file that was cut, but that it ended later.
     let (whole, starts) = (fs::read(&paths[1]).unwrap(), starts(&paths[1]));
@@ -238,6 +242,112 @@ fn a_host_recording_that_is_gone_or_was_cut_is_missed_by_the_next() {
     assert!(found.contains(&(name, State::Missing)), "{found:?}");
     fs::write(&first, whole).unwrap();
     assert_eq!(problems(&dir), []);
+}
+
+/// The host recording of the daemon that made a session, as it would be had that daemon been killed; and the session.
+fn killed(dir: &StateDir, number: u128) -> (PathBuf, PathBuf) {
+    let before = directory::host_recordings(&dir.0).unwrap();
+    let session = dir.session(number);
+    let host = directory::host_recordings(&dir.0).unwrap().into_iter().find(|one| !before.contains(one)).unwrap().path;
+    let paths = [host, dir.path(number)];
+    let bytes = paths.clone().map(|path| fs::read(path).unwrap());
+    drop(session);
+    paths.iter().zip(bytes).for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+    let [host, session] = paths;
+    (host, session)
+}
+
+/// Goes on with a recording as one can who has no key: its chain is right, and nobody signs.
+fn append(path: &Path, host: Host<'static>) {
+    let header = *Stream::open(File::open(path).unwrap()).unwrap().header();
+    let (mut encoder, start) = Encoder::new(&header);
+    let mut bytes = start.to_vec();
+    let more = Entry { at_unix_ns: CREATED_NS, record: Record::Host(Box::new(host)) };
+    entries(path).iter().chain([&more]).for_each(|entry| encoder.encode(entry, &mut bytes).unwrap());
+    fs::write(path, bytes).unwrap();
+}
+
+fn removed(number: u128) -> Host<'static> {
+    let id = Uuid::from_u128(number).to_string();
+    Host::Removed(Box::new(Removed { id: id.into(), host: false, bytes: 1, reason: "too old".into() }))
+}
+
+fn name(path: &Path) -> String {
+    path.file_name().unwrap().to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_ledger_is_believed_as_far_as_it_is_signed() {
+    let dir = StateDir::new("unsigned");
+    let (host, session) = killed(&dir, 1);
+    assert_eq!(problems(&dir), [(name(&session), State::Unfinished), (name(&host), State::Unfinished)]);
+    append(&host, removed(1));
+    fs::remove_file(&session).unwrap();
+    let found = problems(&dir);
+    assert!(!found.contains(&(name(&session), State::Unfinished)), "{found:?}");
+    // What it lists is as little signed.
+    drop(dir.closed(2));
+    let found = problems(&dir);
+    assert!(found.contains(&(name(&session), State::Missing)), "the next daemon saw it with both: {found:?}");
+}
+
+#[test]
+fn nothing_can_be_added_behind_the_end_that_the_next_daemon_saw() {
+    let dir = StateDir::new("added");
+    let (host, session) = killed(&dir, 1);
+    drop(dir.closed(2));
+    append(&host, removed(1));
+    fs::remove_file(&session).unwrap();
+    let found = problems(&dir);
+    assert!(found.contains(&(name(&host), State::Damaged)), "{found:?}");
+}
+
+/// Whoever holds the lock of a file is not therefore a daemon.
+#[test]
+fn without_a_daemon_no_recording_is_open() {
+    let dir = StateDir::new("locked");
+    let (host, session) = killed(&dir, 1);
+    let locks = [host, session].map(|path| File::open(path).unwrap());
+    locks.iter().for_each(|file| file.lock().unwrap());
+    let found = |is_served| {
+        let key = [dir.key()];
+        let found = ledger::check_all(&dir.0, Against { trusted: &key, is_served }).unwrap();
+        found.into_iter().map(|found| found.state).collect::<Vec<_>>()
+    };
+    assert_eq!(found(true), [State::Open, State::Open]);
+    assert_eq!(found(false), [State::Unfinished, State::Unfinished]);
+}
+
+#[test]
+fn without_host_recordings_nothing_is_proven() {
+    let dir = StateDir::new("no-ledger");
+    drop(dir.closed(1));
+    fs::remove_dir_all(dir.0.join("host")).unwrap();
+    assert_eq!(problems(&dir), [("host".to_owned(), State::Missing)]);
+}
+
+#[test]
+fn bytes_behind_the_last_frame_are_found() {
+    let dir = StateDir::new("behind");
+    let path = dir.closed(1);
+    let whole = fs::read(&path).unwrap();
+    let state = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        check(&path, &[dir.key()]).state
+    };
+    // A daemon that was killed before it cut the file.
+    assert_eq!(state(&[&whole[..], &[0; 4096]].concat()), State::Sound);
+    assert_eq!(state(&[&whole[..], &[0; 4], b"hidden"].concat()), State::Damaged);
+    // A frame that is made to look unwritten hides those behind it.
+    let starts = starts(&path);
+    let mut zeroed = whole.clone();
+    zeroed[starts[2]..starts[2] + 4].fill(0);
+    fs::write(&path, &zeroed).unwrap();
+    let found = check(&path, &[]);
+    assert_eq!(found.state, State::Unfinished);
+    assert!(found.problem.unwrap().ends_with("or was made to look so"));
+    let _lock = File::open(&path).map(|file| file.lock().map(|()| file)).unwrap().unwrap();
+    assert_eq!(check(&path, &[]).state, State::Damaged);
 }
 
 #[test]

@@ -12,8 +12,12 @@ const NOW_NS: u64 = 1_795_231_554_000_000_000;
 const DAY_NS: u64 = 24 * 60 * MINUTE_NS;
 
 fn begin(state_dir: &std::path::Path) -> Arc<HostRecording> {
+    begin_at(state_dir, NOW_NS)
+}
+
+fn begin_at(state_dir: &std::path::Path, unix_ns: u64) -> Arc<HostRecording> {
     let key = KeyPair::open(state_dir).unwrap().signing;
-    HostRecording::begin(state_dir, key, Retention::default(), Durability::Kernel, started(), NOW_NS).unwrap()
+    HostRecording::begin(state_dir, key, Retention::default(), Durability::Kernel, started(), unix_ns).unwrap()
 }
 
 /// What each host recording says, oldest first.
@@ -91,8 +95,83 @@ fn another_day_is_another_file_that_follows_the_one_before() {
     assert_eq!(stopped.continued.as_deref(), Some(new.as_str()));
     let [Host::Started(started), Host::Follows(follows), Host::Stopped(_)] = &second[..] else { panic!("{second:?}") };
     assert_eq!((started.continues.as_deref(), started.id.as_ref()), (Some(old.as_str()), new.as_str()));
-    // A checkpoint, since a day lies between, and its seal as well.
-    assert_eq!((follows.id.as_ref(), follows.ended, follows.frames), (old.as_str(), true, first.len() as u64 + 2));
+    // A checkpoint behind what it begins with, another since a day lies between, and its seal as well.
+    assert_eq!((follows.id.as_ref(), follows.ended, follows.frames), (old.as_str(), true, first.len() as u64 + 3));
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+/// Ends what has the recordings open as `kill -9` would.
+fn kill<T>(state_dir: &std::path::Path, daemon: T) {
+    let days = directory::days(state_dir).unwrap();
+    let sessions = days.iter().flat_map(|day| directory::sessions(state_dir, day).unwrap());
+    let all = sessions.chain(directory::host_recordings(state_dir).unwrap());
+    let files: Vec<_> = all.map(|one| (fs::read(&one.path).unwrap(), one.path)).collect();
+    drop(daemon);
+    files.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+}
+
+fn ended(state_dir: &std::path::Path) -> Vec<String> {
+    let newest = said(state_dir).pop().unwrap().into_iter();
+    let ended = newest.filter_map(|host| if let Host::SessionEnded(ended) = host { Some(*ended) } else { None });
+    ended.map(|ended| ended.session_id.into_owned()).collect()
+}
+
+#[test]
+fn a_session_of_yesterday_whose_daemon_was_killed_is_entered_by_the_next() {
+    let state_dir = folder("outlives");
+    let id = Uuid::from_u128(1);
+    let recorder = Recorder::new(&state_dir);
+    let session = recorder.create(id, NOW_NS).unwrap();
+    recorder.host().keep(NOW_NS + DAY_NS).unwrap();
+    kill(&state_dir, (session, recorder));
+    // One that is killed before it has come to that leaves it to its next.
+    kill(&state_dir, begin_at(&state_dir, NOW_NS + DAY_NS));
+    let next = begin_at(&state_dir, NOW_NS + DAY_NS);
+    assert_eq!(ended(&state_dir), [] as [String; 0]);
+    next.keep(NOW_NS + DAY_NS).unwrap();
+    assert_eq!(ended(&state_dir), [id.to_string()]);
+    drop(next);
+    let after = begin_at(&state_dir, NOW_NS + DAY_NS);
+    after.keep(NOW_NS + DAY_NS).unwrap();
+    assert_eq!(ended(&state_dir), [] as [String; 0], "once is enough");
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn a_daemon_that_is_killed_while_it_drains_is_entered_when_another_file_begins() {
+    let state_dir = folder("drains");
+    let id = Uuid::from_u128(1);
+    let draining = Recorder::new(&state_dir);
+    let session = draining.create(id, NOW_NS).unwrap();
+    let successor = begin(&state_dir);
+    successor.keep(NOW_NS).unwrap();
+    kill(&state_dir, (session, draining));
+    successor.keep(NOW_NS + DAY_NS).unwrap();
+    successor.keep(NOW_NS + DAY_NS).unwrap();
+    assert_eq!(ended(&state_dir), [id.to_string()]);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+/// Nobody connects any more, and what was recorded last is proven all the same.
+#[test]
+fn what_happens_seldom_is_signed() {
+    let state_dir = folder("seldom");
+    let host = begin(&state_dir);
+    host.policies_are(NOW_NS, PoliciesLoaded { sha256: "00".into(), policies: 1, error: None }).unwrap();
+    let signatures = || {
+        let path = directory::host_recordings(&state_dir).unwrap().remove(0).path;
+        let mut stream = portreeve_recording::Stream::open(fs::File::open(path).unwrap()).unwrap();
+        let mut signed = Vec::new();
+        while let Ok(frame) = stream.next_frame().unwrap() {
+            signed.push(frame.claim().is_some());
+        }
+        signed
+    };
+    host.keep(NOW_NS + 1_000_000_000).unwrap();
+    assert_eq!(signatures(), [false, true, false]);
+    host.keep(NOW_NS + 11_000_000_000).unwrap();
+    host.keep(NOW_NS + 30_000_000_000).unwrap();
+    assert_eq!(signatures(), [false, true, false, true]);
     fs::remove_dir_all(state_dir).unwrap();
 }
 

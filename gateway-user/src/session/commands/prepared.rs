@@ -12,10 +12,10 @@ use portreeve_mysql::{
 use portreeve_policy::{Facts, Flavour, Judgement};
 use portreeve_recording::{Command as Recorded, Text};
 
-use super::{Action, Commands, Effect, Forwarded, canonical};
+use super::{Action, Commands, Effect, Forwarded};
 use crate::{
     gateway::Gateway,
-    limits::{PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
+    limits::{PREPARED_MAX, PREPARED_TEXT_BYTES_MAX, PREPARED_TEXTS_BYTES_MAX},
     policies::Loaded,
     session::{
         Ended,
@@ -26,8 +26,6 @@ use crate::{
     },
 };
 
-/// Prepared statements one session may have open. The server's own default for all sessions is 16,382.
-const PREPARED_MAX: usize = 4096;
 /// Parameters of them in all: their types are remembered.
 const PARAMETERS_MAX: usize = 1024 * 1024;
 /// Columns of their results that are remembered in all, where rows are recorded.
@@ -119,13 +117,13 @@ impl Commands {
         if self.must_look(&judgement.facts) {
             return Ok(Action::Look);
         }
-        let arrived = self.arrived(Recorded::Prepare, Text::of_sql(sql));
+        let arrived = self.arrived(Recorded::Prepare, self.sql_text(sql));
         let number = journal.judged(arrived, judgement.class, &judgement.verdict)?;
         let parameters: usize = self.prepared.values().map(|prepared| usize::from(prepared.parameters)).sum();
         if self.prepared.len() >= PREPARED_MAX || parameters >= PARAMETERS_MAX {
             return Ok(Action::Answer(Refusal::too_many_statements(PREPARED_MAX)));
         }
-        let canonical = canonical(journal, number, &judgement, &judgement.verdict)?;
+        let canonical = self.canonical(journal, number, &judgement, &judgement.verdict)?;
         Ok(self.by_verdict(gateway, &judgement.verdict, || Forwarded {
             canonical,
             judgement: Some(Rc::clone(&judgement)),
@@ -302,7 +300,7 @@ impl Commands {
             if self.must_look(&judgement.facts) {
                 return Ok(Action::Look);
             }
-            let refused = self.executes_outdated(gateway, journal, &judgement.facts, run.command, Text::empty())?;
+            let refused = self.executes_outdated(gateway, journal, &judgement.facts, run.command, Text::empty)?;
             if let Some(refused) = refused {
                 return Ok(refused);
             }

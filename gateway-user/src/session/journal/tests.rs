@@ -63,7 +63,7 @@ fn a_statement_is_recorded_without_an_allocation() {
     let followed = Followed::new(Expect::Query, Capabilities::CLIENT_PROTOCOL_41.into());
     let mut allocations = || {
         let record = || {
-            let text = Text::of_sql(sql.as_bytes());
+            let text = Text::of_sql(sql.as_bytes(), None);
             let arrived =
                 Arrived { command: Command::Query, prepared: None, text, schema: Some("shop"), parameters: &[] };
             let number = journal.judged(arrived, "select", &verdict).unwrap();

@@ -2,7 +2,11 @@
 
 use super::{CGROUPS, Lane, SOCKETS, Times};
 use anyhow::{Context as _, Result, bail};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::{
+    resource::{Resource, getrlimit, setrlimit},
+    signal::Signal,
+    socket::{AddressFamily, Backlog, SockFlag, SockType, SockaddrIn, bind, socket},
+};
 use portreeve_tests::{
     cgroup::Cgroup,
     client,
@@ -12,11 +16,11 @@ use portreeve_tests::{
 };
 use serde_json::Value;
 use std::{
-    io::{BufRead as _, BufReader},
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    io::{BufRead as _, BufReader, ErrorKind, Read as _},
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream},
+    os::fd::AsRawFd as _,
     path::Path,
     process::{Child, Stdio},
-    thread,
     time::Duration,
 };
 
@@ -33,8 +37,10 @@ const OTHER_FILES: u64 = 2_500;
 /// Where no server is configured: the daemon ends such a session, and its socket is the client's still.
 const NOBODY: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 9);
 const CONNECTS_MAX: Duration = Duration::from_secs(60);
-/// Between two connects, so that what the daemon does about the last is over.
-const PAUSE_MICROSECONDS: u32 = 1_500;
+/// Connections that nobody has accepted yet, as many as the daemon has.
+const BACKLOG: i32 = 4_096;
+/// Until the daemon has accepted what came while it stood still.
+const ACCEPTED_MAX: Duration = Duration::from_secs(20);
 
 /// Dropped in this order: sessions, daemon, server.
 pub(super) struct Stage {
@@ -42,7 +48,7 @@ pub(super) struct Stage {
     pub(super) gateway: Gateway,
     server: Server,
     /// Where an untagged client connects to.
-    listener: SocketAddr,
+    listener: TcpListener,
     cgroups: Vec<Cgroup>,
     outside: Cgroup,
     _parent: Cgroup,
@@ -92,21 +98,41 @@ impl Stage {
         status.get("sessions_open").and_then(Value::as_u64).context("status counts no sessions")
     }
 
-    /// Connects so often, one after the other.
+    /// Connects so often, one after the other, while nobody accepts: what a daemon does about a connection takes the client's
+    /// processor and empties its caches, with programs and without, and is not what they cost.
     pub(super) fn time(&self, lane: Lane, count: u32) -> Result<Times> {
+        let gateway = self.gateway_listener()?;
         let (cgroup, to) = match lane {
-            Lane::OutsideBare | Lane::Outside => (&self.outside, self.listener),
-            Lane::InsideBare => (&self.outside, self.gateway_listener()?),
+            Lane::OutsideBare | Lane::Outside => {
+                (&self.outside, self.listener.local_addr().context("a listener without address")?)
+            }
+            Lane::InsideBare => (&self.outside, gateway),
             Lane::Inside => (self.cgroups.last().context("no cgroup")?, (self.server.address(), PORT).into()),
         };
         let mut command = std::process::Command::new(host::provisioned().join("clients/python/bin/python"));
         command.arg(host::repo_root().join("tests/clients/python/connects.py"));
-        command.args([to.ip().to_string(), to.port().to_string(), count.to_string(), PAUSE_MICROSECONDS.to_string()]);
-        let answer = client::run_for(Some(cgroup), command, CONNECTS_MAX)?;
+        command.args([to.ip().to_string(), to.port().to_string(), count.to_string()]);
+        let stopped = Stopped::daemon(&self.gateway)?;
+        let answer = client::run_for(Some(cgroup), command, CONNECTS_MAX);
+        drop(stopped);
+        self.accept_all(gateway)?;
+        let answer = answer?;
         if !answer.ok() {
             bail!("connects of {lane:?} failed: {}", answer.stderr);
         }
         serde_json::from_str(&answer.stdout).context("connects.py printed no JSON")
+    }
+
+    /// The queues are empty afterwards: the daemon takes connections in their order, and closes one without a record.
+    fn accept_all(&self, gateway: SocketAddr) -> Result<()> {
+        while self.listener.accept().is_ok() {}
+        let mut last = TcpStream::connect(gateway).context("cannot connect to the daemon")?;
+        last.set_read_timeout(Some(ACCEPTED_MAX)).context("cannot set a patience")?;
+        match last.read(&mut [0]) {
+            Ok(0) => Ok(()),
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => Ok(()),
+            other => bail!("the daemon does not close a connection without a record: {other:?}"),
+        }
     }
 
     fn gateway_listener(&self) -> Result<SocketAddr> {
@@ -150,13 +176,37 @@ fn config(cgroups: &[Cgroup], server: Ipv4Addr) -> GatewayConfig {
     }
 }
 
-/// A listener on a guarded port that is no gateway's and no database's.
-fn listen() -> Result<SocketAddr> {
-    let listener = TcpListener::bind((host::free_address()?, PORT)).context("cannot listen")?;
-    let address = listener.local_addr().context("a listener without address")?;
-    // It ends with the process.
-    thread::spawn(move || listener.incoming().for_each(drop));
-    Ok(address)
+/// A listener on a guarded port that is no gateway's and no database's, and accepts when it is told to.
+fn listen() -> Result<TcpListener> {
+    let address = SockaddrIn::from(SocketAddrV4::new(host::free_address()?, PORT));
+    let made = (|| {
+        let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
+        bind(socket.as_raw_fd(), &address)?;
+        nix::sys::socket::listen(&socket, Backlog::new(BACKLOG)?)?;
+        nix::Result::Ok(TcpListener::from(socket))
+    })();
+    let listener = made.context("cannot listen")?;
+    listener.set_nonblocking(true).context("cannot listen")?;
+    Ok(listener)
+}
+
+/// A daemon that stands still: its kernel keeps what connects. It goes on when this is dropped.
+struct Stopped(u32);
+
+impl Stopped {
+    fn daemon(gateway: &Gateway) -> Result<Self> {
+        let pid = gateway.pid().context("the daemon does not run")?;
+        process::signal_pid(pid, Signal::SIGSTOP)?;
+        Ok(Self(pid))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        if let Err(error) = process::signal_pid(self.0, Signal::SIGCONT) {
+            eprintln!("the daemon stands still: {error:#}");
+        }
+    }
 }
 
 /// A process with open sessions.

@@ -85,6 +85,9 @@ impl Judging<'_> {
             );
         }
         let mut context = self.analyses.context(about, schema, prepared)?;
+        if !exchange.facts_are_whole {
+            return Err("what it reaches is recorded in part");
+        }
         if exchange.facts.as_ref().is_some_and(|recorded| reaches_more(recorded, &facts, context.server)) {
             return Err("it reaches what only the server could tell: behind views, routines, triggers or foreign keys");
         }
