@@ -5,7 +5,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use portreeve_recording::{
-    Command, Decision, EncodeError, Encoder, Entry, Header, Kind, Record, Statement, Text, Verdict,
+    Command, Decision, EncodeError, Encoder, Entry, Facts, Header, Kind, Record, Response, Statement, Text, Verdict,
 };
 
 const ROUNDS: u64 = 200_000;
@@ -13,6 +13,7 @@ const ROUNDS: u64 = 200_000;
 fn main() -> Result<(), EncodeError> {
     let (mut encoder, _) = Encoder::new(&Header::new(Kind::Session, [1; 16], 1));
     let policies = ["reporting-reads-shop".to_owned()];
+    let (actions, resources) = (["select".to_owned()], ["orders/shop.sbtest1".to_owned()]);
     let mut out = Vec::new();
     let mut best_ns = f64::MAX;
     let mut frames_len = 0;
@@ -22,11 +23,13 @@ fn main() -> Result<(), EncodeError> {
             out.clear();
             encoder.encode(&black_box(statement(number)), &mut out)?;
             encoder.encode(&black_box(verdict(number, &policies)), &mut out)?;
+            encoder.encode(&black_box(facts(number, &actions, &resources)), &mut out)?;
+            encoder.encode(&black_box(response(number)), &mut out)?;
             frames_len = black_box(&out).len();
         }
         best_ns = best_ns.min(start.elapsed().as_nanos() as f64 / ROUNDS as f64);
     }
-    println!("statement and verdict: {best_ns:.0} ns, {frames_len} bytes");
+    println!("statement, verdict, facts and response: {best_ns:.0} ns, {frames_len} bytes");
     Ok(())
 }
 
@@ -55,4 +58,25 @@ fn verdict(number: u64, policies: &[String]) -> Entry<'_> {
             reason: "permitted by `reporting-reads-shop`".into(),
         }),
     }
+}
+
+fn facts<'a>(number: u64, actions: &'a [String], resources: &'a [String]) -> Entry<'a> {
+    let facts = Facts { number, actions: actions.into(), resources: resources.into() };
+    Entry { at_unix_ns: number, record: Record::Facts(facts) }
+}
+
+fn response(number: u64) -> Entry<'static> {
+    let response = Response {
+        number,
+        rows: 1,
+        result_sets: 1,
+        bytes: 180,
+        affected_rows: 0,
+        last_insert_id: 0,
+        warnings: 0,
+        error: None,
+        duration_ns: 60_000,
+        first_byte_ns: 50_000,
+    };
+    Entry { at_unix_ns: number, record: Record::Response(response) }
 }

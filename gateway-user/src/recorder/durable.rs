@@ -7,9 +7,9 @@ use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use nix::errno::Errno;
@@ -36,11 +36,13 @@ pub(super) struct Syncable {
     pub(super) file: File,
     /// A sync failed. The kernel says so once, and forgets what it could not write (fsync(2)): the next would look like a success.
     has_failed: AtomicBool,
+    /// Of two threads that sync at once, one would hear of the error and the other of a success.
+    syncing: Mutex<()>,
 }
 
 impl Syncable {
     pub(super) const fn new(file: File) -> Self {
-        Self { file, has_failed: AtomicBool::new(false) }
+        Self { file, has_failed: AtomicBool::new(false), syncing: Mutex::new(()) }
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -52,6 +54,7 @@ impl Syncable {
     /// # Errors
     /// The disk's, also that of an earlier call.
     pub(super) fn sync_now(&self, new_at: Option<&Path>) -> io::Result<()> {
+        let _alone = self.syncing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.has_failed() {
             return Err(io::Error::from(Errno::EIO));
         }

@@ -62,6 +62,8 @@ fn wanted(distribution: Distribution) -> Vec<&'static str> {
         // Container runtimes, for agents in them: none is a service.
         "crun",
         "debootstrap",
+        // A disk that fails is a file system in a file.
+        "e2fsprogs",
         "haproxy",
         "iproute2",
         "kmod",
