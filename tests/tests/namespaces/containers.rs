@@ -62,8 +62,11 @@ impl Bundle {
     fn run(&self, runtime: &str) -> Answer {
         let mut command = Command::new("unshare");
         command.args(["--mount", "--propagation", "private", "--", "sh", "-c"]);
-        command
-            .arg("mount -t cgroup2 none /sys/fs/cgroup && exec \"$0\" --root \"$1/state\" run --bundle \"$1\" \"$2\"");
+        // Where it is mounted there, a second time is an error.
+        command.arg(
+            "[ \"$(stat --file-system --format=%T /sys/fs/cgroup)\" = cgroup2fs ] || mount -t cgroup2 none /sys/fs/cgroup && \
+             exec \"$0\" --root \"$1/state\" run --bundle \"$1\" \"$2\"",
+        );
         let name = self.dir.file_name().unwrap();
         command.arg(runtime).arg(&self.dir).arg(name);
         // The runtime itself is no agent: it puts the container into its cgroup.
