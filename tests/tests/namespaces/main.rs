@@ -158,6 +158,8 @@ fn check_intercepted(scene: &Scene, dialled: &Dialled) {
 fn an_agent_with_nothing_but_loopback_is_served_however_it_connects() {
     let scene = scene();
     let netns = Netns::create().unwrap();
+    // Nobody there, and it would be left in the end.
+    let _stays = stay(&scene, &netns);
     let first = dialled(&scene, &netns, "with_cookie", &[]);
     check_intercepted(&scene, &first);
     let opened = opened_by(&scene.gateway, first.pid).unwrap();
