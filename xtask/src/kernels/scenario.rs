@@ -110,11 +110,14 @@ impl Scenario {
 /// cargo looks at real paths, so that behind the link it finds what was built here; nothing is compiled by software.
 fn provision() -> Vec<Step> {
     let tree = quoted(&host::repo_root().display().to_string());
-    let demo = ". /root/.cargo/env && cd /portreeve && cargo xtask demo";
+    // Part of what cargo knows a build by.
+    let incremental = std::env::var("CARGO_INCREMENTAL").map(|value| format!("export CARGO_INCREMENTAL={value}; "));
+    let incremental = incremental.unwrap_or_default();
+    let demo = format!("{incremental}. /root/.cargo/env && cd /portreeve && cargo xtask demo");
     let steps = [
         ("network", format!("{NETWORK}ln -s {tree} /portreeve")),
-        ("provision", "/portreeve/vagrant/provision.sh".to_owned()),
-        ("demo", demo.to_owned()),
+        ("provision", format!("{incremental}/portreeve/vagrant/provision.sh")),
+        ("demo", demo),
     ];
     steps.map(|(name, command)| Step { name: name.to_owned(), command }).into()
 }
