@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Rust for root, and from there on the same as on any machine.
 set -euo pipefail
+# Packages that are brought up to date may have questions.
+export DEBIAN_FRONTEND=noninteractive
 
-apt-get update
+apt-get --quiet update
 # A linker to build xtask with, git for `cargo xtask tidy`.
-apt-get install --yes --no-install-recommends build-essential ca-certificates curl git
+apt-get --quiet install --yes --no-install-recommends build-essential ca-certificates curl git
 if ! [ -x /root/.cargo/bin/rustup ]; then
   curl --proto '=https' --tlsv1.2 --fail --silent --show-error https://sh.rustup.rs | sh -s -- -y --profile minimal
 fi

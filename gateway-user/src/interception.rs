@@ -262,10 +262,11 @@ impl Interception {
     pub(crate) fn announce(&mut self, listeners: &Listeners, connections_per_workload: u32) -> Result<()> {
         self.exchange_programs()?;
         let tag = self.listener_tag(listeners)?;
+        let marker = self.maps.marker(tag);
         for socket in listeners.sockets() {
             // Marking anew would do, but a mark that is right is best left alone.
             if !self.maps.is_marked(&socket, tag) {
-                self.maps.mark_listener(&socket, tag)?;
+                marker.mark(socket)?;
             }
         }
         let settings = Settings {
@@ -288,12 +289,13 @@ impl Interception {
         Ok(())
     }
 
-    /// Marks the listeners of another network namespace as ours: from here on connects there are redirected, and held ones go on.
+    /// What marks listeners of other network namespaces before they listen: one that listens unmarked is a stranger's.
+    fn marker(&self) -> Result<maps::Marker> {
+        Ok(self.maps.marker(self.maps.settings()?.listener_tag))
+    }
+
+    /// Tells where the listeners of another network namespace are: from here on connects there are redirected, and held ones go on.
     pub(crate) fn announce_in(&mut self, netns_cookie: u64, listeners: &Listeners) -> Result<()> {
-        let tag = self.maps.settings()?.listener_tag;
-        for socket in listeners.sockets() {
-            self.maps.mark_listener(&socket, tag)?;
-        }
         self.maps.add_namespace(netns_cookie, listeners.port())
     }
 

@@ -21,8 +21,9 @@ use std::{
 /// The unit's name.
 pub const UNIT: &str = "portreeve.service";
 
-/// systemd wants to see that the host was booted with it, wherever that was.
-const MANAGER: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system && \
+/// systemd wants to see that the host was booted with it, wherever that was. What `ProtectKernelModules=` puts in front of a host's
+/// modules is process 1's to make.
+const MANAGER: &str = "mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/system /run/systemd/inaccessible/dir && \
     exec /lib/systemd/systemd --user --unit=manager.target";
 
 /// A manager with the one unit. Dropping it kills everything in its cgroup.

@@ -18,7 +18,11 @@ pub(crate) const FUZZ_SECONDS: u32 = 60;
 pub(crate) const KERNEL_RUN_MAX: Duration = Duration::from_secs(30 * 60);
 /// The same with what `cargo xtask test` runs of them.
 pub(crate) const KERNEL_RUN_QUICK_MAX: Duration = Duration::from_secs(10 * 60);
+/// A virtual machine that provisions itself or is booted as a host: by software, on a busy machine.
+pub(crate) const KERNEL_SCENARIO_MAX: Duration = Duration::from_secs(40 * 60);
 /// Memory of a virtual machine: half of it for the files that are written there.
 pub(crate) const KERNEL_MEMORY_MIB: u32 = 2048;
+/// The same of one that provisions itself; vagrant/Vagrantfile asks for as much.
+pub(crate) const KERNEL_PROVISION_MEMORY_MIB: u32 = 4096;
 /// Its processors.
 pub(crate) const KERNEL_PROCESSORS: u32 = 2;

@@ -23,6 +23,9 @@ const BACKLOG: i32 = 4096;
 const V4: &str = "listener-v4";
 const V6: &str = "listener-v6";
 
+/// What is done to a socket that is bound and does not listen yet.
+type Mark<'m> = &'m dyn Fn(BorrowedFd<'_>) -> io::Result<()>;
+
 /// The daemon's listeners in one network namespace. IPv6 is missing where the kernel has none; such connects are then refused.
 #[derive(Debug)]
 pub(crate) struct Listeners {
@@ -63,16 +66,22 @@ impl Listeners {
     /// # Errors
     /// The port is in use, with what to do.
     pub(crate) fn bind(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
+        // They are marked before any connect is led to them.
+        let unmarked = |_: BorrowedFd<'_>| Ok(());
         if port != 0 {
-            return Self::try_bind(port).with_context(|| {
+            return Self::try_bind(port, &unmarked).with_context(|| {
                 format!(
                     "cannot listen on port {port} of the loopback addresses; choose another \
                      `interception.listen_port`, or leave it out and the kernel chooses"
                 )
             });
         }
+        Self::bind_any(has_rule, &unmarked)
+    }
+
+    fn bind_any(has_rule: impl Fn(u16) -> bool, mark: Mark<'_>) -> Result<Self> {
         for _ in 0..PORT_ATTEMPTS_MAX {
-            match Self::try_bind(0) {
+            match Self::try_bind(0, mark) {
                 Ok(bound) if has_rule(bound.port) => {}
                 // Free for IPv4, taken for IPv6: try another.
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
@@ -83,21 +92,26 @@ impl Listeners {
     }
 
     /// Listens in the network namespace that the calling thread is in: on this port if it is free there, else on any other that has
-    /// no rule. The loopback interface may be down as yet.
+    /// no rule. The loopback interface may be down as yet. Each socket is given to `mark` before it listens: connects may come
+    /// that very moment.
     ///
     /// # Errors
     /// No port is free.
-    pub(crate) fn bind_elsewhere(port: u16, has_rule: impl Fn(u16) -> bool) -> Result<Self> {
-        match Self::try_bind(port) {
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Self::bind(0, has_rule),
+    pub(crate) fn bind_elsewhere(
+        port: u16,
+        has_rule: impl Fn(u16) -> bool,
+        mark: impl Fn(BorrowedFd<'_>) -> io::Result<()>,
+    ) -> Result<Self> {
+        match Self::try_bind(port, &mark) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => Self::bind_any(has_rule, &mark),
             bound => bound.context("nobody can listen on the loopback addresses there"),
         }
     }
 
-    fn try_bind(port: u16) -> io::Result<Self> {
-        let v4 = listen((Ipv4Addr::LOCALHOST, port).into())?;
+    fn try_bind(port: u16, mark: Mark<'_>) -> io::Result<Self> {
+        let v4 = listen((Ipv4Addr::LOCALHOST, port).into(), mark)?;
         let port = v4.local_addr()?.port();
-        let v6 = match listen((Ipv6Addr::LOCALHOST, port).into()) {
+        let v6 = match listen((Ipv6Addr::LOCALHOST, port).into(), mark) {
             Ok(listener) => Some(listener),
             Err(error) if has_no_ipv6(&error) => None,
             Err(error) => return Err(error),
@@ -158,7 +172,7 @@ fn has_no_ipv6(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(nix::errno::Errno::EAFNOSUPPORT as i32)
 }
 
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+fn listen(address: SocketAddr, mark: Mark<'_>) -> io::Result<TcpListener> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
@@ -169,6 +183,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     // `::1` is nobody's while the loopback interface is down, which in a new network namespace it may be.
     socket::setsockopt(&listener, sockopt::IpFreebind, &true)?;
     socket::bind(listener.as_raw_fd(), &SockaddrStorage::from(address))?;
+    mark(listener.as_fd())?;
     socket::listen(&listener, Backlog::new(BACKLOG)?)?;
     Ok(TcpListener::from(listener))
 }

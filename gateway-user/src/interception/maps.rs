@@ -1,6 +1,12 @@
 //! The kernel maps of an instance, opened from their pins.
 
-use std::{fmt, os::fd::AsFd, path::Path, time::Duration};
+use std::{
+    fmt, io,
+    os::fd::{AsFd, AsRawFd as _},
+    path::Path,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result};
 use aya::{
@@ -48,7 +54,7 @@ pub(super) struct Maps {
     pub(super) workloads: HashMap<MapData, u64, u32>,
     namespaces: HashMap<MapData, u64, u32>,
     settings: Array<MapData, Wire<Settings>>,
-    listeners: SkStorage<MapData, u64>,
+    listeners: Arc<Mutex<SkStorage<MapData, u64>>>,
     refusals: PerCpuArray<MapData, u64>,
     tally: PerCpuArray<MapData, u64>,
     pub(super) uids: HashMap<MapData, u32, u32>,
@@ -59,6 +65,20 @@ pub(super) struct Maps {
 impl fmt::Debug for Maps {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Maps").finish_non_exhaustive()
+    }
+}
+
+/// Makes sockets ours to the kernel programs.
+pub(super) struct Marker {
+    listeners: Arc<Mutex<SkStorage<MapData, u64>>>,
+    tag: u64,
+}
+
+impl Marker {
+    pub(super) fn mark(&self, socket: impl AsFd) -> io::Result<()> {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        let marked = listeners.insert(&socket.as_fd().as_raw_fd(), self.tag, 0);
+        marked.map_err(|error| io::Error::other(format!("the listener cannot be marked as ours: {error}")))
     }
 }
 
@@ -73,7 +93,7 @@ impl Maps {
             workloads: open(dir, "WORKLOADS")?.try_into()?,
             namespaces: open(dir, "NAMESPACES")?.try_into()?,
             settings: open(dir, "SETTINGS")?.try_into()?,
-            listeners: open(dir, "LISTENERS")?.try_into()?,
+            listeners: Arc::new(Mutex::new(open(dir, "LISTENERS")?.try_into()?)),
             refusals: open(dir, "REFUSALS")?.try_into()?,
             tally: open(dir, "TALLY")?.try_into()?,
             uids: open(dir, "UIDS")?.try_into()?,
@@ -152,15 +172,15 @@ impl Maps {
         Ok(self.tally.get(&(what as u32), 0)?.iter().sum())
     }
 
-    pub(super) fn mark_listener(&mut self, socket: &impl AsFd, tag: u64) -> Result<()> {
-        use std::os::fd::AsRawFd as _;
-        self.listeners.insert(&socket.as_fd().as_raw_fd(), tag, 0).context("the listener cannot be marked as ours")
+    /// Marks sockets with this tag, on whatever thread.
+    pub(super) fn marker(&self, tag: u64) -> Marker {
+        Marker { listeners: Arc::clone(&self.listeners), tag }
     }
 
     /// Whether a socket is marked so already.
     pub(super) fn is_marked(&self, socket: &impl AsFd, tag: u64) -> bool {
-        use std::os::fd::AsRawFd as _;
-        self.listeners.get(&socket.as_fd().as_raw_fd(), 0).is_ok_and(|found| found == tag)
+        let listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.get(&socket.as_fd().as_raw_fd(), 0).is_ok_and(|found| found == tag)
     }
 
     pub(super) fn refusals(&self) -> Result<Vec<(Refusal, u64)>> {

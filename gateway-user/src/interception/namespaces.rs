@@ -247,7 +247,7 @@ impl Namespaces {
                 Served::Not { told: last, .. } => told = Some(*last),
             }
         }
-        let state = match self.open(inode, file) {
+        let state = match self.open(inode, file, kernel) {
             Ok(namespace) if wanted.is_some_and(|cookie| cookie != namespace.cookie) => return,
             Ok(namespace) => match self.announce(&namespace, kernel) {
                 Ok(()) => Served::Listening(namespace),
@@ -258,11 +258,12 @@ impl Namespaces {
         known.insert(inode, Known { state, seen: now });
     }
 
-    fn open(&self, inode: u64, file: File) -> Result<Arc<Namespace>> {
+    fn open(&self, inode: u64, file: File, kernel: Kernel<'_>) -> Result<Arc<Namespace>> {
         let (port, ruled) = (self.port, self.ruled.clone());
+        let marker = kernel().marker()?;
         let (done, answer) = std::sync::mpsc::channel();
         enter(file.try_clone()?, move || {
-            let opened = Listeners::bind_elsewhere(port, |port| ruled.contains(&port))
+            let opened = Listeners::bind_elsewhere(port, |port| ruled.contains(&port), |socket| marker.mark(socket))
                 .and_then(|made| Ok((made, Rest::open()?)));
             let _ = done.send(opened);
         })?;

@@ -8,6 +8,7 @@ Each line has `pid`, `elapsed_ms` (of the connection), and one of
 """
 import ctypes
 import errno
+import fcntl
 import json
 import mmap
 import os
@@ -270,7 +271,10 @@ def own_namespaces():
     for name, text in (("setgroups", "deny"), ("uid_map", f"0 {uid} 1"), ("gid_map", f"0 {gid} 1")):
         with open(f"/proc/self/{name}", "w") as file:
             file.write(text)
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    # `ip` would take long enough, on a slow machine, for the gateway to be here first.
+    siocsifflags, iff_up = 0x8914, 1
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        fcntl.ioctl(sock, siocsifflags, struct.pack("16sH22x", b"lo", iff_up))
 
 
 def trap(port, address="127.0.0.1"):
@@ -399,25 +403,35 @@ def loopback_down(address, port):
     return plain(address, port)
 
 
-def socket_from(address, port, there):
-    """The socket is made in this network namespace, and connected by a process that went to another."""
+def go_to(netns):
+    """The calling thread goes to the network namespace."""
     clone_newnet = 0x40000000
+    with open(netns) as namespace:
+        if LIBC.setns(namespace.fileno(), clone_newnet):
+            raise OSError(ctypes.get_errno(), "setns")
+
+
+def entering(address, port, netns, mark=None):
+    """Goes to a network namespace and connects at once, before the gateway can have looked there; makes the file `mark` first."""
+    if mark:
+        open(mark, "w").close()
+    go_to(netns)
+    return plain(address, port)
+
+
+def socket_from(address, port, netns, there):
+    """The socket is made in one network namespace, and connected by a process that went to another."""
+    go_to(netns)
     with open_socket(address) as sock:
-        with open(there) as namespace:
-            if LIBC.setns(namespace.fileno(), clone_newnet):
-                raise OSError(ctypes.get_errno(), "setns")
+        go_to(there)
         sock.connect((address, port))
         return said(sock)
 
 
 def thread_elsewhere(address, port, there):
     """One thread alone goes to another network namespace and connects there."""
-    clone_newnet = 0x40000000
-
     def go():
-        with open(there) as namespace:
-            if LIBC.setns(namespace.fileno(), clone_newnet):
-                raise OSError(ctypes.get_errno(), "setns")
+        go_to(there)
         tell(plain, address, port)
 
     thread = threading.Thread(target=go)

@@ -11,6 +11,8 @@ use std::{path::Path, sync::Arc};
 
 const CLIENTS: usize = 6;
 const TIMES: usize = 10;
+/// What the slowest machine gets done meanwhile: some for each time.
+const CONNECTS_MIN: u64 = 2 * TIMES as u64;
 /// What one more connect may wait for: sessions that end within it, and a start, on a busy machine.
 const DRAIN_SECONDS: u32 = 5;
 
@@ -65,7 +67,7 @@ fn ten_upgrades_lose_no_connect_and_no_statement() {
     }
     mains.dedup();
     assert_eq!(mains.len(), TIMES + 1, "each is another process");
-    check_undisturbed(&scene, load, 50);
+    check_undisturbed(&scene, load, CONNECTS_MIN);
     let last = service.main();
     for main in mains.into_iter().filter(|main| *main != last) {
         until("an old daemon ends with its last session", || is_gone(main));
@@ -84,7 +86,7 @@ fn ten_restarts_lose_no_connect_and_no_statement() {
         assert!(is_gone(before), "one daemon at a time");
         thread::sleep(Duration::from_millis(300));
     }
-    check_undisturbed(&scene, load, 50);
+    check_undisturbed(&scene, load, CONNECTS_MIN);
 }
 
 /// Sessions break, and whoever connects meanwhile waits for the next daemon.

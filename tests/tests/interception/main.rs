@@ -290,9 +290,14 @@ fn from_another_network_namespace_nothing_goes_past_the_gateway() {
     let met = agent(PORT);
     check_met_by_the_gateway(&met);
     assert_eq!(met.recorded_destinations(&scene.gateway).unwrap(), [format!("127.0.0.1:{PORT}")]);
+    // On a slow machine the gateway itself may have been there first; then its port is taken.
     let squatting = agent(gateway);
-    assert_eq!(squatting.errno(), Some("EPERM"), "{squatting:?}");
-    assert_eq!(refused(&scene.gateway, "gateway-port"), 1);
+    let by_hook = match squatting.errno() {
+        Some("EPERM") => 1,
+        Some("EADDRINUSE") => 0,
+        other => panic!("{other:?}: {squatting:?}"),
+    };
+    assert_eq!(refused(&scene.gateway, "gateway-port"), by_hook);
     assert_eq!(status(&scene.gateway)["sessions_total"], 1);
 }
 

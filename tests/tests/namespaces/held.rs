@@ -1,6 +1,6 @@
 //! Connects that come before the daemon listens in their namespace.
 
-use super::{check_intercepted, dialled, is_listening, scene, status, stay, wait_for};
+use super::{check_intercepted, dialled, dialled_from_here, is_listening, scene, status, stay, until, wait_for};
 use nix::{
     sys::signal::{Signal, kill},
     unistd::Pid,
@@ -19,7 +19,7 @@ fn signal(gateway: &Gateway, signal: Signal) {
 fn the_first_connect_of_a_namespace_waits_for_the_listener_and_goes_on() {
     let scene = scene();
     let netns = Netns::create().unwrap();
-    let first = dialled(&scene, &netns, "plain", &[]);
+    let first = dialled_from_here(&scene, "entering", &[&netns.path().display().to_string()]);
     check_intercepted(&scene, &first);
     assert!(first.elapsed_ms().unwrap() < 1_000, "{first:?}");
     assert_eq!(status(&scene.gateway)["held_total"], 1);
@@ -32,9 +32,12 @@ fn the_first_connect_of_a_namespace_waits_for_the_listener_and_goes_on() {
 fn a_listener_that_comes_late_is_waited_for() {
     let scene = scene();
     let netns = Netns::create().unwrap();
+    let (there, mark) = (netns.path(), scene.gateway.dir().join("it-connects"));
+    let arguments = [there.to_str().unwrap(), mark.to_str().unwrap()];
     signal(&scene.gateway, Signal::SIGSTOP);
     let agent = thread::scope(|scope| {
-        let agent = scope.spawn(|| dialled(&scene, &netns, "plain", &[]));
+        let agent = scope.spawn(|| dialled_from_here(&scene, "entering", &arguments));
+        until(|| mark.exists(), || "it does not connect".into());
         thread::sleep(Duration::from_millis(700));
         signal(&scene.gateway, Signal::SIGCONT);
         agent.join().unwrap()

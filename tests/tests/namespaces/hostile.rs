@@ -1,6 +1,8 @@
 //! Agents that rule their own network namespace.
 
-use super::{QUERY, WORD, ask, check_intercepted, dialled, gateway_port, is_listening, refused, scene, stay, wait_for};
+use super::{
+    QUERY, WORD, ask, check_intercepted, dialled_from_here, gateway_port, is_listening, refused, scene, stay, wait_for,
+};
 use portreeve_tests::{
     dial::{dial, dial_in, dial_once},
     netns::{HOST, Netns},
@@ -54,13 +56,13 @@ fn without_its_loopback_interface_an_agent_reaches_nobody() {
 fn a_socket_belongs_to_the_namespace_that_it_was_made_in() {
     let scene = scene();
     let (one, other) = (Netns::create().unwrap(), Netns::create().unwrap());
-    let there = other.path().display().to_string();
+    let (here, there) = (one.path().display().to_string(), other.path().display().to_string());
     // The process is not where its socket is, so that the daemon finds no way there.
-    let lost = dialled(&scene, &one, "socket_from", &[&there]);
+    let lost = dialled_from_here(&scene, "socket_from", &[&here, &there]);
     assert_eq!(lost.errno(), Some("ETIMEDOUT"), "{lost:?}");
     let _stays = stay(&scene, &one);
     wait_for(&scene.gateway, "somebody else is there", is_listening);
-    check_intercepted(&scene, &dialled(&scene, &one, "socket_from", &[&there]));
+    check_intercepted(&scene, &dialled_from_here(&scene, "socket_from", &[&here, &there]));
 }
 
 #[test]

@@ -2,14 +2,18 @@
 
 use super::{
     QUERY, WORD, ask, check_intercepted, dialled, is_listening, mariadb, namespaces, scene, server, status, stay,
-    wait_for,
+    until, wait_for,
 };
 use portreeve_tests::{
     client,
     netns::{HOST, Netns},
+    process,
     scene::Scene,
 };
-use std::{fs, process::Command};
+use std::{
+    fs,
+    process::{Command, Stdio},
+};
 
 /// Whether a client still waits is read from the tables of its own namespace.
 #[test]
@@ -22,10 +26,14 @@ fn a_client_that_leaves_has_its_statement_killed_and_one_that_waits_has_its_answ
     let answer = client::run(Some(&scene.reporting), netns.command(&half)).unwrap();
     assert!(answer.ok() && answer.stdout == "waited\n", "{answer:?}");
 
-    let mut leaving = Command::new("timeout");
-    let long = mariadb(&HOST.to_string(), "SELECT SLEEP(25)");
-    leaving.args(["--signal=KILL", "1"]).arg(long.get_program()).args(long.get_args());
-    client::run(Some(&scene.reporting), netns.command(&leaving)).unwrap();
+    let long = netns.command(&mariadb(&HOST.to_string(), "SELECT SLEEP(25)"));
+    let mut leaving = scene.reporting.command(long.get_program()).unwrap();
+    leaving.args(long.get_args()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut leaving = process::spawn(leaving).unwrap();
+    let running = "SELECT COUNT(*) FROM information_schema.processlist WHERE info = 'SELECT SLEEP(25)'";
+    until(|| scene.server.sql(running).unwrap().trim() == "1", || "the statement does not run".into());
+    leaving.kill().unwrap();
+    leaving.wait().unwrap();
     let records = scene.records_when_closed(2).unwrap();
     let abandoned: Vec<_> = records.iter().filter(|record| record["record"] == "abandoned").collect();
     assert_eq!(abandoned.len(), 1, "{records:?}");
@@ -78,11 +86,11 @@ fn a_port_that_is_taken_there_is_another_one() {
     let netns = Netns::create().unwrap();
     let port = super::gateway_port(&scene.gateway);
     let mut squatter = Command::new("python3");
-    let program = "import socket,sys,time\ns=socket.create_server(('127.0.0.1',int(sys.argv[1])))\ns.settimeout(60)\ntry:\n s.accept()\n open(sys.argv[2],'w')\nexcept OSError: pass";
-    let met = scene.gateway.dir().join("somebody-came");
-    squatter.args(["-c", program, &port]).arg(&met);
-    let mut squatter = portreeve_tests::process::spawn(netns.command(&squatter)).unwrap();
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    let program = "import socket,sys,time\ns=socket.create_server(('127.0.0.1',int(sys.argv[1])))\ns.settimeout(60)\nopen(sys.argv[3],'w')\ntry:\n s.accept()\n open(sys.argv[2],'w')\nexcept OSError: pass";
+    let (met, there) = (scene.gateway.dir().join("somebody-came"), scene.gateway.dir().join("it-listens"));
+    squatter.args(["-c", program, &port]).arg(&met).arg(&there);
+    let mut squatter = process::spawn(netns.command(&squatter)).unwrap();
+    until(|| there.exists(), || "the squatter does not listen".into());
     let _stays = stay(&scene, &netns);
     wait_for(&scene.gateway, "it listens on another port", is_listening);
     let listen = namespaces(&scene.gateway)[0]["listen"][0].as_str().unwrap().to_owned();

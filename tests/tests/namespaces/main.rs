@@ -18,7 +18,7 @@ use portreeve_tests::{
     certificates::Authority,
     cgroup::Cgroup,
     client::{self, Answer},
-    dial::{Dialled, dial_once_in, opened_by},
+    dial::{Dialled, dial_once, dial_once_in, opened_by},
     gateway::Gateway,
     limits::{CLIENT_RUN_MAX, POLL_EVERY},
     netns::{HOST, Netns, own_network},
@@ -89,9 +89,13 @@ fn namespaces(gateway: &Gateway) -> Vec<Value> {
 
 /// Waits until something about the namespaces is so.
 fn wait_for(gateway: &Gateway, what: &str, is_so: impl Fn(&[Value]) -> bool) {
+    until(|| is_so(&namespaces(gateway)), || format!("{what}: {:?}\n{}", namespaces(gateway), gateway.log()));
+}
+
+fn until(mut is_so: impl FnMut() -> bool, what: impl Fn() -> String) {
     let start = Instant::now();
-    while !is_so(&namespaces(gateway)) {
-        assert!(start.elapsed() < CLIENT_RUN_MAX, "{what}: {:?}\n{}", namespaces(gateway), gateway.log());
+    while !is_so() {
+        assert!(start.elapsed() < CLIENT_RUN_MAX, "{}", what());
         thread::sleep(POLL_EVERY * 10);
     }
 }
@@ -124,6 +128,11 @@ fn dialled(scene: &Scene, netns: &Netns, way: &str, more: &[&str]) -> Dialled {
     dial_once_in(netns, Some(&scene.reporting), way, &HOST.to_string(), PORT, more).unwrap()
 }
 
+/// The same by a process that goes to the namespaces itself, without a moment there before it connects.
+fn dialled_from_here(scene: &Scene, way: &str, more: &[&str]) -> Dialled {
+    dial_once(Some(&scene.reporting), way, &HOST.to_string(), PORT, more).unwrap()
+}
+
 /// The `mariadb` client of the workload, within the namespace.
 fn ask(cgroup: &Cgroup, netns: &Netns, host: &str, sql: &str) -> Answer {
     client::run(Some(cgroup), netns.command(&mariadb(host, sql))).unwrap()
@@ -149,6 +158,8 @@ fn check_intercepted(scene: &Scene, dialled: &Dialled) {
 fn an_agent_with_nothing_but_loopback_is_served_however_it_connects() {
     let scene = scene();
     let netns = Netns::create().unwrap();
+    // Nobody there, and it would be left in the end.
+    let _stays = stay(&scene, &netns);
     let first = dialled(&scene, &netns, "with_cookie", &[]);
     check_intercepted(&scene, &first);
     let opened = opened_by(&scene.gateway, first.pid).unwrap();

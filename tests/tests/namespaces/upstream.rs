@@ -1,6 +1,6 @@
 //! Where the server is dialled from.
 
-use super::{QUERY, WORD, ask, ca, namespaces, scene_with, server};
+use super::{QUERY, WORD, ask, ca, namespaces, scene_with, server, stay};
 use portreeve_tests::{
     dial::dial_once_in,
     netns::{HOST, Netns},
@@ -38,6 +38,7 @@ fn translating() -> Netns {
 fn a_server_of_the_workload_s_namespace_is_dialled_there_through_its_nat() {
     let scene = scene("workload");
     let netns = translating();
+    let _stays = stay(&scene, &netns);
     let answer = ask(&scene.reporting, &netns, THERE, QUERY);
     assert!(answer.ok() && answer.stdout.contains(WORD), "{answer:?}\n{}", scene.gateway.log());
     assert_eq!(namespaces(&scene.gateway).len(), 1);

@@ -17,12 +17,4 @@ modprobe --all dummy tcp_diag udp_diag veth tun
 ip link set lo up
 ip link add dummy0 type dummy && ip link set dummy0 up
 
-# step <name> <command>: at a glance from outside when it began and how it ended.
-step() {
-  local start=$SECONDS status
-  echo "== $1 …"
-  bash -c "$2"
-  status=$?
-  echo "== $1 ended with $status after $((SECONDS - start)) s"
-}
 echo "== booted in $(cut -d. -f1 /proc/uptime) s"

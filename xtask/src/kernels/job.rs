@@ -1,6 +1,6 @@
 //! What is run inside a virtual machine, and how that is said.
 
-use super::archive::Kernel;
+use super::{TestBinary, archive::Kernel};
 use portreeve_tests::process;
 use std::{fmt::Write as _, path::Path, process::Command};
 
@@ -11,8 +11,9 @@ pub(super) const DONE: &str = "== done";
 
 pub(super) const PROGRAMS: &str = "programs";
 pub(super) const DOCTOR: &str = "doctor";
-pub(super) const TESTS: &str = "tests";
 
+/// The shell function `step`, which says at a glance from outside what is at work.
+pub(super) const STEP: &str = include_str!("step.sh");
 const PRELUDE: &str = include_str!("guest.sh");
 /// Where doctor and guard look for it.
 const CONFIG: &str = r#"mkdir -p /etc/portreeve/policies /sys/fs/cgroup/agent
@@ -33,59 +34,82 @@ END
 
 /// A named part of a job.
 pub(super) struct Step {
-    name: &'static str,
-    command: String,
+    pub(super) name: String,
+    pub(super) command: String,
 }
 
-/// The steps of a kernel under test.
-pub(super) fn checks(portreeve: &Path, tests: &Path, arguments: &[String]) -> Vec<Step> {
+/// How a step ended that was reached.
+pub(super) struct Said<'a> {
+    pub(super) lines: Vec<&'a str>,
+    /// Exit status and seconds; none when it did not end.
+    pub(super) ended: Option<(i32, u64)>,
+}
+
+/// The steps of a kernel under test: each test binary is one of its name.
+pub(super) fn checks(portreeve: &Path, tests: &[TestBinary], arguments: &[String]) -> Vec<Step> {
     let portreeve = portreeve.display();
-    let mut test = Command::new(tests);
-    // A serial line looks like a terminal to it.
-    test.arg("--color=never").args(arguments);
-    vec![
+    let mut steps = vec![
         // Loads, attaches and pins all of them; the packets' one to the workload's cgroup.
         Step {
-            name: PROGRAMS,
+            name: PROGRAMS.into(),
             command: format!("{CONFIG}{portreeve} guard >&2 && {portreeve} detach --dry-run --json"),
         },
         // With programs in force, as on a host that is guarded.
         Step {
-            name: DOCTOR,
+            name: DOCTOR.into(),
             command: format!("{portreeve} doctor; ended=$?; {portreeve} detach >/run/detached || exit; exit $ended"),
         },
-        Step { name: TESTS, command: process::shown(&test) },
-    ]
+    ];
+    steps.extend(tests.iter().map(|binary| {
+        let mut test = Command::new(&binary.path);
+        // A serial line looks like a terminal to it.
+        test.arg("--color=never").args(arguments);
+        Step { name: binary.name.clone(), command: process::shown(&test) }
+    }));
+    steps
 }
 
-/// The whole script of a job.
+/// The whole script of a job that consists of steps.
 pub(super) fn script(kernel: &Kernel, steps: &[Step]) -> String {
-    let mut script = format!("modules='{}'\n{PRELUDE}\n", kernel.modules().display());
+    let mut script = begin(kernel);
     for step in steps {
         let _ = writeln!(script, "step {} {}", step.name, quoted(&step.command));
     }
-    let _ = writeln!(script, "echo '{DONE}'\npoweroff -f");
-    script
+    script + END
 }
 
-fn quoted(text: &str) -> String {
+/// How the script of any job begins.
+pub(super) fn begin(kernel: &Kernel) -> String {
+    format!("modules={}\n{STEP}{PRELUDE}\n", quoted(&kernel.modules().display().to_string()))
+}
+
+/// How it ends, wherever that is.
+pub(super) const END: &str = "echo '== done'\npoweroff -f\n";
+
+pub(super) fn quoted(text: &str) -> String {
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
 /// What a step printed and how it ended; none when it was not reached.
-pub(super) fn said<'a>(log: &'a str, step: &str) -> Option<(Vec<&'a str>, Option<i32>)> {
+pub(super) fn said<'a>(log: &'a str, step: &str) -> Option<Said<'a>> {
     let begin = format!("{MARK}{step} …");
     let end = format!("{MARK}{step} ended with ");
-    let mut lines = log.lines().skip_while(|line| *line != begin);
-    lines.next()?;
-    let mut said = Vec::new();
-    for line in lines {
-        if let Some(status) = line.strip_prefix(&end) {
-            return Some((said, status.split(' ').next().and_then(|status| status.parse().ok())));
+    let mut rest = log.lines().skip_while(|line| *line != begin);
+    rest.next()?;
+    let mut lines = Vec::new();
+    for line in rest {
+        if let Some(end) = line.strip_prefix(&end) {
+            return Some(Said { lines, ended: ended(end) });
         }
-        said.push(line);
+        lines.push(line);
     }
-    Some((said, None))
+    Some(Said { lines, ended: None })
+}
+
+/// `<status> after <seconds> s`.
+fn ended(text: &str) -> Option<(i32, u64)> {
+    let (status, seconds) = text.split_once(" after ")?;
+    Some((status.parse().ok()?, seconds.strip_suffix(" s")?.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -95,9 +119,10 @@ mod tests {
     #[test]
     fn steps_are_told_apart() {
         let log = "== booted in 7 s\n== doctor …\nok       kernel: 6.1\n== doctor ended with 0 after 1 s\n== tests …\nrunning 2 tests\n";
-        assert_eq!(said(log, "doctor"), Some((vec!["ok       kernel: 6.1"], Some(0))));
-        assert_eq!(said(log, "tests"), Some((vec!["running 2 tests"], None)));
-        assert_eq!(said(log, "programs"), None);
+        let of = |step| said(log, step).map(|said| (said.lines, said.ended));
+        assert_eq!(of("doctor"), Some((vec!["ok       kernel: 6.1"], Some((0, 1)))));
+        assert_eq!(of("tests"), Some((vec!["running 2 tests"], None)));
+        assert_eq!(of("programs"), None);
     }
 
     #[test]

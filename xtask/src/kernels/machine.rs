@@ -1,7 +1,7 @@
 //! A virtual machine that sees this machine's files, does a job and is gone.
 
 use super::{archive::Kernel, initramfs, job};
-use crate::limits::{KERNEL_MEMORY_MIB, KERNEL_PROCESSORS};
+use crate::limits::KERNEL_PROCESSORS;
 use anyhow::{Context as _, Result, bail};
 use portreeve_tests::{host, limits::POLL_EVERY, process};
 use std::{
@@ -24,6 +24,9 @@ pub(super) enum Accelerator {
 pub(super) struct Machine<'a> {
     pub(super) kernel: &'a Kernel,
     pub(super) accel: Accelerator,
+    pub(super) memory_mib: u32,
+    /// It may ask the network for what this machine may (`network.sh`).
+    pub(super) network: bool,
 }
 
 /// What a job printed, and whether it came to its end.
@@ -76,13 +79,16 @@ impl Machine<'_> {
             // A nested host may not let guests read what this flag promises.
             Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host,-arch-capabilities"]),
         };
-        command.args(["-smp", &KERNEL_PROCESSORS.to_string(), "-m", &format!("{KERNEL_MEMORY_MIB}M")]);
+        command.args(["-smp", &KERNEL_PROCESSORS.to_string(), "-m", &format!("{}M", self.memory_mib)]);
         command.arg("-kernel").arg(self.kernel.image()).arg("-initrd").arg(initramfs);
         command.args(["-append", "console=ttyS0 panic=-1 quiet mitigations=off"]);
         for file in [console, log] {
             command.arg("-serial").arg(format!("file:{}", file.display()));
         }
         command.args(["-virtfs", "local,path=/,mount_tag=root,security_model=passthrough,readonly=on,multidevs=remap"]);
+        if self.network {
+            command.args(["-nic", "user,model=virtio-net-pci"]);
+        }
         command.stdin(Stdio::null());
         command
     }

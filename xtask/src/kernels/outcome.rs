@@ -1,6 +1,7 @@
 //! What became of a kernel.
 
 use super::{
+    TestBinary,
     archive::{Kernel, Suite},
     job,
     machine::Ran,
@@ -18,6 +19,7 @@ pub(super) struct Outcome {
     /// What `portreeve doctor` printed.
     pub(super) doctor: String,
     pub(super) passed: u32,
+    /// Test binary and test.
     pub(super) failed: Vec<String>,
     pub(super) seconds: u64,
     /// What is wrong, if anything.
@@ -25,13 +27,14 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
-    pub(super) fn of(kernel: &Kernel, ran: &Ran) -> Self {
+    pub(super) fn of(kernel: &Kernel, ran: &Ran, tests: &[TestBinary]) -> Self {
         let mut problems: Vec<String> = ran.broken.iter().cloned().collect();
         let mut step = |name: &str| {
-            let Some((lines, status)) = job::said(&ran.log, name) else {
+            let Some(job::Said { lines, ended }) = job::said(&ran.log, name) else {
                 problems.push(format!("{name} was not reached"));
                 return String::new();
             };
+            let status = ended.map(|(status, _)| status);
             if status != Some(0) {
                 let end = lines.iter().rev().find(|line| !line.is_empty()).unwrap_or(&"nothing was printed");
                 let how = status.map_or("did not end".to_owned(), |status| format!("ended with {status}"));
@@ -39,17 +42,23 @@ impl Outcome {
             }
             lines.join("\n")
         };
-        let (doctor, programs, tests) = (step(job::DOCTOR), step(job::PROGRAMS), step(job::TESTS));
+        let (doctor, programs) = (step(job::DOCTOR), step(job::PROGRAMS));
+        let tests: Vec<_> = tests.iter().map(|binary| (&binary.name, step(&binary.name))).collect();
         let programs = loaded(&programs);
         if programs.is_empty() {
             problems.push("no program is loaded".into());
         }
         // One test binary, one closing line.
-        let passed = tests.lines().find_map(Counts::parse).map_or(0, |counts| counts.passed);
+        let counts = tests.iter().filter_map(|(_, said)| said.lines().find_map(Counts::parse));
+        let passed = counts.map(|counts| counts.passed).sum();
         if passed == 0 {
             problems.push("no test passed".into());
         }
-        let failed: Vec<_> = tests.lines().filter_map(failed_test).map(str::to_owned).collect();
+        let failed_of = |(name, said): &(&String, String)| {
+            let failed = said.lines().filter_map(failed_test);
+            failed.map(|test| format!("{name} {test}")).collect::<Vec<_>>()
+        };
+        let failed: Vec<_> = tests.iter().flat_map(failed_of).collect();
         Self {
             suite: kernel.suite,
             version: kernel.version.clone(),
@@ -111,33 +120,38 @@ mod tests {
 
     fn outcome(log: &str, broken: Option<&str>) -> Outcome {
         let kernel = Kernel { suite: Suite::Bookworm, version: "6.1.0-50-amd64".into() };
-        Outcome::of(&kernel, &Ran { log: log.into(), took: Duration::from_secs(90), broken: broken.map(str::to_owned) })
+        let ran = Ran { log: log.into(), took: Duration::from_secs(90), broken: broken.map(str::to_owned) };
+        let tests = ["interception", "namespaces"].map(|name| TestBinary { name: name.into(), path: name.into() });
+        Outcome::of(&kernel, &ran, &tests)
     }
 
     const GOOD: &str = "== doctor …\nok       kernel: 6.1\n== doctor ended with 0 after 1 s\n\
         == programs …\nrefused until a daemon serves: 1\n{\"programs\": [\"connect4\", \"packet\"]}\n== programs ended with 0 after 2 s\n\
-        == tests …\ntest a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n== tests ended with 0 after 9 s\n== done\n";
+        == interception …\ntest a ... ok\ntest result: ok. 1 passed; 0 failed; 0 ignored; 0 measured\n== interception ended with 0 after 9 s\n\
+        == namespaces …\ntest b ... ok\ntest c ... ok\ntest result: ok. 2 passed; 0 failed; 0 ignored; 0 measured\n\
+        == namespaces ended with 0 after 9 s\n== done\n";
 
     #[test]
     fn a_good_kernel_has_no_problem() {
         let outcome = outcome(GOOD, None);
         assert_eq!(outcome.programs, ["connect4", "packet"]);
-        assert_eq!((outcome.passed, outcome.named_problems().count()), (1, 0), "{outcome:?}");
-        assert!(table(&[outcome]).ends_with("6.1.0-50-amd64                    2        1        0       90\n"));
+        assert_eq!((outcome.passed, outcome.named_problems().count()), (3, 0), "{outcome:?}");
+        assert!(table(&[outcome]).ends_with("6.1.0-50-amd64                    2        3        0       90\n"));
     }
 
     #[test]
     fn what_fails_or_is_missing_is_a_problem() {
-        let log =
-            GOOD.replace("test a ... ok", "test a ... FAILED").replace("tests ended with 0", "tests ended with 101");
+        let log = GOOD
+            .replace("test a ... ok", "test a ... FAILED")
+            .replace("interception ended with 0", "interception ended with 101");
         let problems: Vec<_> = outcome(&log, None).named_problems().collect();
-        assert!(problems.iter().any(|problem| problem == "bookworm: failed: a"), "{problems:?}");
+        assert!(problems.iter().any(|problem| problem == "bookworm: failed: interception a"), "{problems:?}");
         let rejected = GOOD
             .replace("{\"programs\": [\"connect4\", \"packet\"]}", "the kernel rejected it")
             .replace("programs ended with 0", "programs ended with 1");
         let problems = outcome(&rejected, None).problems;
         assert_eq!(problems, ["programs ended with 1: the kernel rejected it", "no program is loaded"]);
         let problems = outcome("", Some("QEMU ended")).problems;
-        assert!(problems.len() == 6 && problems[0] == "QEMU ended", "{problems:?}");
+        assert!(problems.len() == 7 && problems[0] == "QEMU ended", "{problems:?}");
     }
 }
