@@ -352,3 +352,15 @@ fn the_version_is_the_packages() {
     assert_eq!((said.code, said.out.trim()), (Some(0), concat!("portreeve ", env!("CARGO_PKG_VERSION"))));
     assert!(Path::new(env!("CARGO_BIN_EXE_portreeve")).exists());
 }
+
+#[test]
+fn filters_that_say_nothing_about_the_host_are_refused() {
+    let host = Host::new("host-filters");
+    for filter in ["--verdict=deny", "--server=orders", "--grep=x", "--table=orders", "--class=select", "--action=read"]
+    {
+        let said = host.run(&["tail", "--host", filter]);
+        assert_eq!(said.code, Some(2), "{said:#?}");
+        assert!(said.err.contains("--host"), "{said:#?}");
+    }
+    host.run(&["tail", "--host", "--since", "1h", "--workload", "reporting"]).succeeds(&[]);
+}

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
-use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row};
+use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row, Unread};
 
 mod ocsf;
 mod output;
@@ -27,7 +27,9 @@ const ENDING_EVERY: u32 = 256;
   portreeve export --format csv --since 24h --output statements.csv
   portreeve export --format parquet --since 2026-11-01 --output november.parquet
   portreeve export --format ocsf --verdict deny | curl --data-binary @- https://siem.example/ingest
-  portreeve export --format jsonl 9c41d8a2 | jq .sql")]
+  portreeve export --format jsonl 9c41d8a2 | jq .sql
+
+Exit code 4: a recording could not be read to its end; what came before that is written.")]
 pub(crate) struct ExportArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
     #[arg(value_name = "SESSION")]
@@ -61,10 +63,11 @@ enum Format {
     Ocsf,
 }
 
-/// Writes the statements. Exit code 1 when no session is meant, or the export was interrupted.
+/// Writes the statements. Exit code 1 when no session is meant, or the export was interrupted, 4 when a recording could not be read
+/// to its end: a line on stderr says which.
 ///
 /// # Errors
-/// When the recordings cannot be found or the output cannot be written. A recording that cannot be read is a line on stderr.
+/// When the recordings cannot be found or the output cannot be written.
 pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> {
     let filter = Filter::new(&args.filter)?;
     let files = args.folder.files(args.session.as_deref(), config)?;
@@ -73,17 +76,18 @@ pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> 
     let output = Output::new(args.output.as_deref())?;
     let mut export = Export { filter, ending, analyses: Analyses::default(), rows: 0 };
     let mut sink = sink::new(args.format, output.writer()?)?;
+    let unread = Unread::default();
     for file in files {
         // Damage ends a file, not the export: what came before it is sound.
         match export.file(&file, sink.as_mut()) {
             Ok(()) => {}
-            Err(Stopped::Unread(error)) => eprintln!("portreeve: `{}`: {error:#}", file.display()),
+            Err(Stopped::Unread(error)) => unread.tell(&file, format_args!("{error:#}")),
             Err(Stopped::Unwritten(error)) => return Err(error),
         }
     }
     sink.finish()?;
     output.keep()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(unread.exit_code(ExitCode::SUCCESS))
 }
 
 #[derive(Debug)]

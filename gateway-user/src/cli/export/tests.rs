@@ -140,3 +140,17 @@ fn an_interrupted_export_leaves_nothing() {
     assert_eq!(left, [""; 0]);
     fs::remove_dir_all(state_dir).unwrap();
 }
+
+#[test]
+fn an_export_of_damaged_recordings_has_what_is_sound_and_an_exit_code() {
+    let state_dir = state_dir("export-damage");
+    busy_session(&state_dir, 1);
+    busy_session(&state_dir, 2);
+    damage_behind(&state_dir, b"DELETE FROM");
+    let output = state_dir.join("exported");
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let args = ExportArgs { output: Some(output.clone()), folder, ..ExportArgs::default() };
+    assert_eq!(run(&args, Path::new("/nowhere")).unwrap(), ExitCode::from(crate::cli::UNREAD));
+    assert_eq!(json_lines(fs::read(output).unwrap()).len(), 1 + 5);
+    fs::remove_dir_all(state_dir).unwrap();
+}
