@@ -364,3 +364,27 @@ fn filters_that_say_nothing_about_the_host_are_refused() {
     }
     host.run(&["tail", "--host", "--since", "1h", "--workload", "reporting"]).succeeds(&[]);
 }
+
+#[test]
+fn a_file_that_somebody_named_does_nothing_to_a_terminal() {
+    let host = Host::new("names");
+    let name = "a\x1b[2J\x1b]0;owned\x07b.prs";
+    host.write(name, "no recording");
+    let folder = host.0.to_str().unwrap();
+    let file = format!("{folder}/{name}");
+    for args in [
+        &["search", ".", "--sessions", folder][..],
+        &["export", "--sessions", folder],
+        &["policy", "suggest", "--sessions", folder],
+        &["policy", "replay", "--policies", &format!("{folder}/policies"), "--sessions", folder],
+        &["verify", &file],
+        &["policy", "check", &format!("{folder}/\x1b[2J")],
+        &["policy", "import", "hoop", &file],
+    ] {
+        let said = host.run(args);
+        let all = format!("{}{}", said.out, said.err);
+        assert!(all.contains(r"\u{1b}[2J") && !all.contains(['\x1b', '\x07']), "{args:?}: {said:#?}");
+    }
+    assert_eq!(host.run(&["export", "--sessions", folder]).code, Some(4));
+    assert_eq!(host.run(&["search", ".", "--sessions", folder]).code, Some(4));
+}

@@ -224,8 +224,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         // The reader of our output had enough (`portreeve tail | head`): nobody is left to be told.
         return ExitCode::SUCCESS;
     }
-    // With standard error closed there is no place to complain either.
-    let _ = writeln!(io::stderr(), "portreeve: {error:#}");
+    // It may name a file that somebody else named. With standard error closed there is no place to complain either.
+    let _ = writeln!(io::stderr(), "portreeve: {}", render::lines(&format!("{error:#}")));
     let has = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
     if has(|cause| cause.is::<ConfigProblems>() || cause.is::<PolicyError>() || cause.is::<Usage>()) {
         ExitCode::from(USAGE)

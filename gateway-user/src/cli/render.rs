@@ -74,6 +74,19 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// Text of several lines that does nothing to a terminal. Lines stay lines.
+pub(crate) fn lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => out.push(char),
+            _ if is_unsafe(char) => out.extend(char.escape_unicode()),
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
 /// A path, of which others may have chosen the names.
 pub(crate) fn path(path: &Path) -> String {
     escape(path.as_os_str().as_encoded_bytes())

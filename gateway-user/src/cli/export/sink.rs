@@ -6,7 +6,7 @@ use super::Format;
 use super::ocsf;
 use super::parquet::Parquet;
 use crate::cli::recorded::{COLUMNS, Cell, Row};
-use crate::cli::render::{is_unsafe, json, time};
+use crate::cli::render::{json, lines, time};
 
 /// Writes rows in one format.
 pub(super) trait Sink {
@@ -76,24 +76,11 @@ impl Sink for Csv {
 fn field(cell: &Cell<'_>) -> anyhow::Result<String> {
     Ok(match cell {
         Cell::None => String::new(),
-        Cell::Text(text) => harmless(text),
+        Cell::Text(text) => lines(text),
         Cell::Number(number) => number.to_string(),
         Cell::Flag(flag) => flag.to_string(),
         Cell::Time(unix_ns) => time(*unix_ns, 9),
         Cell::List(texts) if texts.is_empty() => String::new(),
         Cell::List(_) => json::line(cell).map_err(io::Error::from)?,
     })
-}
-
-/// Text that does nothing to a terminal. Lines stay lines.
-fn harmless(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '\n' | '\r' | '\t' => out.push(char),
-            _ if is_unsafe(char) => out.extend(char.escape_unicode()),
-            _ => out.push(char),
-        }
-    }
-    out
 }
