@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use anyhow::bail;
 use clap::{Args, ValueEnum};
 
+use super::Usage;
 use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row, Unread};
 
 mod ocsf;
@@ -40,6 +41,9 @@ pub(crate) struct ExportArgs {
     /// Write to this file, which is there only when it is whole, instead of standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// In CSV, write texts as they are recorded, also those that a spreadsheet or terminal would act on: for programs
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     folder: FolderArgs,
     /// The same as `--format jsonl`
@@ -50,7 +54,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// How rows are written.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
     /// One JSON object per line
     #[default]
@@ -69,13 +73,18 @@ enum Format {
 /// # Errors
 /// When the recordings cannot be found or the output cannot be written.
 pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> {
+    if args.raw && args.format != Format::Csv {
+        return Err(
+            Usage("`--raw` is for `--format csv`: other formats have texts as they are recorded".to_owned()).into()
+        );
+    }
     let filter = Filter::new(&args.filter)?;
     let files = args.folder.files(args.session.as_deref(), config)?;
     // Standard output needs no tidying up: a signal ends the command as ever.
     let ending = args.output.is_some().then(Ending::new).transpose()?;
     let output = Output::new(args.output.as_deref())?;
     let mut export = Export { filter, ending, analyses: Analyses::default(), rows: 0 };
-    let mut sink = sink::new(args.format, output.writer()?)?;
+    let mut sink = sink::new(args.format, args.raw, output.writer()?)?;
     let unread = Unread::default();
     for file in files {
         // Damage ends a file, not the export: what came before it is sound.
