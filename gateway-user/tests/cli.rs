@@ -352,3 +352,39 @@ fn the_version_is_the_packages() {
     assert_eq!((said.code, said.out.trim()), (Some(0), concat!("portreeve ", env!("CARGO_PKG_VERSION"))));
     assert!(Path::new(env!("CARGO_BIN_EXE_portreeve")).exists());
 }
+
+#[test]
+fn filters_that_say_nothing_about_the_host_are_refused() {
+    let host = Host::new("host-filters");
+    for filter in ["--verdict=deny", "--server=orders", "--grep=x", "--table=orders", "--class=select", "--action=read"]
+    {
+        let said = host.run(&["tail", "--host", filter]);
+        assert_eq!(said.code, Some(2), "{said:#?}");
+        assert!(said.err.contains("--host"), "{said:#?}");
+    }
+    host.run(&["tail", "--host", "--since", "1h", "--workload", "reporting"]).succeeds(&[]);
+}
+
+#[test]
+fn a_file_that_somebody_named_does_nothing_to_a_terminal() {
+    let host = Host::new("names");
+    let name = "a\x1b[2J\x1b]0;owned\x07b.prs";
+    host.write(name, "no recording");
+    let folder = host.0.to_str().unwrap();
+    let file = format!("{folder}/{name}");
+    for args in [
+        &["search", ".", "--sessions", folder][..],
+        &["export", "--sessions", folder],
+        &["policy", "suggest", "--sessions", folder],
+        &["policy", "replay", "--policies", &format!("{folder}/policies"), "--sessions", folder],
+        &["verify", &file],
+        &["policy", "check", &format!("{folder}/\x1b[2J")],
+        &["policy", "import", "hoop", &file],
+    ] {
+        let said = host.run(args);
+        let all = format!("{}{}", said.out, said.err);
+        assert!(all.contains(r"\u{1b}[2J") && !all.contains(['\x1b', '\x07']), "{args:?}: {said:#?}");
+    }
+    assert_eq!(host.run(&["export", "--sessions", folder]).code, Some(4));
+    assert_eq!(host.run(&["search", ".", "--sessions", folder]).code, Some(4));
+}

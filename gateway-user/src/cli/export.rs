@@ -8,7 +8,8 @@ use clap::{Args, ValueEnum};
 
 use crate::config::Config;
 
-use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row};
+use super::Usage;
+use super::recorded::{Analyses, Ending, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Row, Unread};
 
 mod host;
 mod ocsf;
@@ -31,7 +32,9 @@ const ENDING_EVERY: u32 = 256;
   portreeve export --format parquet --since 2026-11-01 --output november.parquet
   portreeve export --format ocsf --verdict deny | curl --data-binary @- https://siem.example/ingest
   portreeve export --format ocsf --host --since 24h              connects, refused ones too
-  portreeve export --format jsonl 9c41d8a2 | jq .sql")]
+  portreeve export --format jsonl 9c41d8a2 | jq .sql
+
+Exit code 4: a recording could not be read to its end; what came before that is written.")]
 pub(crate) struct ExportArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
     #[arg(value_name = "SESSION")]
@@ -45,6 +48,10 @@ pub(crate) struct ExportArgs {
     /// The connects of this host, redirected and refused, from the host recordings instead; with `--format ocsf`
     #[arg(long, conflicts_with_all = ["session", "sessions", "json"])]
     host: bool,
+
+    /// In CSV, write texts as they are recorded, also those that a spreadsheet or terminal would act on: for programs
+    #[arg(long)]
+    raw: bool,
     #[command(flatten)]
     folder: FolderArgs,
     /// The same as `--format jsonl`
@@ -55,7 +62,7 @@ pub(crate) struct ExportArgs {
 }
 
 /// How rows are written.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
 enum Format {
     /// One JSON object per line
     #[default]
@@ -68,13 +75,19 @@ enum Format {
     Ocsf,
 }
 
-/// Writes the statements. Exit code 1 when no session is meant, or the export was interrupted.
+/// Writes the statements. Exit code 1 when no session is meant, or the export was interrupted, 4 when a recording could not be read
+/// to its end: a line on stderr says which.
 ///
 /// # Errors
-/// When the recordings cannot be found or the output cannot be written. A recording that cannot be read is a line on stderr.
+/// When the recordings cannot be found or the output cannot be written.
 pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> {
     if args.host {
         return host::run(args, &Config::read(config)?.state_dir);
+    }
+    if args.raw && args.format != Format::Csv {
+        return Err(
+            Usage("`--raw` is for `--format csv`: other formats have texts as they are recorded".to_owned()).into()
+        );
     }
     let filter = Filter::new(&args.filter)?;
     let files = args.folder.files(args.session.as_deref(), config)?;
@@ -82,18 +95,19 @@ pub(crate) fn run(args: &ExportArgs, config: &Path) -> anyhow::Result<ExitCode> 
     let ending = args.output.is_some().then(Ending::new).transpose()?;
     let output = Output::new(args.output.as_deref())?;
     let mut export = Export { filter, ending, analyses: Analyses::default(), rows: 0 };
-    let mut sink = sink::new(args.format, output.writer()?)?;
+    let mut sink = sink::new(args.format, args.raw, output.writer()?)?;
+    let unread = Unread::default();
     for file in files {
         // Damage ends a file, not the export: what came before it is sound.
         match export.file(&file, sink.as_mut()) {
             Ok(()) => {}
-            Err(Stopped::Unread(error)) => eprintln!("portreeve: `{}`: {error:#}", file.display()),
+            Err(Stopped::Unread(error)) => unread.tell(&file, format_args!("{error:#}")),
             Err(Stopped::Unwritten(error)) => return Err(error),
         }
     }
     sink.finish()?;
     output.keep()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(unread.exit_code(ExitCode::SUCCESS))
 }
 
 #[derive(Debug)]

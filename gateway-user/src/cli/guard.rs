@@ -1,6 +1,6 @@
 //! `portreeve guard`
 
-use super::print_json;
+use super::{print_json, render};
 use crate::{
     admin::{InUse, Lock},
     app,
@@ -43,7 +43,7 @@ pub(super) fn run(args: &GuardArgs, path: &Path, out: &mut impl Write) -> anyhow
         writeln!(out, "a daemon runs with run_dir `{}`: nothing is to be done", config.run_dir.display())?;
     } else {
         writeln!(out, "refused until a daemon serves: {} tagged cgroups", guarded.cgroups.len())?;
-        guarded.cgroups.iter().try_for_each(|cgroup| writeln!(out, "  {}", cgroup.display()))?;
+        guarded.cgroups.iter().try_for_each(|cgroup| writeln!(out, "  {}", render::path(cgroup)))?;
     }
     Ok(ExitCode::SUCCESS)
 }

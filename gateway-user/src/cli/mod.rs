@@ -43,13 +43,16 @@ const NO: u8 = 1;
 const USAGE: u8 = 2;
 /// The daemon is not there.
 const ABSENT: u8 = 3;
+/// A recording could not be read to its end: what was said is not all.
+const UNREAD: u8 = 4;
 
 /// The warden of port 3306: a transparent gateway between the software agents of this host and its MySQL servers
 #[derive(Debug, Parser)]
 #[command(
     name = "portreeve",
     version,
-    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the daemon is not there.
+    after_help = "Exit codes: 0 done, 1 the answer is no, 2 usage or configuration, 3 the daemon is not there,
+4 a recording could not be read to its end.
 
 Examples:
   portreeve doctor                     what this host has, and what it lacks
@@ -196,7 +199,10 @@ pub(crate) fn execute(cli: &Cli) -> anyhow::Result<ExitCode> {
         Command::Key(args) => key::run(args, config, out),
         Command::Sessions(args) => sessions::run(args, &Config::read(config)?.state_dir, out),
         Command::Tail(args) if args.connects => tail::connects::run(args, &Config::read(config)?.control_socket(), out),
-        Command::Tail(args) if args.host => tail::host::run(args, &Config::read(config)?.state_dir, out),
+        Command::Tail(args) if args.host => {
+            let config = Config::read(config)?;
+            tail::host::run(args, &config.state_dir, &config.workloads, out)
+        }
         Command::Tail(args) => tail::run(args, &Config::read(config)?.state_dir, out),
         Command::Watch(args) => watch::run(args, &Config::read(config)?.state_dir, out),
         Command::Search(args) => search::run(args, config, out),
@@ -218,8 +224,8 @@ pub(crate) fn report(error: &anyhow::Error) -> ExitCode {
         // The reader of our output had enough (`portreeve tail | head`): nobody is left to be told.
         return ExitCode::SUCCESS;
     }
-    // With standard error closed there is no place to complain either.
-    let _ = writeln!(io::stderr(), "portreeve: {error:#}");
+    // It may name a file that somebody else named. With standard error closed there is no place to complain either.
+    let _ = writeln!(io::stderr(), "portreeve: {}", render::lines(&format!("{error:#}")));
     let has = |is: fn(&(dyn std::error::Error + 'static)) -> bool| error.chain().any(is);
     if has(|cause| cause.is::<ConfigProblems>() || cause.is::<PolicyError>() || cause.is::<Usage>()) {
         ExitCode::from(USAGE)

@@ -14,6 +14,7 @@ mod row;
 pub(super) mod testing;
 #[cfg(test)]
 mod tests;
+mod unread;
 
 pub(super) use about::About;
 pub(super) use analyses::Analyses;
@@ -27,3 +28,4 @@ pub(super) use moment::since;
 pub(super) use prepared::{PreparedText, PreparedTexts};
 pub(super) use recording::{Event, Recording};
 pub(super) use row::{COLUMNS, Cell, Kind, Row};
+pub(super) use unread::Unread;

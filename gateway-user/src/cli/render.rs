@@ -1,6 +1,7 @@
 //! Records as people and programs read them.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use jiff::Timestamp;
 use portreeve_recording::Text;
@@ -71,6 +72,24 @@ pub(crate) fn escape(bytes: &[u8]) -> String {
         }
     }
     out
+}
+
+/// Text of several lines that does nothing to a terminal. Lines stay lines.
+pub(crate) fn lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => out.push(char),
+            _ if is_unsafe(char) => out.extend(char.escape_unicode()),
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
+/// A path, of which others may have chosen the names.
+pub(crate) fn path(path: &Path) -> String {
+    escape(path.as_os_str().as_encoded_bytes())
 }
 
 /// Characters that a terminal acts on: C0 and C1 controls, line separators, and what changes the direction of text.

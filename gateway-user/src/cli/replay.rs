@@ -49,6 +49,9 @@ pub(crate) struct ReplayArgs {
     /// The account of that server to use; by default the one that the session's workload gets
     #[arg(long, value_name = "USER", requires = "against")]
     credential: Option<String>,
+    /// The key that must have signed the recording, as `portreeve verify` takes it; by default `state_dir`'s own
+    #[arg(long, value_name = "FILE|HEX", requires = "against")]
+    public_key: Vec<String>,
     #[command(flatten)]
     folder: FolderArgs,
     /// One JSON object per statement, when it was answered

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::NO;
 use super::recorded::{
-    About, Analyses, Event, Exchange, Filter, FilterArgs, FolderArgs, Question, Recording, Row, regex, texts,
+    About, Analyses, Event, Exchange, Filter, FilterArgs, FolderArgs, Question, Recording, Row, Unread, regex, texts,
 };
 use super::render::{json, text::SessionText};
 
@@ -26,7 +26,7 @@ mod tests;
   portreeve search 'INTO +OUTFILE' --context 3       with what came before and after
   portreeve search . --table shop.customers --json | jq -r .sql
 
-Exit code 1: nothing was found.")]
+Exit code 1: nothing was found; 4: a recording could not be read to its end.")]
 pub(crate) struct SearchArgs {
     /// A regular expression, which is looked for in statements and in their parameters
     #[arg(value_name = "REGEX")]
@@ -52,10 +52,10 @@ pub(crate) struct SearchArgs {
     filter: FilterArgs,
 }
 
-/// Writes what is found. Exit code 1 when that is nothing.
+/// Writes what is found. Exit code 1 when that is nothing, 4 when a recording could not be read to its end: a line on stderr says which.
 ///
 /// # Errors
-/// When the recordings cannot be found or `out` cannot be written. A recording that cannot be read is a line on stderr.
+/// When the recordings cannot be found or `out` cannot be written.
 pub(crate) fn run(args: &SearchArgs, config: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let pattern = if args.fixed { ::regex::escape(&args.pattern) } else { args.pattern.clone() };
     // Says what is wrong with it, in our words.
@@ -71,16 +71,17 @@ pub(crate) fn run(args: &SearchArgs, config: &Path, out: &mut impl Write) -> any
         after: 0,
         is_apart: false,
     };
+    let unread = Unread::default();
     for file in args.folder.files(args.session.as_deref(), config)? {
         if let Err(error) = search.file(&file, out) {
             if error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe) {
                 return Err(error);
             }
-            eprintln!("portreeve: `{}`: {error:#}", file.display());
+            unread.tell(&file, format_args!("{error:#}"));
         }
     }
     out.flush()?;
-    Ok(if search.found == 0 { ExitCode::from(NO) } else { ExitCode::SUCCESS })
+    Ok(unread.exit_code(if search.found == 0 { ExitCode::from(NO) } else { ExitCode::SUCCESS }))
 }
 
 #[derive(Debug)]

@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 
-use super::recorded::{Filter, FilterArgs};
+use super::recorded::{Filter, FilterArgs, Unread};
 use super::render::{duration, escape, json, time, workload_name};
 use crate::recorder::directory::{self, SessionPath};
 
@@ -89,19 +89,20 @@ impl State {
 /// When the directory of the recordings cannot be read or `out` cannot be written. A session file that cannot be read is
 /// a line on stderr. A reader of `out` that goes away ends the command without an error.
 pub(crate) fn run(args: &SessionsArgs, state_dir: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let summaries = newest(args, state_dir)?;
+    let unread = Unread::default();
+    let summaries = newest(args, state_dir, &unread)?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH).context("the clock is before 1970")?;
     let now_unix_ns = u64::try_from(now.as_nanos()).context("the clock is after 2500")?;
     let written =
         if args.json { write_json(&summaries, now_unix_ns, out) } else { write_table(&summaries, now_unix_ns, out) };
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(ExitCode::SUCCESS),
-        other => other.map(|()| ExitCode::SUCCESS).context("cannot write the sessions"),
+        other => other.map(|()| unread.exit_code(ExitCode::SUCCESS)).context("cannot write the sessions"),
     }
 }
 
 /// The newest sessions that are asked for; files are opened only until there are enough.
-fn newest(args: &SessionsArgs, state_dir: &Path) -> anyhow::Result<Vec<Summary>> {
+fn newest(args: &SessionsArgs, state_dir: &Path, unread: &Unread) -> anyhow::Result<Vec<Summary>> {
     let SessionsArgs { workload, server, since, .. } = args.clone();
     let filter = Filter::new(&FilterArgs { workload, server, since, ..FilterArgs::default() })?;
     let limit = if args.limit == 0 { usize::MAX } else { args.limit };
@@ -112,14 +113,16 @@ fn newest(args: &SessionsArgs, state_dir: &Path) -> anyhow::Result<Vec<Summary>>
             // As many as are missing: more only where the filters leave some of them out.
             let first = sessions.len().saturating_sub(limit - found.len());
             let newest = sessions.split_off(first);
-            found.extend(read(&newest, &filter).into_iter().rev().flatten().filter(|summary| is_wanted(args, summary)));
+            found.extend(
+                read(&newest, &filter, unread).into_iter().rev().flatten().filter(|summary| is_wanted(args, summary)),
+            );
         }
     }
     Ok(found)
 }
 
 /// Reads files, on all processors. None in the place of one that is not wanted, or cannot be read.
-fn read(sessions: &[SessionPath], filter: &Filter) -> Vec<Option<Summary>> {
+fn read(sessions: &[SessionPath], filter: &Filter, unread: &Unread) -> Vec<Option<Summary>> {
     let threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(sessions.len());
     let next = AtomicUsize::new(0);
     let work = || {
@@ -129,7 +132,7 @@ fn read(sessions: &[SessionPath], filter: &Filter) -> Vec<Option<Summary>> {
             let Some(session) = sessions.get(at) else { return read };
             match Summary::read(&session.path, filter) {
                 Ok(summary) => read.push((at, summary)),
-                Err(error) => eprintln!("portreeve: cannot read `{}`: {error:#}", session.path.display()),
+                Err(error) => unread.tell(&session.path, format_args!("cannot be read: {error:#}")),
             }
         }
     };

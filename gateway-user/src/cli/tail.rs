@@ -5,13 +5,14 @@ use std::collections::{HashSet, VecDeque};
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
+use std::rc::Rc;
 use std::time::SystemTime;
 
 use anyhow::bail;
 use clap::Args;
 use uuid::Uuid;
 
-use super::recorded::{Filter, FilterArgs, is_session};
+use super::recorded::{Filter, FilterArgs, Unread, is_session};
 use crate::recorder::directory::{self, SessionPath};
 
 pub(super) mod arrivals;
@@ -41,7 +42,9 @@ const LINES_SHOWN: usize = 20;
   portreeve tail --lines 0 9c41d8a2             one session from its start
   portreeve tail --connects --follow            who was refused on the way, and why
   portreeve tail --host --lines 0               starts, tags, policies and connects of this host, as recorded
-  portreeve tail --follow --json | jq 'select(.decision == \"deny\")'")]
+  portreeve tail --follow --json | jq 'select(.decision == \"deny\")'
+
+Exit code 4: a recording could not be read to its end.")]
 pub(crate) struct TailArgs {
     /// Only this session: its id, or the beginning or end of it as `portreeve sessions` shows it
     #[arg(value_name = "SESSION")]
@@ -62,7 +65,7 @@ pub(crate) struct TailArgs {
 
     /// What befell the host, instead of what sessions did, from the host recordings: starts, tags, policies, connects, and
     /// which sessions began and ended
-    #[arg(long, conflicts_with_all = ["session", "connects"])]
+    #[arg(long, conflicts_with_all = ["session", "connects", "server", "verdicts", "classes", "actions", "tables", "grep"])]
     pub(crate) host: bool,
 
     /// One JSON object per record
@@ -89,6 +92,7 @@ impl TailArgs {
 struct Shown<'a> {
     args: &'a TailArgs,
     filter: Filter,
+    unread: Rc<Unread>,
 }
 
 impl Shown<'_> {
@@ -98,11 +102,11 @@ impl Shown<'_> {
     }
 }
 
-/// Writes the records to `out`. Exit code 1 when there is no such session.
+/// Writes the records to `out`. Exit code 1 when there is no such session, 4 when a recording could not be read to its end: a line on
+/// stderr says which.
 ///
 /// # Errors
-/// When the directory of the recordings cannot be read or `out` cannot be written. A session file that cannot be read is
-/// a line on stderr. A reader of `out` that goes away (`| head`) ends the command without an error.
+/// When the directory of the recordings cannot be read or `out` cannot be written. A reader of `out` that goes away (`| head`) ends the command without an error.
 pub(crate) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     match tail(args, state_dir, out) {
         Err(error) if is_broken_pipe(&error) => Ok(ExitCode::SUCCESS),
@@ -111,7 +115,7 @@ pub(crate) fn run(args: &TailArgs, state_dir: &Path, out: &mut impl Write) -> an
 }
 
 fn tail(args: &TailArgs, state_dir: &Path, out: &mut impl Write) -> anyhow::Result<ExitCode> {
-    let shown = &Shown { args, filter: Filter::new(&args.filter)? };
+    let shown = &Shown { args, filter: Filter::new(&args.filter)?, unread: Rc::default() };
     let follow = args.follow.then(|| Follow::new(shown, state_dir)).transpose()?;
     let mut sessions = select(args.session.as_deref(), state_dir)?;
     if let (true, Some(session)) = (sessions.is_empty(), &args.session) {
@@ -140,7 +144,7 @@ fn tail(args: &TailArgs, state_dir: &Path, out: &mut impl Write) -> anyhow::Resu
     if let Some(follow) = follow {
         follow.run(merge.into_running(), known, out)?;
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(shown.unread.exit_code(ExitCode::SUCCESS))
 }
 
 /// The sessions to show, oldest first.

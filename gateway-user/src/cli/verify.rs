@@ -15,10 +15,12 @@ use crate::recorder;
 
 mod file;
 mod ledger;
+mod signed;
 #[cfg(test)]
 mod tests;
 
 use file::{Against, Finding};
+pub(super) use signed::signed_frames;
 
 /// Options of `portreeve verify`.
 #[derive(Debug, Args)]

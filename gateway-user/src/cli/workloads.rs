@@ -1,6 +1,6 @@
 //! `portreeve workloads`
 
-use super::print_json;
+use super::{print_json, render::path};
 use crate::{
     admin::{
         Source, WorkloadView, client,
@@ -47,7 +47,7 @@ pub(super) fn line(workload: &WorkloadView) -> String {
         "{}  {}  cgroup {}{there}  groups: {groups}  {by}{selectors}  {} open",
         workload.workload,
         workload.spiffe_id,
-        workload.cgroup.display(),
+        path(&workload.cgroup),
         workload.sessions_open,
     )
 }

@@ -10,12 +10,14 @@ use portreeve_mysql::{
     response::{Expect, Response, State, Summary},
     row,
 };
+use portreeve_policy::Flavour;
 use tokio::time::timeout;
 
 use super::{
     arrival::Route,
     link::Link,
-    login::{LoginFailure, Wanted, dial, from_server, log_in_to_server},
+    login::{LoginFailure, Wanted, dial, dialect, from_server, log_in_to_server},
+    reading::{self, Reading},
     relay::COM_QUIT,
 };
 use crate::{gateway::Gateway, limits::OWN_ROW_BYTES_MAX, tls::ServersTls};
@@ -30,6 +32,10 @@ const EOF_LEN_MAX: usize = 9;
 pub(super) struct Aside {
     link: Link,
     negotiated: Negotiated,
+    /// Whose SQL the server reads.
+    pub(super) flavour: Flavour,
+    /// The version that it says it has.
+    version: u32,
 }
 
 impl Aside {
@@ -56,6 +62,7 @@ impl Aside {
             ServerHello::Greeting(greeting) => greeting,
             ServerHello::Error(error) => return Err(format!("error {}", error.code)),
         };
+        let (flavour, version) = dialect(greeting.flavour, greeting.version);
         let wanted = Wanted {
             // None that lays answers out otherwise.
             capabilities: Negotiated::from(Capabilities::CLIENT_PROTOCOL_41),
@@ -70,7 +77,19 @@ impl Aside {
             LoginFailure::Insecure(why) | LoginFailure::Refused(why) => why,
             LoginFailure::Said { code, .. } => format!("error {code}"),
         })?;
-        Ok(Self { link, negotiated: logged_in.leg.capabilities })
+        Ok(Self { link, negotiated: logged_in.leg.capabilities, flavour, version })
+    }
+
+    /// How the server reads texts on this connection.
+    ///
+    /// # Errors
+    /// It does not say.
+    pub(super) async fn reading(&mut self) -> Result<Reading, String> {
+        match reading::ask(&mut self.link, self.negotiated, self.version).await {
+            Ok(Ok(reading)) => Ok(reading),
+            Ok(Err(code)) => Err(format!("it does not say how it reads statements: error {code}")),
+            Err(ended) => Err(format!("it does not say how it reads statements: {ended}")),
+        }
     }
 
     /// Asks, and sums the answer up. A server that asks for a file gets none, and the answer is an error.

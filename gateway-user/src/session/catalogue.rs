@@ -14,11 +14,12 @@ use crate::{
     config::HiddenTriggers,
     gateway::Gateway,
     limits::{CATALOGUE_BYTES_MAX, CATALOGUE_COLUMNS_MAX, CATALOGUE_NAMES_MAX, CATALOGUE_ROUTINES_MAX},
+    tls::ServersTls,
 };
 use routine::Listed;
 
 /// `utf8mb4_general_ci`, which both families have: names and texts come as they are.
-const UTF8MB4: u8 = 45;
+pub(super) const UTF8MB4: u8 = 45;
 /// `init_connect` may have set otherwise.
 const SETTINGS: &str = "SET SESSION sql_mode = '', sql_quote_show_create = 1, NAMES utf8mb4";
 const CASE: &str = "SELECT @@lower_case_table_names";
@@ -121,15 +122,20 @@ impl Session<'_> {
         let known = &commands.key().catalogue;
         let since = (shelf.is_fresh(known) || commands.definitions.lacks_columns(known)).then(Instant::now);
         let with_columns = commands.definitions.with_columns;
-        let snapshot = shelf.look(since, read(gateway, route, &arrival.id, with_columns)).await;
+        let snapshot = shelf.look(since, read(&gateway.servers_tls, route, &arrival.id, with_columns)).await;
         commands.see_for_command(snapshot);
     }
 }
 
 /// Reads the catalogue as the server's `catalogue` account sees it, or where there is none, the session's own.
-async fn read(gateway: &Gateway, route: &Route<'_>, session: &str, with_columns: bool) -> Result<Catalogue, String> {
+pub(super) async fn read(
+    servers_tls: &ServersTls,
+    route: &Route<'_>,
+    session: &str,
+    with_columns: bool,
+) -> Result<Catalogue, String> {
     let route = route.of_reader();
-    let mut aside = Aside::open(gateway, &route, session, Some(UTF8MB4)).await?;
+    let mut aside = Aside::open_with(servers_tls, &route, session, Some(UTF8MB4)).await?;
     let catalogue = Reading::default().read(&mut aside, with_columns).await;
     let catalogue = match catalogue {
         Ok(catalogue) => within_sight(&mut aside, &route, catalogue).await,

@@ -108,24 +108,29 @@ pub(super) async fn log_in<'a>(
 }
 
 fn scope_key(workload: &Workload, route: &Route<'_>, server: &Server) -> ScopeKey {
-    let flavour = match server.flavour {
-        Flavour::MariaDb => PolicyFlavour::MariaDb,
-        Flavour::MySql => PolicyFlavour::MySql,
-    };
+    let (flavour, version) = dialect(server.flavour, &server.version);
     ScopeKey {
         spiffe_id: workload.spiffe_id.clone(),
         groups: workload.groups.clone(),
         server: route.server.name.clone(),
         schema: None,
         flavour,
-        // What it says it is; `ask` has it prove that.
-        version: version_number(&String::from_utf8_lossy(&server.version), flavour).unwrap_or_default(),
+        version,
         modes: Modes::default(),
         utf8: false,
         unreadable: None,
         catalogue: Snapshot::none(),
         unasked: true,
     }
+}
+
+/// Whose SQL a server reads, and the version that it says it has, 0 for none: `ask` has it prove that.
+pub(super) fn dialect(flavour: Flavour, version: &[u8]) -> (PolicyFlavour, u32) {
+    let flavour = match flavour {
+        Flavour::MariaDb => PolicyFlavour::MariaDb,
+        Flavour::MySql => PolicyFlavour::MySql,
+    };
+    (flavour, version_number(&String::from_utf8_lossy(version), flavour).unwrap_or_default())
 }
 
 /// The client's attributes, then who it is by the gateway's knowledge, whose names are not the client's to use.

@@ -17,6 +17,7 @@ mod host_recording;
 mod killed;
 mod proof;
 mod reached;
+mod repeating;
 mod rows;
 mod watching;
 

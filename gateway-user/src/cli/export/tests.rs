@@ -188,3 +188,85 @@ fn an_interrupted_export_leaves_nothing() {
     assert_eq!(left, [""; 0]);
     fs::remove_dir_all(state_dir).unwrap();
 }
+
+#[test]
+fn an_export_of_damaged_recordings_has_what_is_sound_and_an_exit_code() {
+    let state_dir = state_dir("export-damage");
+    busy_session(&state_dir, 1);
+    busy_session(&state_dir, 2);
+    damage_behind(&state_dir, b"DELETE FROM");
+    let output = state_dir.join("exported");
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let args = ExportArgs { output: Some(output.clone()), folder, ..ExportArgs::default() };
+    assert_eq!(run(&args, Path::new("/nowhere")).unwrap(), ExitCode::from(crate::cli::UNREAD));
+    assert_eq!(json_lines(fs::read(output).unwrap()).len(), 1 + 5);
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+/// The statements of a session whose client chose these, as the CSV has them.
+fn texts_in_csv(name: &str, raw: bool, texts: &[&str]) -> Vec<String> {
+    let state_dir = state_dir(name);
+    let mut file = session(&state_dir, 1, "reporting");
+    for (number, text) in (1..).zip(texts) {
+        append(&mut file, 2000 + number, statement(number, text.as_bytes()));
+    }
+    append(&mut file, 3000, closed());
+    file.close().unwrap();
+    let output = state_dir.join("exported");
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    let args = ExportArgs { format: Format::Csv, raw, output: Some(output.clone()), folder, ..ExportArgs::default() };
+    run(&args, Path::new("/nowhere")).unwrap();
+    let mut reader = csv::Reader::from_path(output).unwrap();
+    let rows: Vec<HashMap<String, String>> = reader.deserialize().map(|row| row.unwrap()).collect();
+    fs::remove_dir_all(state_dir).unwrap();
+    rows.into_iter().map(|mut row| row.remove("sql").unwrap()).collect()
+}
+
+#[test]
+fn a_text_in_csv_is_no_formula() {
+    let formulas = ["=HYPERLINK(\"http://x\")", "@SUM(A1)", "+1", "-- a comment\nSELECT 1", "\t=1", "\u{ff1d}1"];
+    let texts = [&formulas[..], &["SELECT 1 = 1", "\u{1b}[2J"]].concat();
+    let quoted: Vec<_> = formulas.iter().map(|text| format!("'{text}")).collect();
+    let expected = [&quoted[..], &["SELECT 1 = 1".to_owned(), r"\u{1b}[2J".to_owned()]].concat();
+    assert_eq!(texts_in_csv("formulas", false, &texts), expected);
+    assert_eq!(texts_in_csv("raw", true, &texts), texts);
+    let args = ExportArgs { raw: true, ..ExportArgs::default() };
+    assert!(run(&args, Path::new("/nowhere")).unwrap_err().is::<Usage>());
+}
+
+struct Gone;
+
+impl std::io::Write for Gone {
+    fn write(&mut self, _: &[u8]) -> std::io::Result<usize> {
+        Err(std::io::ErrorKind::BrokenPipe.into())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error_in_any_format() {
+    let state_dir = state_dir("gone");
+    busy_session(&state_dir, 1);
+    let path = crate::cli::recorded::files(&state_dir.join("sessions")).unwrap().remove(0);
+    let mut recording = Recording::open(&path).unwrap();
+    let exchange = loop {
+        match recording.next().unwrap().unwrap() {
+            Event::Exchange(exchange) => break exchange,
+            Event::Record(_) => {}
+        }
+    };
+    let mut analyses = Analyses::default();
+    for format in [Format::Jsonl, Format::Csv, Format::Parquet, Format::Ocsf] {
+        let written = sink::new(format, false, Box::new(Gone)).and_then(|mut sink| {
+            for _ in 0..1000 {
+                sink.row(&Row::new(recording.about(), &exchange, &mut analyses))?;
+            }
+            sink.finish()
+        });
+        assert_eq!(crate::cli::report(&written.unwrap_err()), ExitCode::SUCCESS, "{format:?}");
+    }
+    fs::remove_dir_all(state_dir).unwrap();
+}

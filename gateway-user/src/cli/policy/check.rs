@@ -2,7 +2,7 @@
 
 use super::{NO, list, print_json, shown};
 use crate::{
-    cli::USAGE,
+    cli::{USAGE, render},
     config::{Config, Problem},
     policies::{self, PolicyError},
 };
@@ -80,7 +80,7 @@ fn tell(checked: Checked, out: &mut impl Write) -> anyhow::Result<ExitCode> {
     let colon = if policies.is_empty() { "" } else { ": " };
     writeln!(out, "{} policies are valid{colon}{}", policies.len(), policies.join(", "))?;
     for Failed { file, failure } in &failed {
-        writeln!(out, "{}:{}: {}", file.display(), failure.line, shown(&failure.sql))?;
+        writeln!(out, "{}:{}: {}", render::path(file), failure.line, shown(&failure.sql))?;
         writeln!(out, "  expected  {}", outcome(&failure.expected))?;
         writeln!(out, "  found     {}", outcome(&failure.found))?;
     }

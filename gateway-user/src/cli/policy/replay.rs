@@ -3,7 +3,7 @@
 use super::{NO, catalogue, list, print_json, shown};
 use crate::{
     cli::{
-        recorded::{Analyses, Event, Filter, FilterArgs, FolderArgs, Question, Recording},
+        recorded::{Analyses, Event, Filter, FilterArgs, FolderArgs, Question, Recording, Unread},
         render,
     },
     policies,
@@ -52,12 +52,13 @@ pub(super) fn run(args: &ReplayArgs, config: &Path, out: &mut impl Write) -> any
     let analyses = Analyses::new(catalogue(args.columns.as_deref())?, args.lower_case_table_names);
     let mut judging = Judging { policies: &policies, analyses };
     let mut changes = Changes::default();
+    let unread = Unread::default();
     for file in args.folder.files(None, config)? {
         changes.sessions += 1;
         // Damage ends a file, not the command: what came before it is sound.
         if let Err(error) = replay(&file, &filter, &mut judging, &mut changes) {
             changes.unread += 1;
-            eprintln!("portreeve: `{}`: {error:#}", file.display());
+            unread.tell(&file, format_args!("{error:#}"));
         }
     }
     let found = changes.finish();

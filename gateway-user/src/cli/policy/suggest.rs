@@ -3,7 +3,7 @@
 use super::print_json;
 use crate::cli::{
     NO,
-    recorded::{FolderArgs, files, since},
+    recorded::{FolderArgs, Unread, files, since},
     render,
 };
 use clap::Args;
@@ -57,10 +57,11 @@ pub(super) fn run(args: &SuggestArgs, config: &Path, out: &mut impl Write) -> an
         forwarded: args.forwarded,
     };
     let mut seen = Seen::new(args.columns);
+    let unread = Unread::default();
     for file in files(&folder)? {
         // Damage ends a file, not the command: what came before it is sound.
         if let Err(error) = seen.read(&file, &wanted) {
-            eprintln!("portreeve: `{}`: {error:#}", file.display());
+            unread.tell(&file, format_args!("{error:#}"));
         }
     }
     let suggested: BTreeMap<String, Suggested> = seen.finish();
@@ -74,8 +75,8 @@ pub(super) fn run(args: &SuggestArgs, config: &Path, out: &mut impl Write) -> an
     if suggested.is_empty() {
         out.flush()?;
         let whose = args.workload.as_ref().map_or(String::new(), |workload| format!(" of `{workload}`"));
-        eprintln!("portreeve: no statement{whose} is recorded in `{}`", folder.display());
-        return Ok(ExitCode::from(NO));
+        eprintln!("portreeve: no statement{whose} is recorded in `{}`", render::path(&folder));
+        return Ok(unread.exit_code(ExitCode::from(NO)));
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(unread.exit_code(ExitCode::SUCCESS))
 }

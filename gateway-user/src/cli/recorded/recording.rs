@@ -20,6 +20,8 @@ pub(in crate::cli) struct Recording {
     /// Statements that more may be recorded about, by number.
     pending: BTreeMap<u64, Exchange>,
     ready: VecDeque<Event>,
+    /// Frames that are read, from the first on.
+    frames_max: u64,
     ended: bool,
 }
 
@@ -39,7 +41,12 @@ impl Recording {
         let stream = Stream::open(File::open(path)?)?;
         let about = About::new(Uuid::from_bytes(stream.header().session_id));
         let (prepared, pending, ready) = (PreparedTexts::default(), BTreeMap::new(), VecDeque::new());
-        Ok(Self { stream, about, prepared, pending, ready, ended: false })
+        Ok(Self { stream, about, prepared, pending, ready, frames_max: u64::MAX, ended: false })
+    }
+
+    /// The first frames of it, as if there were no more.
+    pub(in crate::cli) fn first(self, frames: u64) -> Self {
+        Self { frames_max: frames, ..self }
     }
 
     /// The session, as far as it was read.
@@ -58,6 +65,13 @@ impl Recording {
             }
             if self.ended && !self.pending.is_empty() {
                 self.finish_all();
+                continue;
+            }
+            if self.stream.position().index >= self.frames_max {
+                if self.ended {
+                    return Ok(None);
+                }
+                self.ended = true;
                 continue;
             }
             let entry = match self.stream.next_frame()? {

@@ -167,3 +167,12 @@ pub(in crate::cli) fn facts(number: u64, actions: &[&str], resources: &[&str]) -
     let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>().into();
     Record::Facts(Facts { number, actions: owned(actions), resources: owned(resources) })
 }
+
+/// Changes one byte of the oldest session, in the first place of its that has these.
+pub(in crate::cli) fn damage_behind(state_dir: &Path, bytes: &[u8]) {
+    let path = super::files(&state_dir.join("sessions")).unwrap().remove(0);
+    let mut file = fs::read(&path).unwrap();
+    let at = file.windows(bytes.len()).position(|part| part == bytes).unwrap();
+    file[at] ^= 1;
+    fs::write(path, file).unwrap();
+}

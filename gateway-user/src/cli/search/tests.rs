@@ -51,3 +51,16 @@ fn a_pattern_that_is_none_is_said() {
     let error = run(&args, Path::new("/nowhere"), &mut Vec::new()).unwrap_err();
     assert!(error.to_string().contains("no regular expression"), "{error}");
 }
+
+#[test]
+fn what_may_be_behind_damage_is_not_said_to_be_missing() {
+    let state_dir = state_dir("search-damage");
+    busy_session(&state_dir, 1);
+    damage_behind(&state_dir, b"DELETE FROM");
+    let folder = FolderArgs { sessions: Some(state_dir.join("sessions")) };
+    for pattern in ["needle", "INSERT"] {
+        let args = SearchArgs { pattern: pattern.to_owned(), folder: folder.clone(), ..SearchArgs::default() };
+        assert_eq!(run(&args, Path::new("/nowhere"), &mut Vec::new()).unwrap(), ExitCode::from(crate::cli::UNREAD));
+    }
+    fs::remove_dir_all(state_dir).unwrap();
+}

@@ -98,9 +98,11 @@ fn all_states(state_dir: &Path) -> SessionFile {
     running
 }
 
+/// What is told of [`all_states`], of which the oldest is no recording: the exit code says so where files are read as far back.
 fn output(args: &SessionsArgs, state_dir: &Path) -> String {
     let mut out = Vec::new();
-    assert_eq!(run(args, state_dir, &mut out).unwrap(), ExitCode::SUCCESS);
+    let code = if args.limit == 2 { ExitCode::SUCCESS } else { ExitCode::from(crate::cli::UNREAD) };
+    assert_eq!(run(args, state_dir, &mut out).unwrap(), code);
     String::from_utf8(out).unwrap()
 }
 

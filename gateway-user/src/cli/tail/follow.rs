@@ -166,7 +166,7 @@ impl<'a> Follow<'a> {
             match Source::open(&session, self.shown) {
                 Ok(source) => running.push(source),
                 Err(_) if since.elapsed() < HEADER_PATIENCE => self.headless.push((session, since)),
-                Err(error) => eprintln!("portreeve: {error:#}"),
+                Err(error) => self.shown.unread.tell(&session.path, format_args!("{error:#}")),
             }
         }
         Ok(())

@@ -69,7 +69,7 @@ impl<'a> Merge<'a> {
             match Source::open(&session, self.shown) {
                 Ok(source) => self.begin(source),
                 Err(_) if self.shown.args.follow => self.unread.push(session),
-                Err(error) => eprintln!("portreeve: {error:#}"),
+                Err(error) => self.shown.unread.tell(&session.path, format_args!("{error:#}")),
             }
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Merge<'a> {
 }
 
 /// When the session began, by its id; 0 where the id does not say.
-fn started_unix_ns(session: &SessionPath) -> u64 {
+pub(super) fn started_unix_ns(session: &SessionPath) -> u64 {
     let time = session.id.get_timestamp().map(|time| time.to_unix());
     time.map_or(0, |(seconds, ns)| seconds.saturating_mul(1_000_000_000).saturating_add(u64::from(ns)))
 }

@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
-use anyhow::Context;
 use portreeve_recording::{End, Entry, Stream};
 use uuid::Uuid;
 
 use super::Shown;
 use super::selection::{Choosing, Selection};
-use crate::cli::recorded::{About, Analyses, Filter};
+use crate::cli::recorded::{About, Analyses, Filter, Unread};
 use crate::cli::render::json;
 use crate::cli::render::text::SessionText;
 use crate::recorder::directory::{self, SessionPath};
@@ -19,6 +19,7 @@ use crate::recorder::directory::{self, SessionPath};
 pub(super) struct Source {
     stream: Stream<File>,
     path: PathBuf,
+    unread: Rc<Unread>,
     id: String,
     about: About,
     selection: Selection,
@@ -39,14 +40,14 @@ impl Source {
     /// Opens a file.
     ///
     /// # Errors
-    /// When it cannot be read, with the path.
+    /// When it cannot be read.
     pub(super) fn open(session: &SessionPath, shown: &Shown<'_>) -> anyhow::Result<Self> {
-        let open = || anyhow::Ok(Stream::open(File::open(&session.path)?)?);
-        let stream = open().with_context(|| format!("cannot read `{}`", session.path.display()))?;
+        let stream = Stream::open(File::open(&session.path)?)?;
         let id = Uuid::from_bytes(stream.header().session_id);
         Ok(Self {
             stream,
             path: session.path.clone(),
+            unread: Rc::clone(&shown.unread),
             id: id.to_string(),
             about: About::new(id),
             selection: Selection::default(),
@@ -83,7 +84,7 @@ impl Source {
     }
 
     fn damaged(&self, what: &str) -> Next {
-        eprintln!("portreeve: `{}`: {what}", self.path.display());
+        self.unread.tell(&self.path, what);
         Next::Ended
     }
 
@@ -122,16 +123,16 @@ impl Source {
         analyses: &mut Analyses,
         line: &mut impl FnMut(u64, String),
     ) {
-        let Self { path, id, about, selection, text, .. } = self;
+        let Self { path, unread, id, about, selection, text, .. } = self;
         let mut by = Choosing { about, filter, analyses };
-        selection.take(entry, &mut by, &mut |entry| shown(text, (path, id, about), entry, line));
+        selection.take(entry, &mut by, &mut |entry| shown(text, (path, unread, id, about), entry, line));
     }
 
     /// Hands over what waited for a further record.
     pub(super) fn flush(&mut self, filter: &Filter, analyses: &mut Analyses, line: &mut impl FnMut(u64, String)) {
-        let Self { path, id, about, selection, text, .. } = self;
+        let Self { path, unread, id, about, selection, text, .. } = self;
         let mut by = Choosing { about, filter, analyses };
-        selection.release(&mut by, &mut |entry| shown(text, (path, id, about), entry, line));
+        selection.release(&mut by, &mut |entry| shown(text, (path, unread, id, about), entry, line));
         if let Some(text) = text {
             text.flush(line);
         }
@@ -141,7 +142,7 @@ impl Source {
 /// Hands the lines of a record to `line`.
 fn shown(
     text: &mut Option<SessionText>,
-    (path, id, about): (&Path, &str, &About),
+    (path, unread, id, about): (&Path, &Unread, &str, &About),
     entry: &Entry<'_>,
     line: &mut impl FnMut(u64, String),
 ) {
@@ -149,7 +150,7 @@ fn shown(
         Some(text) => text.take(entry, line),
         None => match json::object(id, about.workload.as_deref(), entry) {
             Ok(object) => line(entry.at_unix_ns, object),
-            Err(error) => eprintln!("portreeve: `{}`: cannot show a record: {error}", path.display()),
+            Err(error) => unread.tell(path, format_args!("cannot show a record: {error}")),
         },
     }
 }

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, raise};
-use portreeve_recording::{Decision, ErrorText};
+use portreeve_recording::{Connects, Decision, ErrorText, Host, Tagged};
 
 use super::*;
 use crate::cli::recorded::testing::*;
@@ -20,8 +20,12 @@ fn args(change: impl FnOnce(&mut TailArgs)) -> TailArgs {
 }
 
 fn lines(args: &TailArgs, state_dir: &Path) -> Vec<String> {
+    lines_until(args, state_dir, ExitCode::SUCCESS)
+}
+
+fn lines_until(args: &TailArgs, state_dir: &Path, code: ExitCode) -> Vec<String> {
     let mut out = Vec::new();
-    assert_eq!(run(args, state_dir, &mut out).unwrap(), ExitCode::SUCCESS);
+    assert_eq!(run(args, state_dir, &mut out).unwrap(), code);
     String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
 }
 
@@ -111,7 +115,7 @@ fn a_damaged_file_does_not_hide_the_others() {
     let last = bytes.windows(11).rposition(|part| part == b"client quit").unwrap();
     bytes[last] ^= 1;
     fs::write(&first, bytes).unwrap();
-    let shown = lines(&args(|_| ()), &state_dir);
+    let shown = lines_until(&args(|_| ()), &state_dir, ExitCode::from(crate::cli::UNREAD));
     assert_eq!(shown.len(), 6, "{shown:#?}");
     assert!(!shown.iter().any(|line| line.contains("closed")), "{shown:#?}");
     fs::remove_dir_all(state_dir).unwrap();
@@ -272,7 +276,7 @@ fn the_last_lines_of_a_long_file_are_shown_without_reading_it_all() {
     bytes[at] ^= 1;
     fs::write(&path, bytes).unwrap();
     assert_eq!(lines(&args(|args| args.lines = Some(3)), &state_dir), whole[whole.len() - 3..]);
-    assert!(lines(&args(|_| ()), &state_dir).len() < whole.len() / 2);
+    assert!(lines_until(&args(|_| ()), &state_dir, ExitCode::from(crate::cli::UNREAD)).len() < whole.len() / 2);
     fs::remove_dir_all(state_dir).unwrap();
 }
 
@@ -297,5 +301,51 @@ fn a_filter_waits_for_what_the_policies_were_asked() {
         lines(&args(|args| args.filter.verdicts = vec![crate::cli::recorded::VerdictName::Deny]), &state_dir).len(),
         2
     );
+    fs::remove_dir_all(state_dir).unwrap();
+}
+
+#[test]
+fn the_host_is_filtered_by_time_and_by_workload_whichever_way_it_is_named() {
+    let state_dir = state_dir("host-filtered");
+    let id = "spiffe://example.org/team/etl";
+    let recorder = crate::recorder::Recorder::new(&state_dir);
+    let tag = Tagged {
+        cgroup: "agents/etl".into(),
+        cgroup_id: 7,
+        workload: "etl".into(),
+        spiffe_id: id.into(),
+        groups: (&[]).into(),
+        by: "command".into(),
+    };
+    let connect = Connects {
+        refused: Some("other-creator".into()),
+        workload: Some("etl".into()),
+        destination: None,
+        uid: None,
+        pid: None,
+        comm: None,
+        cgroup_id: 7,
+        netns_cookie: None,
+        count: 1,
+        first_unix_ns: START_NS,
+        last_unix_ns: START_NS,
+    };
+    let of_other = Connects { workload: Some("other".into()), ..connect.clone() };
+    let now_ns = crate::recorder::now_unix_ns();
+    for host in [Host::Tagged(Box::new(tag)), Host::Connects(Box::new(connect)), Host::Connects(Box::new(of_other))] {
+        recorder.host().record(now_ns, host).unwrap();
+    }
+    let shown = |change: &dyn Fn(&mut TailArgs)| {
+        let mut out = Vec::new();
+        assert_eq!(host::run(&args(|args| change(args)), &state_dir, &[], &mut out).unwrap(), ExitCode::SUCCESS);
+        String::from_utf8(out).unwrap().lines().count()
+    };
+    // With its start, on the day of the other tests.
+    assert_eq!(shown(&|_| ()), 4);
+    for name in ["etl", id] {
+        assert_eq!(shown(&|args| args.filter.workload = Some(name.to_owned())), 2, "{name}");
+    }
+    assert_eq!(shown(&|args| args.filter.since = Some("2100-01-01".to_owned())), 0);
+    assert_eq!(shown(&|args| (args.lines, args.filter.since) = (None, Some("1h".to_owned()))), 3);
     fs::remove_dir_all(state_dir).unwrap();
 }
