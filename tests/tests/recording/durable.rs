@@ -8,7 +8,12 @@ use portreeve_tests::{
     servers::Flavour,
     wire::Wire,
 };
-use std::{fs, process::Command, thread, time::Instant};
+use std::{
+    fs::{self, File},
+    process::Command,
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
 
 fn scene(recording: &str) -> Scene {
     let recording = format!("recording = {{ {recording} }}");
@@ -90,6 +95,9 @@ fn under_fsync_the_ledger_is_on_the_disk_before_a_session_s_first_statement_is_f
     }
 }
 
+/// 2026-01-01, in seconds since 1970 UTC.
+const JANUARY_1_UNIX_S: u64 = 1_767_225_600;
+
 #[test]
 fn what_is_older_than_keep_days_goes_and_the_ledger_says_so() {
     let mut scene = scene("keep_days = 30, keep_bytes = 10000000000");
@@ -99,6 +107,10 @@ fn what_is_older_than_keep_days_goes_and_the_ledger_says_so() {
     // As if it had lain there for months.
     let sessions = scene.gateway.dir().join("state/sessions");
     let today = fs::read_dir(&sessions).unwrap().next().unwrap().unwrap().path();
+    let then = SystemTime::UNIX_EPOCH + Duration::from_secs(JANUARY_1_UNIX_S);
+    for session in fs::read_dir(&today).unwrap() {
+        File::options().write(true).open(session.unwrap().path()).unwrap().set_modified(then).unwrap();
+    }
     fs::rename(&today, sessions.join("2026-01-01")).unwrap();
     scene.gateway.restart().unwrap();
     let start = Instant::now();
