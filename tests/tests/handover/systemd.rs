@@ -1,6 +1,9 @@
 //! The unit as it is shipped, under a real systemd.
 
-use super::{load::check_undisturbed, *};
+use super::{
+    load::{DRAIN_SECONDS, check_undisturbed},
+    *,
+};
 use portreeve_tests::{
     scene::{REPORTING_WORKS, shop},
     servers::Flavour,
@@ -12,7 +15,7 @@ use std::sync::Arc;
 fn restarts_upgrades_and_reloads_by_systemctl_lose_nothing() {
     let server = Arc::new(shop(Flavour::MariaDb).unwrap());
     server.log_statements().unwrap();
-    let mut scene = Scene::with(server, REPORTING_WORKS, |config| config.stop_drain_seconds = 5).unwrap();
+    let mut scene = Scene::with(server, REPORTING_WORKS, |config| config.stop_drain_seconds = DRAIN_SECONDS).unwrap();
     scene.gateway.terminate().unwrap();
     let systemd = Systemd::start(&scene.gateway).unwrap();
     let load = Steady::start(&scene, 4);
@@ -31,7 +34,7 @@ fn restarts_upgrades_and_reloads_by_systemctl_lose_nothing() {
     mains.sort_unstable();
     mains.dedup();
     assert_eq!(mains.len(), number, "each is another process");
-    check_undisturbed(&scene, load, 20);
+    check_undisturbed(&scene, load, 10);
 
     // The successor is systemd's to watch: it is started again when it is killed.
     let killed = systemd.main().unwrap();
