@@ -25,6 +25,7 @@ mod steady;
 pub(crate) mod tests;
 
 pub(crate) use durable::Durability;
+pub(crate) use file::CHUNK_LEN_MIN;
 use file::RecordFile;
 pub(crate) use host::HostRecording;
 pub(crate) use key::{KeyPair, public_path, read_public};

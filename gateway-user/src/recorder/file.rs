@@ -20,7 +20,7 @@ use super::mapping::Mapping;
 use super::{explain, make_directory};
 
 /// Bytes that a file is first given; each further piece is twice the one before.
-pub(super) const CHUNK_LEN_MIN: u64 = 64 * 1024;
+pub(crate) const CHUNK_LEN_MIN: u64 = 64 * 1024;
 /// Bytes of the largest piece.
 const CHUNK_LEN_MAX: u64 = 4 * 1024 * 1024;
 /// Allocation is rounded up to this many bytes.

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use portreeve_recording::{ReadError, Stream, StreamError};
 
 use crate::cli::{UNREAD, render};
-use crate::recorder::directory;
+use crate::recorder::{CHUNK_LEN_MIN, directory};
 
 /// Tells of each on standard error, and remembers that there was one: an answer from what is left is no whole answer.
 #[derive(Debug, Default)]
@@ -18,10 +18,12 @@ pub(in crate::cli) struct Unread(AtomicBool);
 impl Unread {
     /// Says what is wrong with a recording.
     pub(in crate::cli) fn tell(&self, path: &Path, why: impl Display) {
-        if is_being_made(path) {
-            return;
+        match Blank::of(path) {
+            Some(Blank::BeingMade) => return,
+            // Of a daemon that was killed as it made it.
+            Some(Blank::NeverMade) => {}
+            None => self.0.store(true, Ordering::Relaxed),
         }
-        self.0.store(true, Ordering::Relaxed);
         eprintln!("portreeve: {}", line(path, why));
     }
 
@@ -31,10 +33,25 @@ impl Unread {
     }
 }
 
-/// Whether its daemon has not come to its header yet: then nothing of it is missing.
-fn is_being_made(path: &Path) -> bool {
-    let Ok(file) = File::open(path) else { return false };
-    directory::is_written(&file) && matches!(Stream::open(file), Err(StreamError::Read(ReadError::Blank)))
+/// A file whose daemon has not come to its header: nothing of it is missing.
+#[derive(Debug, PartialEq, Eq)]
+enum Blank {
+    BeingMade,
+    NeverMade,
+}
+
+impl Blank {
+    fn of(path: &Path) -> Option<Self> {
+        let file = File::open(path).ok()?;
+        let (is_written, length) = (directory::is_written(&file), file.metadata().ok()?.len());
+        match Stream::open(file) {
+            // A longer one had a header, which somebody has made zero.
+            Err(StreamError::Read(ReadError::Blank)) if length <= CHUNK_LEN_MIN => {
+                Some(if is_written { Self::BeingMade } else { Self::NeverMade })
+            }
+            Ok(_) | Err(StreamError::Read(_) | StreamError::Io(_)) => None,
+        }
+    }
 }
 
 /// Who brings a recording chooses its name, and what is in it.
@@ -62,6 +79,11 @@ mod tests {
         daemon.lock().unwrap();
         unread.tell(&being_made, "it has no header");
         assert_eq!(unread.exit_code(ExitCode::SUCCESS), ExitCode::SUCCESS);
+        drop(daemon);
+        unread.tell(&being_made, "its daemon was killed");
+        assert_eq!(unread.exit_code(ExitCode::SUCCESS), ExitCode::SUCCESS);
+        std::fs::write(&being_made, [0; 128 * 1024]).unwrap();
+        assert_eq!(Blank::of(&being_made), None);
         std::fs::remove_file(being_made).unwrap();
         unread.tell(Path::new("a.prs"), "damaged");
         assert_eq!(unread.exit_code(ExitCode::from(1)), ExitCode::from(UNREAD));
