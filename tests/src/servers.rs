@@ -76,12 +76,16 @@ impl Server {
             bail!("`{}` is too long for a Unix socket: move the tree to a shorter path", socket.display());
         }
         copy_fresh_data(flavour, &dir.join("data"))?;
+        // A server that starts removes the temporary tables of all that share its folder.
+        let temporary = dir.join("tmp");
+        fs::create_dir(&temporary).with_context(|| format!("cannot make `{}`", temporary.display()))?;
         let mut command = flavour.server(&dir.join("data"))?;
         command
             .arg(format!("--bind-address={address}"))
             .arg(format!("--port={PORT}"))
             .arg(format!("--socket={}", socket.display()))
             .arg(format!("--pid-file={}", dir.join("pid").display()))
+            .arg(format!("--tmpdir={}", temporary.display()))
             .arg(format!("--general-log-file={}", dir.join("general.log").display()))
             .args(["--skip-name-resolve", "--skip-log-bin", "--max-connections=3000", "--max-allowed-packet=256M"])
             .args(arguments)
