@@ -11,7 +11,7 @@ use portreeve_recording::{Connects, End, Host, Record, Stream};
 use super::output::Output;
 use super::{ExportArgs, Format, Stopped, ocsf};
 use crate::cli::Usage;
-use crate::cli::recorded::{Ending, Filter};
+use crate::cli::recorded::{Ending, Filter, Unread};
 use crate::cli::render::{json, workload_name};
 use crate::recorder::directory::{self, SessionPath};
 
@@ -36,6 +36,7 @@ pub(super) fn run(args: &ExportArgs, state_dir: &Path) -> anyhow::Result<ExitCod
     let ending = args.output.is_some().then(Ending::new).transpose()?;
     let output = Output::new(args.output.as_deref())?;
     let mut out = output.writer()?;
+    let unread = Unread::default();
     for recording in directory::host_recordings(state_dir)? {
         if let Some(ending) = &ending
             && ending.is_asked()?
@@ -44,13 +45,13 @@ pub(super) fn run(args: &ExportArgs, state_dir: &Path) -> anyhow::Result<ExitCod
         }
         match export(&recording, &filter, args.filter.workload.as_deref(), &mut out) {
             Ok(()) => {}
-            Err(Stopped::Unread(error)) => eprintln!("portreeve: `{}`: {error:#}", recording.path.display()),
+            Err(Stopped::Unread(error)) => unread.tell(&recording.path, format_args!("{error:#}")),
             Err(Stopped::Unwritten(error)) => return Err(error),
         }
     }
     out.flush()?;
     output.keep()?;
-    Ok(ExitCode::SUCCESS)
+    Ok(unread.exit_code(ExitCode::SUCCESS))
 }
 
 fn export(

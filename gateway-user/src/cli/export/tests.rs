@@ -150,6 +150,15 @@ fn connects_are_network_activity_and_refused_ones_are_denied() {
     assert_eq!(export(|args| args.filter.since = Some("2026-11-25".into())).unwrap().len(), 0);
     assert!(export(|args| args.format = Format::Csv).unwrap_err().to_string().contains("--format ocsf"));
     assert!(export(|args| args.filter.grep = Some("x".into())).unwrap_err().to_string().contains("--workload"));
+    // What cannot be read to its end decides the exit code, as with statements.
+    let host_recording = crate::recorder::directory::host_recordings(&state_dir).unwrap().remove(0).path;
+    let mut bytes = fs::read(&host_recording).unwrap();
+    let at = bytes.windows(5).position(|part| part == b"quota").unwrap();
+    bytes[at] ^= 1;
+    fs::write(&host_recording, bytes).unwrap();
+    let output = Some(state_dir.join("exported"));
+    let args = ExportArgs { format: Format::Ocsf, host: true, output, ..ExportArgs::default() };
+    assert_eq!(host::run(&args, &state_dir).unwrap(), ExitCode::from(crate::cli::UNREAD));
     fs::remove_dir_all(state_dir).unwrap();
 }
 
