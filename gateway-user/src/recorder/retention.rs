@@ -165,7 +165,6 @@ fn oldest_day(keep_days: u32, now_unix_ns: u64) -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
-    use std::sync::Arc;
     use std::sync::atomic::{AtomicU32, Ordering};
     use std::thread;
 
@@ -173,8 +172,8 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
-    use crate::recorder::tests::{directory as folder, started};
-    use crate::recorder::{Durability, KeyPair, Recorder};
+    use crate::recorder::Recorder;
+    use crate::recorder::tests::{directory as folder, host_begun_at};
 
     const SESSIONS_MADE: u32 = 5000;
     const DAY_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
@@ -189,17 +188,7 @@ mod tests {
     impl Kept {
         fn new(name: &str) -> Self {
             let state_dir = folder(name);
-            let key = KeyPair::open(&state_dir).unwrap().signing;
-            let host = HostRecording::begin(
-                &state_dir,
-                Arc::clone(&key),
-                Retention::default(),
-                Durability::Kernel,
-                started(),
-                TODAY_NS,
-            )
-            .unwrap();
-            Self { recorder: Recorder::of(&state_dir, key, host), state_dir }
+            Self { recorder: Recorder::begun_at(&state_dir, TODAY_NS), state_dir }
         }
 
         fn closed(&self, number: u128, days_ago: u64) -> u64 {
@@ -348,16 +337,7 @@ mod tests {
     #[test]
     fn old_host_recordings_go_with_their_sessions() {
         let kept = Kept::new("old-hosts");
-        let key = KeyPair::open(&kept.state_dir).unwrap().signing;
-        let old = HostRecording::begin(
-            &kept.state_dir,
-            key,
-            Retention::default(),
-            Durability::Kernel,
-            started(),
-            TODAY_NS - 5 * DAY_NS,
-        )
-        .unwrap();
+        let old = host_begun_at(&kept.state_dir, TODAY_NS - 5 * DAY_NS);
         let count = || directory::host_recordings(&kept.state_dir).unwrap().len();
         let path = directory::host_recordings(&kept.state_dir).unwrap().remove(0).path;
         changed(&path, TODAY_NS - 5 * DAY_NS);

@@ -19,22 +19,24 @@ const CHILD_DIR: &str = "PORTREEVE_TEST_RECORDER_DIR";
 impl Recorder {
     /// With a key and a host recording of its own.
     pub(crate) fn new(state_dir: impl Into<PathBuf>) -> Self {
+        Self::begun_at(state_dir, DAY_START_NS)
+    }
+
+    /// The same of a daemon that began then.
+    pub(crate) fn begun_at(state_dir: impl Into<PathBuf>, unix_ns: u64) -> Self {
         let state_dir = state_dir.into();
-        let key = KeyPair::open(&state_dir).unwrap().signing;
-        let host = HostRecording::begin(
-            &state_dir,
-            Arc::clone(&key),
-            Retention::default(),
-            Durability::Kernel,
-            started(),
-            DAY_START_NS,
-        )
-        .unwrap();
+        let (key, host) = (KeyPair::open(&state_dir).unwrap().signing, host_begun_at(&state_dir, unix_ns));
         Self::of(state_dir, key, host)
     }
 }
 
-pub(crate) fn started() -> Started<'static> {
+/// The host recording of a daemon that began then.
+pub(crate) fn host_begun_at(state_dir: &Path, unix_ns: u64) -> Arc<HostRecording> {
+    let key = KeyPair::open(state_dir).unwrap().signing;
+    HostRecording::begin(state_dir, key, Retention::default(), Durability::Kernel, started(), unix_ns).unwrap()
+}
+
+fn started() -> Started<'static> {
     Started {
         id: "".into(),
         continues: None,

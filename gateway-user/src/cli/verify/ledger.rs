@@ -116,7 +116,6 @@ impl Ledger {
 
     fn of(state_dir: &Path, files: Vec<HostFile>) -> (Self, Vec<Finding>) {
         let mut ledger = Self::default();
-        let believed = |file: &HostFile, frame: u64| frame < file.believed;
         for file in files.iter().filter(|file| file.believed > 0) {
             ledger.since_unix_ns = ledger.since_unix_ns.or(Some(file.finding.created_unix_ns));
             let is_whole = file.believed == file.finding.frames;
@@ -124,9 +123,8 @@ impl Ledger {
             ledger.until_unix_ns = ledger.until_unix_ns.max(until);
             file.says.iter().filter(|said| file.believes(said)).for_each(|said| ledger.take(said));
         }
-        let all = files.iter().flat_map(|file| file.follows.iter().map(move |seen| (file, seen)));
         let mut seen: HashMap<Uuid, Vec<Seen>> = HashMap::new();
-        for (_, follows) in all.filter(|(file, follows)| believed(file, follows.frame)) {
+        for follows in files.iter().flat_map(HostFile::believed_follows) {
             seen.entry(follows.of).or_default().push(*follows);
         }
         let mut findings = Vec::new();
@@ -234,8 +232,8 @@ fn believe(files: &mut [HostFile]) {
     loop {
         let ends: HashSet<Uuid> = files
             .iter()
-            .flat_map(|file| file.follows.iter().filter(|seen| seen.ended && seen.frame < file.believed))
-            .filter(|seen| last.get(&seen.of) == Some(&seen.extent))
+            .flat_map(HostFile::believed_follows)
+            .filter(|seen| seen.ended && last.get(&seen.of) == Some(&seen.extent))
             .map(|seen| seen.of)
             .collect();
         let mut is_settled = true;
@@ -293,6 +291,11 @@ impl HostFile {
     fn believes(&self, said: &Said) -> bool {
         let frames = if matches!(said.host, Host::Removed(_)) { self.finding.signed_frames } else { self.believed };
         said.frame < frames
+    }
+
+    /// How it saw others, as far as it is believed.
+    fn believed_follows(&self) -> impl Iterator<Item = &Seen> {
+        self.follows.iter().filter(|seen| seen.frame < self.believed)
     }
 
     fn end(&self) -> Extent {

@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::recorder::tests::{directory as folder, started};
-use crate::recorder::{KeyPair, Recorder, host_of};
+use crate::recorder::tests::{directory as folder, host_begun_at};
+use crate::recorder::{Recorder, host_of};
 
 use super::*;
 
@@ -12,12 +12,7 @@ const NOW_NS: u64 = 1_795_231_554_000_000_000;
 const DAY_NS: u64 = 24 * 60 * MINUTE_NS;
 
 fn begin(state_dir: &std::path::Path) -> Arc<HostRecording> {
-    begin_at(state_dir, NOW_NS)
-}
-
-fn begin_at(state_dir: &std::path::Path, unix_ns: u64) -> Arc<HostRecording> {
-    let key = KeyPair::open(state_dir).unwrap().signing;
-    HostRecording::begin(state_dir, key, Retention::default(), Durability::Kernel, started(), unix_ns).unwrap()
+    host_begun_at(state_dir, NOW_NS)
 }
 
 /// What each host recording says, oldest first.
@@ -125,13 +120,13 @@ fn a_session_of_yesterday_whose_daemon_was_killed_is_entered_by_the_next() {
     recorder.host().keep(NOW_NS + DAY_NS).unwrap();
     kill(&state_dir, (session, recorder));
     // One that is killed before it has come to that leaves it to its next.
-    kill(&state_dir, begin_at(&state_dir, NOW_NS + DAY_NS));
-    let next = begin_at(&state_dir, NOW_NS + DAY_NS);
+    kill(&state_dir, host_begun_at(&state_dir, NOW_NS + DAY_NS));
+    let next = host_begun_at(&state_dir, NOW_NS + DAY_NS);
     assert_eq!(ended(&state_dir), [] as [String; 0]);
     next.keep(NOW_NS + DAY_NS).unwrap();
     assert_eq!(ended(&state_dir), [id.to_string()]);
     drop(next);
-    let after = begin_at(&state_dir, NOW_NS + DAY_NS);
+    let after = host_begun_at(&state_dir, NOW_NS + DAY_NS);
     after.keep(NOW_NS + DAY_NS).unwrap();
     assert_eq!(ended(&state_dir), [] as [String; 0], "once is enough");
     fs::remove_dir_all(state_dir).unwrap();
